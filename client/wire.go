@@ -1,0 +1,209 @@
+package client
+
+import (
+	"time"
+
+	"prunella"
+)
+
+// Status is GET /api/v1/status: who serves, and how healthy intake is.
+type Status struct {
+	Version       string     `json:"version"`
+	Started       time.Time  `json:"started"`
+	Now           time.Time  `json:"now"`
+	TimeScale     float64    `json:"time_scale"` // 1 in production
+	Intake        Intake     `json:"intake"`
+	Baselines     []Baseline `json:"baselines"`
+	Monitors      []Monitor  `json:"monitors"`
+	IncidentsOpen int        `json:"incidents_open"`
+	Engine        Engine     `json:"engine"`
+}
+
+// Intake is the health of the way in.
+type Intake struct {
+	SignalsTotal int64     `json:"signals_total"` // since start
+	PerSecond    float64   `json:"per_second"`
+	Rejected     int64     `json:"rejected"`  // refused with an error since start
+	BusDepth     int64     `json:"bus_depth"` // durable but not yet worked on
+	LagSeconds   float64   `json:"lag_s"`     // age of the oldest signal not yet worked on
+	LastSignal   time.Time `json:"last_signal,omitzero"`
+}
+
+// Baseline says what is normal for a service, or that this is not known yet.
+type Baseline struct {
+	Service string  `json:"service"`
+	Known   bool    `json:"known"`
+	Have    int     `json:"have"`  // windows of history
+	Need    int     `json:"need"`  // windows needed before Known
+	Rate    float64 `json:"rate"`  // requests per second
+	Share   float64 `json:"share"` // failing requests / requests in quiet times
+}
+
+// Monitor is one active check.
+type Monitor struct {
+	Name      string    `json:"name"`
+	LastRun   time.Time `json:"last_run,omitzero"`
+	LastError string    `json:"last_error,omitempty"`
+}
+
+// Engine is the durable loop.
+type Engine struct {
+	Owner    string    `json:"owner"` // holder of the lease
+	LastTick time.Time `json:"last_tick,omitzero"`
+}
+
+// IncidentQuery selects incidents, newest first.
+type IncidentQuery struct {
+	States []prunella.State // nil for all
+	Open   bool             // only those not resolved
+	Limit  int              // 0 for the server's default, 100
+}
+
+// IncidentView is GET /api/v1/incidents/{id}.
+type IncidentView struct {
+	Incident      prunella.Incident       `json:"incident"`
+	Runs          []prunella.Run          `json:"runs"`      // oldest first
+	Events        []prunella.Event        `json:"events"`    // oldest first
+	Approvals     []prunella.Approval     `json:"approvals"` // oldest first
+	Notifications []prunella.Notification `json:"notifications"`
+	SignalsTotal  int                     `json:"signals_total"`
+}
+
+// SignalPage is GET /api/v1/incidents/{id}/signals, newest first.
+type SignalPage struct {
+	Signals []prunella.Signal `json:"signals"`
+	Total   int               `json:"total"`
+	Limit   int               `json:"limit"`
+	Offset  int               `json:"offset"`
+}
+
+// SeriesQuery selects stored points. Empty Name or Service means every one.
+type SeriesQuery struct {
+	Name    string
+	Service string
+	From    time.Time
+	To      time.Time
+}
+
+// Graph is the service graph: what the operator declared and what calls taught.
+type Graph struct {
+	Services []GraphService  `json:"services"`
+	Edges    []prunella.Edge `json:"edges"`
+}
+
+// GraphService is one node of the Graph.
+type GraphService struct {
+	Name        string `json:"name"`
+	Criticality string `json:"criticality,omitempty"` // high | normal | low
+	Owner       string `json:"owner,omitempty"`
+	Issuer      bool   `json:"issuer,omitempty"` // it issues tokens
+}
+
+// KeyBoard is GET /api/v1/keys: who trusts which key.
+type KeyBoard struct {
+	Services []string             `json:"services"` // every declared service, also those never probed
+	Sets     []prunella.KeySet    `json:"sets"`     // one an issuer
+	Cells    []prunella.TrustCell `json:"cells"`
+	Verdicts []KeyVerdict         `json:"verdicts"` // one an issuer and key; filled in by the server's edge
+}
+
+// KeyVerdict answers two questions about one key.
+type KeyVerdict struct {
+	Issuer     string          `json:"issuer"`
+	Kid        string          `json:"kid"`
+	MayRemove  bool            `json:"may_remove"`
+	MayPromote bool            `json:"may_promote"` // may it become the signer?
+	Reason     prunella.Reason `json:"reason"`
+}
+
+// SkillView is a skill with the evidence about it. In a list Markdown, Runs,
+// Outcomes and Backlinks are empty.
+type SkillView struct {
+	Skill        prunella.Skill     `json:"skill"`
+	Markdown     string             `json:"markdown,omitempty"` // the body, without front matter
+	Claimed      float64            `json:"claimed,omitempty"`  // as the file says, 0 when it does not
+	Trust        SkillTrust         `json:"trust"`
+	Freshness    string             `json:"freshness"` // fresh | due | stale | never
+	LastVerified time.Time          `json:"last_verified,omitzero"`
+	LastRun      time.Time          `json:"last_run,omitzero"`
+	Policy       prunella.Decision  `json:"policy"` // what it would be allowed to do now, and why
+	Extracted    []string           `json:"extracted,omitempty"`
+	Problems     []SkillProblem     `json:"problems"`
+	Runs         []prunella.Run     `json:"runs,omitempty"`     // newest first
+	Outcomes     []prunella.Outcome `json:"outcomes,omitempty"` // newest first
+	Backlinks    []string           `json:"backlinks,omitempty"`
+}
+
+// SkillTrust is the measured confidence: mean and 5 % floor of a Beta(Alpha,
+// Beta), and the evidence that moved it.
+type SkillTrust struct {
+	Confidence float64     `json:"confidence"`
+	Floor      float64     `json:"floor"`
+	Alpha      float64     `json:"alpha"`
+	Beta       float64     `json:"beta"`
+	Terms      []TrustTerm `json:"terms"` // strongest first
+}
+
+// TrustTerm is one piece of evidence and what it weighs now.
+type TrustTerm struct {
+	At     time.Time `json:"at"`
+	Kind   string    `json:"kind"` // run | person | scenario | thread
+	Ref    string    `json:"ref"`
+	X      float64   `json:"x"`      // healed 1, partial 0.5, failed 0
+	Weight float64   `json:"weight"` // after version carry-over, cap and age
+}
+
+// SkillProblem is one lint finding.
+type SkillProblem struct {
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+	Severity string `json:"severity"` // error | warning | note
+	Text     string `json:"text"`
+	Remedy   string `json:"remedy,omitempty"`
+}
+
+// Decision is the body of POST /api/v1/approvals/{id}.
+type Decision struct {
+	Decision string `json:"decision"` // approved | denied
+	By       string `json:"by"`       // who decides; required
+	Note     string `json:"note,omitempty"`
+	Hash     string `json:"hash"` // of the run that was shown; another one is prunella.Conflict
+}
+
+// Note is the body of POST /api/v1/incidents/{id}/resolve, handback and escalate.
+type Note struct {
+	By   string `json:"by"` // required
+	Note string `json:"note,omitempty"`
+}
+
+// Change is one event of GET /api/v1/events: something that a page may show
+// has changed. It carries no content; read the thing again.
+type Change struct {
+	What string    `json:"what"` // incident | keys | status | skills | reports
+	ID   string    `json:"id,omitempty"`
+	At   time.Time `json:"at"`
+}
+
+// Envelopes of the lists.
+type (
+	// Incidents is GET /api/v1/incidents.
+	Incidents struct {
+		Incidents []prunella.Incident `json:"incidents"`
+	}
+	// Series is GET /api/v1/series.
+	Series struct {
+		Points []prunella.SeriesPoint `json:"points"`
+	}
+	// Skills is GET /api/v1/skills.
+	Skills struct {
+		Skills []SkillView `json:"skills"`
+	}
+	// Reports is GET /api/v1/reports, newest first.
+	Reports struct {
+		Reports []prunella.Report `json:"reports"`
+	}
+	// Signals is the body of POST /api/v1/signals.
+	Signals struct {
+		Signals []prunella.Signal `json:"signals"`
+	}
+)
