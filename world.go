@@ -139,6 +139,7 @@ type PublicKey struct {
 	State      string    `json:"state,omitempty"` // from the key API when there is one: next | active | previous | removed | revoked
 	FirstSeen  time.Time `json:"first_seen"`
 	LastSeen   time.Time `json:"last_seen"`
+	LastSigned time.Time `json:"last_signed,omitzero"` // a freshly issued token last carried it; its tokens live one lifetime longer
 	Published  bool      `json:"published"`
 }
 
