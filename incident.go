@@ -71,11 +71,12 @@ type Incident struct {
 	Causes   []Cause   `json:"causes"` // ranked, best first
 	Related  []Related `json:"related"`
 
-	Verdict       Verdict `json:"verdict,omitempty"`
-	VerdictReason Reason  `json:"verdict_reason"`
-	Attempts      int     `json:"attempts"`    // heals tried
-	Recurrences   int     `json:"recurrences"` // times reopened
-	Live          bool    `json:"live"`        // false: known from texts only, there is nothing of it we could probe
+	Verdict       Verdict   `json:"verdict,omitempty"`
+	VerdictReason Reason    `json:"verdict_reason"`
+	QuietSince    time.Time `json:"quiet_since,omitzero"` // while verifying: the last bad observation, or the last change to the world
+	Attempts      int       `json:"attempts"`             // heals tried
+	Recurrences   int       `json:"recurrences"`          // times reopened
+	Live          bool      `json:"live"`                 // false: known from texts only, there is nothing of it we could probe
 }
 
 // Impact is how one service is hit.

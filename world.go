@@ -141,6 +141,7 @@ type PublicKey struct {
 	LastSeen   time.Time `json:"last_seen"`
 	LastSigned time.Time `json:"last_signed,omitzero"` // a freshly issued token last carried it; its tokens live one lifetime longer
 	Published  bool      `json:"published"`
+	Since      time.Time `json:"since,omitzero"` // when it came into State, by the key API; zero when not told
 }
 
 // Trust says whether a verifier accepts tokens of a key.

@@ -1,0 +1,47 @@
+# Prunella. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+GO ?= go
+FUZZTIME ?= 60s
+SOAK ?= 20
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.PHONY: help build demo test check deps bench fuzz soak clean
+
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/prunella (one static file, no cgo)
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/prunella ./cmd/prunella
+
+demo: build ## break a world of eight services at a key rotation and watch it heal (http://127.0.0.1:7070)
+	@bin/prunella demo
+
+deps: ## install what the tests need and this machine lacks (Debian packages)
+	@bash .ci/deps
+
+test: deps check ## run everything: the checks, then every test with the race detector
+	@$(GO) test -race -timeout 15m ./...
+
+check: ## format, vet, staticcheck, dead code, tidy
+	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "not formatted (run gofmt -w):"; echo "$$out"; exit 1; fi
+	@$(GO) mod tidy -diff
+	@$(GO) vet ./...
+	@$(GO) tool staticcheck ./...
+	@out=$$($(GO) tool deadcode -test ./...); if [ -n "$$out" ]; then echo "dead code:"; echo "$$out"; exit 1; fi
+
+bench: ## measure matching, diagnosis, intake and storage
+	@$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## fuzz every parser of outside bytes, FUZZTIME each (default 60s)
+	@set -e; for p in $$($(GO) list ./...); do \
+	  dir=$$($(GO) list -f '{{.Dir}}' $$p); \
+	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go 2>/dev/null | awk '{print $$2}'); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; done; done
+
+soak: build ## every live scenario SOAK times with different seeds and parameters (default 20; about an hour)
+	@bash scenario/soak.sh bin/prunella $(SOAK)
+
+clean: ## remove what was built
+	@rm -rf bin out

@@ -1,0 +1,285 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"prunella"
+	"prunella/diagnose"
+	"prunella/heal"
+	"prunella/skill"
+)
+
+// diagnose gathers evidence, ranks causes, and decides what follows: a heal, a
+// question to a person, another look, or a call for help.
+func (e *Engine) diagnose(ctx context.Context, inc prunella.Incident, _ int64, now time.Time) (bool, error) {
+	if quiet, why := recovered(inc); quiet {
+		_, err := e.move(ctx, inc, prunella.Resolved, why, Change{
+			Apply: func(i *prunella.Incident) error { i.Verdict, i.VerdictReason = prunella.UnknownVerdict, why; return nil }})
+		return false, err
+	}
+	skills := e.cfg.Skills()
+	snap, err := e.snapshot(ctx, inc, skills, now)
+	if err != nil {
+		return false, err
+	}
+	causes := diagnose.Diagnose(snap)
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	inc.Causes = causes
+	began := inc.StateAt[prunella.Diagnosing]
+	budget := e.budget(inc, skills)
+	sure := len(causes) > 0 && causes[0].Fault != prunella.FaultUnknown && causes[0].Confidence >= e.cfg.MinCause
+	if !sure && now.Sub(began) < budget { // more evidence may come
+		wait := max(e.cfg.scaled(5*time.Second), 300*time.Millisecond)
+		_, err := e.store.Save(ctx, Change{ID: inc.ID, Apply: func(i *prunella.Incident) error {
+			i.Causes, i.DueAt = causes, now.Add(wait)
+			return nil
+		}})
+		return false, err
+	}
+	if len(causes) == 0 {
+		causes = []prunella.Cause{{Fault: prunella.FaultUnknown, Summary: "Nothing that was read explains this failure."}}
+		inc.Causes = causes
+	}
+	cause := causes[0]
+	pattern := settle(inc.Pattern, cause, skills)
+	inc.Pattern = pattern
+	record := func(i *prunella.Incident) error {
+		i.Causes, i.Pattern = causes, pattern
+		return nil
+	}
+	events := []prunella.Event{{Incident: inc.ID, At: now, Kind: "cause", Service: cause.Service,
+		Text:   fmt.Sprintf("cause: %s (%.0f %%). %s", cause.Fault, 100*cause.Confidence, cause.Summary),
+		Reason: prunella.Reason{Name: string(cause.Fault), Text: cause.Summary, Operands: map[string]string{"confidence": fmt.Sprintf("%.2f", cause.Confidence), "pattern": pattern.Pattern}}}}
+	return e.decide(ctx, inc, cause, snap, now, Change{Apply: record, Events: events})
+}
+
+// decide plans and asks the policy; c carries what the diagnosis found.
+func (e *Engine) decide(ctx context.Context, inc prunella.Incident, cause prunella.Cause, snap diagnose.Snapshot, now time.Time, c Change) (bool, error) {
+	in := heal.Input{Run: prunella.RunID(newID("run")), Incident: inc, Cause: cause, Services: e.cfg.Inventory.Services,
+		Keys: e.keys(cause, snap), Catalog: e.catalog, Now: now}
+	if s, ok := e.skill(cause.Skill); ok && cause.Skill != "" {
+		in.Skill = &s
+	}
+	run, err := heal.Plan(in)
+	if err != nil {
+		return false, e.escalateWith(ctx, inc, nil, prunella.Reason{Name: "plan-failed", Text: "the plan could not be made: " + err.Error()}, c)
+	}
+	past, err := e.past(ctx, inc.ID, now)
+	if err != nil {
+		return false, err
+	}
+	trust, err := e.trust(ctx, in.Skill, now)
+	if err != nil {
+		return false, err
+	}
+	run.Policy = heal.Allow(heal.Ask{Policy: e.cfg.Policy, Run: run, Incident: inc, Cause: cause, Trust: trust, Past: past, Now: now})
+	run.Reason = run.Policy.Reason
+	e.metrics.Policy.WithLabelValues(string(run.Policy.Allowed)).Inc()
+	sure := cause.Fault != prunella.FaultUnknown && cause.Confidence >= e.cfg.MinCause
+	switch {
+	case len(run.Steps) == 0:
+		why := prunella.Reason{Name: "no-remedy", Text: "no skill heals this, and no change that could be undone preceded it"}
+		if !sure {
+			why = prunella.Reason{Name: "cause-unsure", Text: "the time for the diagnosis is spent and no cause is sure enough to act on"}
+		} else if cause.Advice != "" {
+			why.Text = cause.Advice
+		}
+		return false, e.escalateWith(ctx, inc, nil, why, c)
+	case run.Policy.Allowed == prunella.AllowUnattended:
+		e.start(&run, now)
+		c.Run = &run
+		also := c.Apply
+		c.Apply = func(i *prunella.Incident) error { i.Attempts++; return also(i) }
+		_, err := e.move(ctx, inc, prunella.Healing, run.Policy.Reason, c)
+		return err == nil, err
+	case run.Policy.Allowed == prunella.AllowApproval:
+		a := prunella.Approval{ID: newID("apr"), Incident: inc.ID, Run: run.ID, Hash: run.Hash, Asked: now, Expires: e.cfg.Policy.Expiry(now)}
+		c.Run, c.Approval = &run, &a
+		n := e.notification(inc, "approval", "@oncall", "May I? "+run.Title, planText(run)+"\n\n"+summary(inc), run.Policy.Reason)
+		n.ID += "/" + a.ID
+		c.Notifications = append(c.Notifications, n)
+		c.Events = append(c.Events, prunella.Event{Incident: inc.ID, At: now, Kind: "approval", Text: "asked: " + run.Title + " (" + run.Policy.Reason.Text + ")", Reason: run.Policy.Reason})
+		_, err := e.move(ctx, inc, prunella.AwaitingApproval, run.Policy.Reason, c)
+		return err == nil, err
+	}
+	c.Run = &run // shown as advice, never executed
+	why := run.Policy.Reason
+	if cause.Advice != "" {
+		why.Text += ". " + cause.Advice
+	}
+	return false, e.escalateWith(ctx, inc, nil, why, c)
+}
+
+// recovered says whether an incident went away before anything was done.
+func recovered(inc prunella.Incident) (bool, prunella.Reason) {
+	if !inc.Live || len(inc.Impact) == 0 || inc.Attempts > 0 {
+		return false, prunella.Reason{}
+	}
+	for _, i := range inc.Impact {
+		if i.Trend != TrendRecovered {
+			return false, prunella.Reason{}
+		}
+	}
+	return true, prunella.Reason{Name: "recovered-by-itself", Text: "every service is back at its usual error share before anything was done"}
+}
+
+// TrendRecovered is Impact.Trend of a service whose finding ended.
+const TrendRecovered = "recovered"
+
+// settle gives the final pattern once the cause is known: the pattern of the
+// skill whose fault it is, and UNKNOWN when the recognized one is another fault.
+func settle(m prunella.Match, cause prunella.Cause, skills []prunella.Skill) prunella.Match {
+	for _, s := range skills {
+		if s.Fault != cause.Fault || s.Pattern == "" {
+			continue
+		}
+		if m.Pattern != s.Pattern {
+			m.Reason = prunella.Reason{Name: "checks-decided", Text: fmt.Sprintf("the evidence is that of %s; the first signals alone said %s", s.Pattern, m.Pattern)}
+		}
+		m.Pattern, m.Skill, m.Confidence = s.Pattern, s.Name, cause.Confidence
+		return m
+	}
+	if m.Pattern == prunella.Unknown {
+		return m
+	}
+	m.Reason = prunella.Reason{Name: "checks-spoke-against", Text: fmt.Sprintf("the first signals looked like %s, but the cause is %s, which no installed skill describes", m.Pattern, cause.Fault)}
+	m.Pattern, m.Skill, m.Confidence = prunella.Unknown, "", cause.Confidence
+	return m
+}
+
+// budget is how long the diagnosis may take: the likely skill's, or the patience.
+func (e *Engine) budget(inc prunella.Incident, skills []prunella.Skill) time.Duration {
+	for _, s := range skills {
+		if s.Name == inc.Pattern.Skill && s.Budgets.Diagnosis > 0 {
+			return e.cfg.scaled(s.Budgets.Diagnosis)
+		}
+	}
+	return e.cfg.scaled(e.cfg.Patience)
+}
+
+func (e *Engine) past(ctx context.Context, id prunella.IncidentID, now time.Time) ([]heal.PastRun, error) {
+	recent, err := e.store.RecentRuns(ctx, now.Add(-time.Hour))
+	if err != nil {
+		return nil, err
+	}
+	mine, err := e.store.Runs(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var out []heal.PastRun
+	seen := map[prunella.RunID]bool{}
+	for _, r := range append(mine, recent...) {
+		if seen[r.ID] {
+			continue
+		}
+		seen[r.ID] = true
+		p := heal.PastRun{Incident: r.Incident, Hash: r.Hash, Unattended: r.Policy.Allowed == prunella.AllowUnattended && !r.Started.IsZero(),
+			Verdict: r.Verdict, State: r.State, At: r.Created}
+		for _, s := range r.Steps {
+			if s.Attempt > 0 && s.Effect != prunella.Reads {
+				p.Targets = append(p.Targets, s.Target)
+			}
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func (e *Engine) trust(ctx context.Context, s *prunella.Skill, now time.Time) (heal.Trust, error) {
+	if s == nil {
+		return heal.Trust{}, nil
+	}
+	outcomes, err := e.store.Outcomes(ctx, s.Name)
+	if err != nil {
+		return heal.Trust{}, err
+	}
+	t := skill.Measure(outcomes, s.Version, now, skill.Options{})
+	return heal.Trust{Floor: t.Floor, Evidence: t.Alpha + t.Beta - 2, Freshness: t.Freshness}, nil
+}
+
+// keys is what the evidence says of the issuer's keys.
+func (e *Engine) keys(cause prunella.Cause, snap diagnose.Snapshot) heal.Keys {
+	k := heal.Keys{Issuer: e.issuerOf(cause)}
+	grid := snap.Reads["trust.grid"].Result
+	jwks := snap.Reads["jwks.current"].Result
+	k.Signer = text(jwks["signer"])
+	if k.Signer == "" {
+		k.Signer = text(grid["signer"])
+	}
+	if len(cause.Kids) > 0 {
+		k.Failing = cause.Kids[0]
+	}
+	if s, ok := jwks["token_lifetime_s"].(float64); ok {
+		k.TokenLifetime = time.Duration(s * float64(time.Second))
+	}
+	for i := len(snap.Changes) - 1; i >= 0; i-- { // newest first
+		c := snap.Changes[i]
+		if c.Name == prunella.ChangeSigner && (c.Kid == k.Signer || k.Signer == "") && c.Before != "" {
+			k.Previous, k.PreviousLastIssued = c.Before, c.At
+			break
+		}
+	}
+	if k.Previous == "" { // no change was seen; the key that most verifiers trust signed before
+		best := 0
+		byKid, _ := grid["by_kid"].(map[string]any)
+		kids := make([]string, 0, len(byKid))
+		for kid := range byKid {
+			kids = append(kids, kid)
+		}
+		sort.Strings(kids)
+		for _, kid := range kids {
+			row, _ := byKid[kid].(map[string]any)
+			if n := len(list(row["trusts"])); kid != k.Signer && n > best {
+				best, k.Previous = n, kid
+			}
+		}
+	}
+	lacking := map[string]bool{}
+	for _, s := range list(grid["lacking"]) {
+		lacking[text(s)] = true
+	}
+	for _, s := range e.cfg.Inventory.Services {
+		if lacking[s.Name] {
+			k.Lacking = append(k.Lacking, s)
+		}
+		if iss, ok := e.cfg.Inventory.IssuerOf(s.Name); ok && iss.Name == k.Issuer && s.Canary != "" {
+			k.Verifiers = append(k.Verifiers, s)
+		}
+	}
+	return k
+}
+
+func (e *Engine) issuerOf(cause prunella.Cause) string {
+	for _, i := range e.cfg.Inventory.Issuers {
+		if i.Name == cause.Service {
+			return i.Name
+		}
+	}
+	for _, s := range append([]string{cause.Service}, cause.Services...) {
+		if i, ok := e.cfg.Inventory.IssuerOf(s); ok {
+			return i.Name
+		}
+	}
+	return ""
+}
+
+func text(v any) string { s, _ := v.(string); return s }
+
+func list(v any) []any { l, _ := v.([]any); return l }
+
+func planText(run prunella.Run) string {
+	var b strings.Builder
+	for _, s := range run.Steps {
+		if s.State == prunella.StepSkipped {
+			continue
+		}
+		fmt.Fprintf(&b, "%d. %s (%s, %s)\n", s.Index+1, s.Name, s.Action, s.Effect)
+	}
+	return strings.TrimSpace(b.String())
+}

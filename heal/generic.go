@@ -1,0 +1,68 @@
+package heal
+
+import (
+	"fmt"
+	"time"
+
+	"prunella"
+)
+
+// genericRules is the remedy for a failure that no skill heals: undo the change
+// that preceded it. It is empty when no change did, or when that change cannot
+// be taken back, so that nothing is tried without a reason.
+func genericRules(in Input) []prunella.ActionRule {
+	c := in.Cause.Change
+	if c == nil {
+		return nil
+	}
+	switch c.Name {
+	case prunella.ChangeSigner, prunella.ChangeKeyAdded, prunella.ChangeKeyRemoved:
+		back := in.Keys.Previous
+		if c.Name == prunella.ChangeKeyRemoved && in.Keys.Previous == "" {
+			return []prunella.ActionRule{{
+				Title: "publish the removed key " + c.Kid + " again", Do: "keys.publish",
+				With:   map[string]any{"issuer": in.Keys.Issuer, "kid": c.Kid},
+				Effect: prunella.Reversible, Attempts: 2, Timeout: 10 * time.Second, OnFailure: "undo",
+				Verify: published(in.Keys.Issuer, c.Kid),
+				Undo:   &prunella.UndoRule{Do: "keys.retire", With: map[string]any{"issuer": in.Keys.Issuer, "kid": c.Kid}},
+			}}
+		}
+		if back == "" || back == in.Keys.Signer {
+			return nil
+		}
+		rules := []prunella.ActionRule{{
+			Title: "make the previous key " + back + " the signer again", Do: "keys.activate",
+			With:   map[string]any{"issuer": in.Keys.Issuer, "kid": back},
+			Effect: prunella.Reversible, Attempts: 2, Timeout: 10 * time.Second, OnFailure: "undo",
+			Verify: &prunella.VerifyRule{Read: "jwks.current", With: map[string]any{"issuer": in.Keys.Issuer},
+				Until: fmt.Sprintf("result.signer == %q && %q in result.kids", back, back), Within: 30 * time.Second},
+			Undo: &prunella.UndoRule{Do: "keys.activate", With: map[string]any{"issuer": in.Keys.Issuer, "kid": "${before.signer}"}},
+		}}
+		if len(in.Keys.Verifiers) > 0 {
+			rules = append(rules, prunella.ActionRule{
+				Title: "prove that every verifier accepts " + back, Do: "canary.prove",
+				With:   map[string]any{"issuer": in.Keys.Issuer, "kid": back, "services": "${keys.verifiers.name}"},
+				Effect: prunella.Reads, Attempts: 5, Timeout: 10 * time.Second, OnFailure: "undo",
+			})
+		}
+		return rules
+	case prunella.ChangeDeploy:
+		for _, s := range in.Services {
+			if s.Name == c.Service && s.Deployment != "" {
+				return []prunella.ActionRule{{
+					Title: fmt.Sprintf("roll %s back from %s", s.Name, c.Version), Do: "kubernetes.rollout-undo",
+					With:   map[string]any{"deployment": s.Deployment},
+					Effect: prunella.Reversible, Attempts: 1, Timeout: 2 * time.Minute, OnFailure: "escalate",
+					Verify: &prunella.VerifyRule{Read: "kubernetes.rollout", With: map[string]any{"deployment": s.Deployment},
+						Until: "result.complete", Within: 2 * time.Minute},
+				}}
+			}
+		}
+	}
+	return nil
+}
+
+func published(issuer, kid string) *prunella.VerifyRule {
+	return &prunella.VerifyRule{Read: "jwks.current", With: map[string]any{"issuer": issuer},
+		Until: fmt.Sprintf("%q in result.kids", kid), Within: 30 * time.Second}
+}
