@@ -1,0 +1,453 @@
+package action
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"prunella"
+)
+
+func trustOperations() []operation {
+	return []operation{
+		{
+			spec: read("trust.grid", "Which service accepts tokens of which key, by canary tokens sent to every service with a canary path.",
+				[]prunella.ParamSpec{issuerParam},
+				"signer: kid of a freshly issued token, or the key API's signer", "kids: keys that were tried, the signer first",
+				"by_kid: for each kid the services that are in trusts, rejects and unknown",
+				"lacking: services that reject the signer's tokens because of key or signature, or without saying why",
+				"refusing_otherwise: for each service that rejects the signer's tokens for another reason (exp, nbf, iat, aud, iss, scope), what it said",
+				"trusting: services that accept the signer's tokens", "unknown: services that gave no answer about the signer",
+				"reasons: for each service that does not accept the signer's tokens, what it said",
+				"clock_offsets_s: for each service that answered, its clock minus ours",
+				"probed: number of canary calls made", "error: why no canary token could be had, or empty"),
+			read: (*World).readTrust,
+		},
+		{
+			spec: read("clock.offsets", "How far the clock of each service and issuer is from ours, from the Date header of an answer (within a second).",
+				nil, "known: at least one answered with a date", "offsets_s: for each service, its clock minus ours",
+				"max_s: the largest offset without its sign", "worst: the service that has it"),
+			read: (*World).readClocks,
+		},
+		{
+			spec: does("canary.prove", prunella.Reads, "Prove with canary tokens that services accept a key; fails with the names of those that reject it or do not answer.",
+				need("issuer", "text", "name of the issuer"), need("kid", "text", "key id; it has to be published"),
+				may("services", "list", "names of services; by default all of the issuer's with a canary path")),
+			do: (*World).prove,
+			happened: func(*World, context.Context, string, params, map[string]any) (Happened, string, error) {
+				return No, "a proof changes nothing and may be repeated", nil
+			},
+		},
+	}
+}
+
+// tokenKey identifies a canary token that may be used again. The thumbprint is
+// part of it: the same kid with new material is another key.
+type tokenKey struct{ issuer, kid, thumbprint, audience string }
+
+// canary returns a token of that key for that audience.
+func (w *World) canary(ctx context.Context, i prunella.Issuer, k tokenKey) (canaryToken, error) {
+	now := w.opt.Now()
+	w.mu.Lock()
+	t, ok := w.tokens[k]
+	for old, t := range w.tokens {
+		if now.Sub(t.got) > w.opt.TokenAge {
+			delete(w.tokens, old)
+		}
+	}
+	w.mu.Unlock()
+	// A token is used again only while it is new: an older one would hide a
+	// clock that lags, and one close to its end would look like a refusal.
+	age := w.opt.TokenAge
+	if t.lifetime > 0 {
+		age = min(age, t.lifetime/2)
+	}
+	if ok && now.Sub(t.got) < age {
+		return t, nil
+	}
+	if i.Admin != nil {
+		t, can, err := w.admin(i).canary(ctx, k.kid, k.audience)
+		if can {
+			if err == nil {
+				w.mu.Lock()
+				w.tokens[k] = t
+				w.mu.Unlock()
+			}
+			return t, err
+		}
+	}
+	t, err := w.issueToken(ctx, i, k.audience)
+	if err != nil {
+		return t, err
+	}
+	if t.kid != k.kid {
+		return t, prunella.Errorf(prunella.Unavailable, "the issuer %s signs with key %s now, and no token of key %s can be had", i.Name, t.kid, k.kid)
+	}
+	return t, nil
+}
+
+// cell is one canary call.
+type cell struct {
+	prunella.TrustCell
+	dated bool // the answer had a Date, so ClockOffset is known
+}
+
+// probe tries one kid on services, opt.Parallel at a time. A kid whose token
+// cannot be had gives no cells, only the error.
+func (w *World) probe(ctx context.Context, i prunella.Issuer, kid, thumbprint string, services []prunella.Service) ([]cell, error) {
+	tokens := map[string]canaryToken{}
+	for _, s := range services {
+		aud := audience(s, i)
+		if _, ok := tokens[aud]; ok {
+			continue
+		}
+		t, err := w.canary(ctx, i, tokenKey{i.Name, kid, thumbprint, aud})
+		if err != nil {
+			return nil, err
+		}
+		tokens[aud] = t
+	}
+	cells := make([]cell, len(services))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, w.opt.Parallel)
+	for n, s := range services {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			cells[n] = w.try(ctx, s, tokens[audience(s, i)].raw)
+			cells[n].Issuer, cells[n].Kid = i.Name, kid
+		})
+	}
+	wg.Wait()
+	return cells, nil
+}
+
+func audience(s prunella.Service, i prunella.Issuer) string {
+	if s.Audience != "" {
+		return s.Audience
+	}
+	return i.Audience
+}
+
+// try makes one canary call, without a token when token is "".
+func (w *World) try(ctx context.Context, s prunella.Service, token string) cell {
+	a, err := w.exchange(ctx, call{method: "GET", url: join(s.URL, s.Canary), token: token}, w.opt.Probe)
+	c := cell{TrustCell: prunella.TrustCell{Service: s.Name, Trust: prunella.TrustUnknown, At: w.opt.Now().UTC()}}
+	if err != nil {
+		c.Reason = shorten(w.secrets.clean(err.Error()), 240)
+		return c
+	}
+	c.Status = a.status
+	c.ClockOffset, c.dated = a.clockOffset()
+	switch {
+	case a.status >= 200 && a.status < 300:
+		c.Trust = prunella.Trusts
+		c.LastTrusted = c.At
+		return c
+	case a.status == 401 || a.status == 403:
+		c.Trust = prunella.Rejects
+	}
+	c.Reason = w.secrets.clean(refusalText(a))
+	return c
+}
+
+// refusalText is what a service said when it refused: the description of its
+// WWW-Authenticate challenge (RFC 6750), else its body.
+func refusalText(a answer) string {
+	for _, h := range a.header.Values("WWW-Authenticate") {
+		code, text := challenge(h, "error"), challenge(h, "error_description")
+		if text != "" {
+			return shorten(text, 240)
+		}
+		if code != "" && len(a.body) == 0 {
+			return code
+		}
+	}
+	return problemText(a.body)
+}
+
+// challenge returns one parameter of a WWW-Authenticate challenge.
+func challenge(h, name string) string {
+	_, rest, ok := strings.Cut(" "+strings.ReplaceAll(h, ",", " , "), " "+name+"=")
+	if !ok {
+		return ""
+	}
+	if !strings.HasPrefix(rest, `"`) {
+		v, _, _ := strings.Cut(rest, " ")
+		return v
+	}
+	var b strings.Builder
+	for n := 1; n < len(rest) && rest[n] != '"'; n++ {
+		if rest[n] == '\\' && n+1 < len(rest) {
+			n++
+		}
+		b.WriteByte(rest[n])
+	}
+	return strings.ReplaceAll(b.String(), " , ", ",")
+}
+
+// board is one look at an issuer's keys and verifiers.
+type board struct {
+	issuer prunella.Issuer
+	keys   keySetView
+	kids   []string // tried, the signer first
+	cells  []cell
+	err    error // no token of the signer could be had
+}
+
+// look probes the published keys on every service of the issuer. With unpublished
+// set it goes on to the newest keys that are held but not published, on the
+// services that reject the signer only: a verifier that meets a kid it does not
+// know may spend its one refresh on it (keyfunc: one in five minutes), and those
+// services have spent theirs on the signer's kid.
+func (w *World) look(ctx context.Context, i prunella.Issuer, unpublished bool) board {
+	b := board{issuer: i, keys: w.keySet(ctx, i)}
+	services := w.canaries(i)
+	signer := b.keys.signer()
+	if signer == "" {
+		b.err = prunella.Errorf(prunella.Unavailable, "the signer of %s is not known: neither a token nor the key API can be had", i.Name)
+		return b
+	}
+	own := i.Admin != nil && i.Admin.Kind == adminKeys // tokens of any key can be had
+	try := func(k prunella.PublicKey, services []prunella.Service) {
+		cells, err := w.probe(ctx, i, k.Kid, k.Thumbprint, services)
+		if k.Kid == signer {
+			b.err = err
+		}
+		if err == nil {
+			b.kids = append(b.kids, k.Kid)
+			b.cells = append(b.cells, cells...)
+		}
+	}
+	first := prunella.PublicKey{Kid: signer}
+	var others, held []prunella.PublicKey
+	for _, k := range b.keys.Keys {
+		switch {
+		case k.Kid == signer:
+			first = k
+		case k.Kid == "" || k.State == stateRevoked || !own:
+		case k.Published && k.State != "": // the key API holds it
+			others = append(others, k)
+		case k.State == statePrevious || k.State == stateRemoved:
+			held = append(held, k)
+		}
+	}
+	try(first, services)
+	for _, k := range others {
+		try(k, services)
+	}
+	if !unpublished || len(held) == 0 {
+		return b
+	}
+	var lacking []prunella.Service
+	for _, s := range services {
+		if slices.ContainsFunc(b.cells, func(c cell) bool { return c.Service == s.Name && c.Kid == signer && c.lacksKey() }) {
+			lacking = append(lacking, s)
+		}
+	}
+	slices.SortFunc(held, func(a, b prunella.PublicKey) int { return b.Since.Compare(a.Since) })
+	for _, k := range held[:min(2, len(held))] {
+		if len(lacking) > 0 {
+			try(k, lacking)
+		}
+	}
+	return b
+}
+
+// lacksKey tells a refusal for key or signature, or without a reason, from one
+// for a claim.
+func (c cell) lacksKey() bool { return c.Trust == prunella.Rejects && RefusedClaim(c.Reason) == "" }
+
+// canaries returns the services that verify the issuer's tokens and can be probed.
+func (w *World) canaries(i prunella.Issuer) []prunella.Service {
+	var out []prunella.Service
+	for _, s := range w.inv.Services {
+		if of, ok := w.inv.IssuerOf(s.Name); ok && of.Name == i.Name && s.URL != "" && s.Canary != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Trust probes the published keys of an issuer on all its services and returns
+// the signer's kid and a cell for each key and service, the signer's first. The
+// error says that no token of the signer could be had.
+func (w *World) Trust(ctx context.Context, issuer string) (signer string, cells []prunella.TrustCell, err error) {
+	i, err := w.issuer(issuer, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	b := w.look(ctx, i, false)
+	if b.err != nil {
+		return b.keys.signer(), nil, w.failed("probe "+i.Name, b.err)
+	}
+	for _, c := range b.cells {
+		cells = append(cells, c.TrustCell)
+	}
+	return b.keys.signer(), cells, nil
+}
+
+func (w *World) readTrust(ctx context.Context, p params, inc Incident) (map[string]any, error) {
+	i, err := w.issuer(p.text("issuer"), inc.Services)
+	if err != nil {
+		return nil, err
+	}
+	b := w.look(ctx, i, true)
+	signer := b.keys.signer()
+	services := w.canaries(i)
+	byKid := map[string]any{}
+	lists := map[string][]string{"lacking": {}, "trusting": {}, "unknown": {}}
+	reasons, otherwise, offsets := map[string]string{}, map[string]string{}, map[string]float64{}
+	for _, kid := range b.kids {
+		row := map[string][]string{string(prunella.Trusts): {}, string(prunella.Rejects): {}, string(prunella.TrustUnknown): {}}
+		for _, s := range services {
+			c := prunella.TrustUnknown // not tried on this service
+			if n := slices.IndexFunc(b.cells, func(c cell) bool { return c.Service == s.Name && c.Kid == kid }); n >= 0 {
+				c = b.cells[n].Trust
+			}
+			row[string(c)] = append(row[string(c)], s.Name)
+		}
+		r := map[string]any{}
+		for k, v := range row {
+			r[k] = v
+		}
+		byKid[kid] = r
+	}
+	for _, c := range b.cells {
+		if c.dated {
+			offsets[c.Service] = round(c.ClockOffset)
+		}
+		if c.Kid != signer {
+			continue
+		}
+		switch {
+		case c.Trust == prunella.Trusts:
+			lists["trusting"] = append(lists["trusting"], c.Service)
+			continue
+		case c.lacksKey():
+			lists["lacking"] = append(lists["lacking"], c.Service)
+		case c.Trust == prunella.Rejects:
+			otherwise[c.Service] = c.Reason
+		default:
+			lists["unknown"] = append(lists["unknown"], c.Service)
+		}
+		reasons[c.Service] = c.Reason
+	}
+	failure := ""
+	if b.err != nil {
+		failure = b.err.Error()
+		for _, s := range services {
+			lists["unknown"] = append(lists["unknown"], s.Name)
+		}
+	}
+	res := map[string]any{"issuer": i.Name, "signer": signer, "kids": slices.Clone(b.kids), "by_kid": byKid, "refusing_otherwise": otherwise,
+		"reasons": reasons, "clock_offsets_s": offsets, "probed": len(b.cells), "error": failure}
+	for name, l := range lists {
+		slices.Sort(l)
+		res[name] = slices.Compact(l)
+	}
+	return res, nil
+}
+
+func round(d time.Duration) float64 { return d.Round(10 * time.Millisecond).Seconds() }
+
+func (w *World) readClocks(ctx context.Context, _ params, _ Incident) (map[string]any, error) {
+	type dated struct {
+		name string
+		at   time.Duration
+	}
+	var mu sync.Mutex
+	var found []dated
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, w.opt.Parallel)
+	ask := func(name string, f func() (time.Duration, bool)) {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if d, ok := f(); ok {
+				mu.Lock()
+				found = append(found, dated{name, d})
+				mu.Unlock()
+			}
+		})
+	}
+	for _, s := range w.inv.Services {
+		if s.URL != "" && s.Canary != "" {
+			ask(s.Name, func() (time.Duration, bool) { c := w.try(ctx, s, ""); return c.ClockOffset, c.dated })
+		}
+	}
+	for _, i := range w.inv.Issuers {
+		ask(i.Name, func() (time.Duration, bool) {
+			a, err := w.exchange(ctx, call{method: "GET", url: join(i.URL, "/.well-known/openid-configuration")}, w.opt.Probe)
+			if err != nil {
+				return 0, false
+			}
+			return a.clockOffset()
+		})
+	}
+	wg.Wait()
+	slices.SortFunc(found, func(a, b dated) int { return strings.Compare(a.name, b.name) })
+	offsets, worst, largest := map[string]float64{}, "", -1.0
+	for _, d := range found {
+		offsets[d.name] = round(d.at)
+		if abs := round(d.at.Abs()); abs > largest {
+			worst, largest = d.name, abs
+		}
+	}
+	return map[string]any{"known": len(found) > 0, "offsets_s": offsets, "max_s": max(largest, 0), "worst": worst}, nil
+}
+
+func (w *World) prove(ctx context.Context, _ string, p params) (string, error) {
+	i, err := w.issuer(p.text("issuer"), nil)
+	if err != nil {
+		return "", err
+	}
+	kid := p.text("kid")
+	all := map[string]prunella.Service{}
+	for _, s := range w.canaries(i) {
+		all[s.Name] = s
+	}
+	names := p.list("services")
+	if len(names) == 0 {
+		names = slices.Sorted(maps.Keys(all))
+	}
+	var services []prunella.Service
+	for _, n := range names {
+		s, ok := all[n]
+		if !ok {
+			return "", prunella.Errorf(prunella.Invalid, "%s cannot be proven: it has no canary path or does not verify tokens of %s", n, i.Name)
+		}
+		services = append(services, s)
+	}
+	if len(services) == 0 {
+		return "", prunella.Errorf(prunella.Invalid, "no service of %s has a canary path, so nothing can be proven", i.Name)
+	}
+	_, keys, _, err := w.fetchKeys(ctx, i)
+	if err != nil {
+		return "", err
+	}
+	n := slices.IndexFunc(keys, func(k prunella.PublicKey) bool { return k.Kid == kid })
+	if n < 0 {
+		return "", prunella.Errorf(prunella.Conflict, "key %s is not in the published set, and trying an unpublished key can use up a verifier's refresh; publish it first", kid)
+	}
+	cells, err := w.probe(ctx, i, kid, keys[n].Thumbprint, services)
+	if err != nil {
+		return "", err
+	}
+	var bad []string
+	for _, c := range cells {
+		switch c.Trust {
+		case prunella.Rejects:
+			bad = append(bad, c.Service+" rejects it ("+c.Reason+")")
+		case prunella.TrustUnknown:
+			bad = append(bad, c.Service+" gave no answer ("+c.Reason+")")
+		}
+	}
+	if len(bad) > 0 {
+		return "", prunella.Errorf(prunella.Unavailable, "key %s is not proven on %d of %d services: %s", kid, len(bad), len(cells), strings.Join(bad, "; "))
+	}
+	return "key " + kid + " is accepted by " + strings.Join(names, ", "), nil
+}
