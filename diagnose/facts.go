@@ -1,0 +1,247 @@
+package diagnose
+
+import (
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Class is what a text complains about, or what it reports as done.
+type Class string
+
+const (
+	ClassUnknownKid      Class = "unknown-kid"
+	ClassBadSignature    Class = "bad-signature"
+	ClassExpired         Class = "expired"
+	ClassNotYetValid     Class = "not-yet-valid"
+	ClassAudience        Class = "audience"
+	ClassIssuer          Class = "issuer"
+	ClassFetchFailed     Class = "fetch-failed"    // a verifier could not get the published key set
+	ClassDeliveryFailed  Class = "delivery-failed" // a key could not be pushed to a verifier
+	ClassKeyRemoved      Class = "key-removed"
+	ClassRefused         Class = "connection-refused"
+	ClassDeploy          Class = "deploy"
+	ClassServerError     Class = "server-error"
+	ClassRotated         Class = "key-rotated"
+	ClassStaticKeys      Class = "static-keys"
+	ClassStaleCache      Class = "stale-cache"
+	ClassClock           Class = "clock"
+	ClassMaterialChanged Class = "material-changed"
+	ClassTampered        Class = "tampered"
+	ClassKidFlood        Class = "kid-flood"
+	ClassVendor          Class = "vendor-outage"
+)
+
+// Role is the part a kid plays in a text.
+type Role string
+
+const (
+	RoleNew     Role = "new"
+	RoleOld     Role = "old"
+	RoleFailing Role = "failing" // tokens of it are refused
+	RoleActive  Role = "active"  // tokens are signed with it
+	RoleRemoved Role = "removed"
+)
+
+// Facts are what texts say, without judging whether it is so. Every slice is
+// sorted, so that equal texts in another order give equal Facts.
+type Facts struct {
+	Texts    []TextFact
+	Kids     []KidFact
+	Services []ServiceFact
+	Counts   []CountFact
+	Shares   []ShareFact
+	Issuer   string        // the service said to issue tokens or to have rotated keys
+	Ago      time.Duration // how long ago the keys are said to have changed, 0 when nobody says
+}
+
+// TextFact is what one text says.
+type TextFact struct {
+	Text    string
+	Monitor string
+	Count   int
+	Classes []Class // most telling first
+	Denied  []Class // what the text rules out: "no recent deploy"
+	Group   int     // index of its TextGroup in the order of Facts.Texts' input, after sorting
+	source  TextGroup
+}
+
+// KidFact is a key named by texts.
+type KidFact struct {
+	Kid   string
+	Roles []Role
+	Named time.Time // a date that the kid's own name holds, or zero
+	Texts int       // how many texts name it
+}
+
+// ServiceFact is a service named by texts.
+type ServiceFact struct {
+	Name    string
+	Known   bool // it is in the inventory or in a group's Services
+	Failing bool // a text says that it rejects tokens or was not reached
+	Healthy bool // a text says that it works or did receive the key
+	Texts   int
+}
+
+// CountFact is "N of M services". M is 0 when only N is said.
+type CountFact struct {
+	N, M    int
+	Failing bool // the N are those that fail; otherwise those that are fine
+}
+
+// ShareFact is a stated share of failing requests, 0 to 1.
+type ShareFact struct {
+	Service string
+	Share   float64
+}
+
+const (
+	maxTexts  = 400
+	maxLength = 6000 // bytes of one text that are read
+)
+
+// ExtractFacts reads kids, services, counts, shares and failure classes from
+// texts of any wording. known are service names that may appear bare; the
+// groups' own Services count as known too. It never fails: what it does not
+// understand it leaves out.
+func ExtractFacts(texts []TextGroup, known ...string) Facts {
+	groups := slices.Clone(texts)
+	sort.SliceStable(groups, func(i, j int) bool { return groupKey(groups[i]) < groupKey(groups[j]) })
+	if len(groups) > maxTexts {
+		groups = groups[:maxTexts]
+	}
+	names := newNames(known, groups)
+
+	var f Facts
+	kids := map[string]*KidFact{}
+	services := map[string]*ServiceFact{}
+	for i, g := range groups {
+		text := g.Example
+		if text == "" {
+			text = g.Template
+		}
+		text = tidy(text)
+		t := TextFact{Text: text, Monitor: g.Monitor, Count: max(g.Count, 1), Group: i, source: g}
+		t.Classes, t.Denied = classify(text)
+		f.Texts = append(f.Texts, t)
+
+		for kid, roles := range kidsIn(text, g.Kids, t.Classes) {
+			k := kids[kid]
+			if k == nil {
+				k = &KidFact{Kid: kid, Named: dateIn(kid)}
+				kids[kid] = k
+			}
+			k.Texts++
+			for _, r := range roles {
+				if !slices.Contains(k.Roles, r) {
+					k.Roles = append(k.Roles, r)
+				}
+			}
+		}
+		if f.Issuer == "" {
+			f.Issuer = names.issuerIn(text)
+		}
+		for _, m := range names.mentions(text, g, t.Classes) {
+			s := services[m.Name]
+			if s == nil {
+				s = &ServiceFact{Name: m.Name, Known: m.Known}
+				services[m.Name] = s
+			}
+			s.Texts++
+			s.Failing = s.Failing || m.Failing
+			s.Healthy = s.Healthy || m.Healthy
+		}
+		f.Counts = append(f.Counts, countsIn(text)...)
+		f.Shares = append(f.Shares, sharesIn(text, names, g)...)
+		if ago := agoIn(text); ago > f.Ago {
+			f.Ago = ago
+		}
+	}
+	for _, k := range kids {
+		slices.Sort(k.Roles)
+		f.Kids = append(f.Kids, *k)
+	}
+	sort.Slice(f.Kids, func(i, j int) bool { return f.Kids[i].Kid < f.Kids[j].Kid })
+	for _, s := range services {
+		if s.Name == f.Issuer {
+			s.Failing = false
+		}
+		f.Services = append(f.Services, *s)
+	}
+	sort.Slice(f.Services, func(i, j int) bool { return f.Services[i].Name < f.Services[j].Name })
+	sort.Slice(f.Counts, func(i, j int) bool {
+		a, b := f.Counts[i], f.Counts[j]
+		if a.M != b.M {
+			return a.M > b.M
+		}
+		if a.N != b.N {
+			return a.N > b.N
+		}
+		return a.Failing && !b.Failing
+	})
+	f.Counts = slices.Compact(f.Counts)
+	sort.Slice(f.Shares, func(i, j int) bool {
+		a, b := f.Shares[i], f.Shares[j]
+		return a.Service < b.Service || a.Service == b.Service && a.Share > b.Share
+	})
+	f.Shares = slices.Compact(f.Shares)
+	return f
+}
+
+// Classes returns every class that some text has, with the number of signals
+// behind it.
+func (f Facts) Classes() map[Class]int {
+	out := map[Class]int{}
+	for _, t := range f.Texts {
+		for _, c := range t.Classes {
+			out[c] += t.Count
+		}
+	}
+	return out
+}
+
+// KidsWith returns the kids that play a role, sorted.
+func (f Facts) KidsWith(r Role) []string {
+	var out []string
+	for _, k := range f.Kids {
+		if slices.Contains(k.Roles, r) {
+			out = append(out, k.Kid)
+		}
+	}
+	return out
+}
+
+// FailingServices returns the services that texts say fail, sorted.
+func (f Facts) FailingServices() []string {
+	var out []string
+	for _, s := range f.Services {
+		if s.Failing {
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
+func groupKey(g TextGroup) string {
+	return g.Monitor + "\x00" + g.Example + "\x00" + g.Template + "\x00" + strings.Join(sorted(g.Services), ",") +
+		"\x00" + strings.Join(sorted(g.Kids), ",") + "\x00" + strconv.Itoa(g.Count)
+}
+
+func sorted(in []string) []string {
+	out := slices.Clone(in)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+var quotes = strings.NewReplacer("‘", "'", "’", "'", "“", `"`, "”", `"`, "`", "'", `\"`, `"`, "\u00a0", " ")
+
+// tidy makes quotes straight, folds white space and bounds the length.
+func tidy(s string) string {
+	if len(s) > maxLength {
+		s = s[:maxLength]
+	}
+	s = strings.ToValidUTF8(s, "?")
+	return strings.Join(strings.Fields(quotes.Replace(s)), " ")
+}

@@ -1,0 +1,493 @@
+package diagnose
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"prunella"
+)
+
+// complete fills in what follows from the fault: where it lies, who suffers,
+// which keys, the change, the skill, and the words.
+func (v *view) complete(c *prunella.Cause) {
+	c.Change = v.changeFor(c.Fault)
+	c.Services = v.sufferers(c.Fault)
+	c.Kids = v.kidsOf(c.Fault, c.Change)
+	c.Service = v.placeOf(c)
+	if c.Fault != unknown {
+		var why []prunella.Evidence
+		c.Skill, why = v.skillFor(c.Fault)
+		c.Against = append(c.Against, why...)
+	}
+	c.Summary = v.summary(c)
+	c.Advice = v.advice(c)
+}
+
+// sufferers returns who suffers from a fault: for a key that verifiers lack,
+// those verifiers; otherwise all that fail.
+func (v *view) sufferers(f prunella.Fault) []string {
+	var out []string
+	switch f {
+	case stale, partial:
+		out = v.lacking()
+		if len(out) == 0 && v.deliveries.ok {
+			out = intersect(v.deliveries.failed, v.failing)
+		}
+	case sameKid:
+		out = v.refused().signature
+	}
+	if len(out) == 0 {
+		out = v.failing
+	}
+	return sorted(slices.DeleteFunc(slices.Clone(out), func(s string) bool { return s == "" || v.isIssuer(s) && len(out) > 1 }))
+}
+
+// placeOf names the service where the fault lies: the issuer for faults of
+// keys that it manages and for caches of several verifiers; the service itself
+// when only one is at fault.
+func (v *view) placeOf(c *prunella.Cause) string {
+	worst := ""
+	if len(c.Services) > 0 {
+		worst = c.Services[0]
+	}
+	for _, i := range v.s.Incident.Impact { // worst first
+		if slices.Contains(c.Services, i.Service) {
+			worst = i.Service
+			break
+		}
+	}
+	switch c.Fault {
+	case partial, removal, sameKid, jwksDown, vendor:
+		return first(v.issuer(), worst)
+	case stale, audience, issuer:
+		if len(c.Services) == 1 {
+			return c.Services[0]
+		}
+		return first(v.issuer(), worst)
+	case skew:
+		most := 0.0
+		place := ""
+		for _, s := range sorted(keys(v.clocks.offsets)) {
+			if x := abs(v.clocks.offsets[s]); x > clockTolerance && x > most {
+				most, place = x, s
+			}
+		}
+		return first(place, worst)
+	case deploy:
+		if c.Change != nil {
+			return first(c.Change.Service, worst)
+		}
+	case unknown:
+		if c.Change != nil && len(c.Services) != 1 {
+			return first(c.Change.Service, worst)
+		}
+	}
+	return worst
+}
+
+func keys(m map[string]float64) []string {
+	var out []string
+	for k := range m {
+		out = append(out, k)
+	}
+	return out
+}
+
+// kidsOf returns the keys that a cause is about, the failing one first.
+func (v *view) kidsOf(f prunella.Fault, c *prunella.Change) []string {
+	var out []string
+	put := func(kids ...string) {
+		for _, k := range kids {
+			if k != "" && !slices.Contains(out, k) && len(out) < 8 {
+				out = append(out, k)
+			}
+		}
+	}
+	switch f {
+	case stale, partial:
+		if len(v.grid.lacking) > 0 {
+			put(v.signer())
+		}
+		if c != nil {
+			put(c.Kid)
+		}
+		if !v.measured() {
+			put(v.newKid())
+		}
+		if len(out) == 0 {
+			put(v.kids...)
+		}
+	case removal:
+		if c != nil && isRemoval(*c) {
+			put(c.Kid)
+		}
+		if len(out) == 0 {
+			put(v.facts.KidsWith(RoleRemoved)...)
+		}
+		put(v.kids...)
+	case sameKid:
+		if c != nil {
+			put(c.Kid)
+		} else {
+			put(v.kids...)
+		}
+	case forged, flood:
+		put(v.kids...)
+	case unknown:
+		put(v.kids...)
+		if c != nil {
+			put(c.Kid)
+		}
+	}
+	return out
+}
+
+var headline = map[prunella.Fault]string{
+	stale:    "%s hold a stale copy of the key set and refuse tokens signed with %s, which the issuer publishes.",
+	partial:  "The key %[2]s that signs tokens never reached %[1]s, so they refuse every token signed with it.",
+	removal:  "The key %[2]s was taken out of use while tokens signed with it were still valid; %[1]s refuse those tokens.",
+	jwksDown: "The published key set cannot be fetched, so %s cannot verify tokens of keys that they do not hold yet.",
+	sameKid:  "The kid %[2]s now names another public key than before; %[1]s still verify with the old one.",
+	skew:     "Clocks disagree, so %s refuse good tokens as expired or not yet valid; no key is at fault.",
+	audience: "Tokens reach %s with an audience that is not accepted there; no key is at fault.",
+	issuer:   "Tokens reach %s from an issuer that is not accepted there; no key is at fault.",
+	forged:   "Somebody sends %s tokens with a known kid and a signature that the issuer did not make; honest tokens are accepted.",
+	flood:    "Somebody sends %s tokens with invented kids; honest tokens are accepted.",
+	deploy:   "A release broke %s.",
+	vendor:   "The vendor that issues tokens is down, and %s with it.",
+	unknown:  "What broke %s is not known: no fault explains what was seen well enough.",
+}
+
+// summary says in two or three sentences what happened, to whom, and when.
+func (v *view) summary(c *prunella.Cause) string {
+	who := names4(c.Services)
+	if who == "" {
+		who = "the services"
+	}
+	kid := "in question"
+	if len(c.Kids) > 0 {
+		kid = v.kid(c.Kids[0])
+	}
+	var out []string
+	if line, ok := headline[c.Fault]; ok {
+		if strings.Contains(line, "%[2]s") || strings.Count(line, "%s") == 2 {
+			out = append(out, capital(fmt.Sprintf(line, who, kid)))
+		} else {
+			out = append(out, capital(fmt.Sprintf(line, who)))
+		}
+	} else {
+		out = append(out, capital(fmt.Sprintf("%s at %s.", c.Fault, who)))
+	}
+	if c.Change != nil {
+		out = append(out, v.told(*c.Change)+" "+v.when(*c.Change)+".")
+	}
+	if extra := v.extra(c); extra != "" {
+		out = append(out, extra)
+	}
+	if len(v.missing) > 0 && c.Fault != unknown {
+		var names []string
+		for _, g := range v.missing {
+			names = append(names, g.name)
+		}
+		out = append(out, fmt.Sprintf("Not known, and so not counted: %s.", strings.Join(names, ", ")))
+	}
+	if !v.measured() {
+		out = append(out, "This is known from messages only; nothing was measured.")
+	}
+	return strings.Join(out, " ")
+}
+
+// extra is the third sentence: what a person would ask next.
+func (v *view) extra(c *prunella.Cause) string {
+	said := v.facts.Classes()
+	switch c.Fault {
+	case partial, stale:
+		var parts []string
+		for _, n := range v.facts.Counts {
+			if n.Failing && n.M > n.N && !v.measured() {
+				parts = append(parts, fmt.Sprintf("%d of %d services are said to lack it", n.N, n.M))
+				break
+			}
+		}
+		if r := v.best(isRemoval); r != nil {
+			parts = append(parts, fmt.Sprintf("the previous key %s was removed %s, so no tokens of it are left to fall back on", v.kid(r.Kid), v.when(*r)))
+		} else if said[ClassKeyRemoved] > 0 && !v.measured() {
+			if old := v.oldKid(); old != "" {
+				parts = append(parts, fmt.Sprintf("the old key %s was removed prematurely, before they had the new one", v.kid(old)))
+			} else {
+				parts = append(parts, "the old key was removed prematurely, before they had the new one")
+			}
+		}
+		if len(parts) > 0 {
+			return capital(strings.Join(parts, "; ")) + "."
+		}
+	case skew:
+		if len(v.clocks.offsets) > 0 && c.Service != "" {
+			if _, told := v.clocks.offsets[c.Service]; told {
+				return "The clock of " + v.offsets([]string{c.Service}) + "."
+			}
+		}
+	case deploy:
+		if c.Change != nil {
+			return fmt.Sprintf("The released service is %s.", first(c.Change.Service, "not named"))
+		}
+	case unknown:
+		var parts []string
+		for i, k := range c.Kids {
+			if i == 2 {
+				break
+			}
+			parts = append(parts, v.kid(k))
+		}
+		if len(parts) > 0 {
+			return "Refused tokens or changes name " + strings.Join(parts, " and ") + "."
+		}
+	}
+	return ""
+}
+
+// advice is what a person should do when no skill heals the fault.
+func (v *view) advice(c *prunella.Cause) string {
+	who := names3(c.Services)
+	if who == "" {
+		who = "the failing services"
+	}
+	kid := "the new key"
+	if len(c.Kids) > 0 {
+		kid = v.kid(c.Kids[0])
+	}
+	switch c.Fault {
+	case stale:
+		return fmt.Sprintf("Restart or refresh %s one at a time so that they fetch the key set again, prove each with a canary token of %s, and lower the cache time.", who, kid)
+	case partial:
+		return fmt.Sprintf("Sign with the previous key again and keep both published: putting the old key back without signing with it does not help. Then deliver %s to %s, prove each verifier with a canary token, and only then sign with it.", kid, who)
+	case removal:
+		return fmt.Sprintf("Publish %s again until the last token signed with it has expired. If it was withdrawn because it leaked, leave it out and have clients fetch new tokens.", kid)
+	case jwksDown:
+		return fmt.Sprintf("Bring the key set of %s back. Do not restart verifiers meanwhile: they would lose the keys they still hold.", first(v.issuer(), "the issuer"))
+	case sameKid:
+		return fmt.Sprintf("Give the new key a kid of its own and sign with that; until then return to the old material of %s. Have verifiers drop their cached copy, and compare thumbprints, not kids.", kid)
+	case skew:
+		return fmt.Sprintf("Correct the clock of %s and check its time service. Touch no key and flush no cache.", first(c.Service, who))
+	case audience:
+		return fmt.Sprintf("Compare the audience that clients ask for with the one that %s expects, and undo the change of the wrong side. Touch no key.", who)
+	case issuer:
+		return fmt.Sprintf("Compare the issuer in the refused tokens with the one that %s is configured for. Touch no key.", who)
+	case forged:
+		return "Call security. Block the senders; trust no key because of these tokens, and restart nothing."
+	case flood:
+		return "Call security. Limit the senders and the key fetches that unknown kids cause; trust no key because of these tokens."
+	case deploy:
+		if c.Change != nil && c.Change.Version != "" {
+			return fmt.Sprintf("Roll %s back to the version before %s, or call who released it%s.", first(c.Change.Service, who), c.Change.Version, by(c.Change.Author))
+		}
+		return fmt.Sprintf("Roll %s back to the version before, or call who released it.", first(c.Service, who))
+	case vendor:
+		return "Open a case with the vendor and follow its status page. Verifiers that still hold keys go on working: do not restart them."
+	case unknown:
+		if c.Change != nil {
+			return fmt.Sprintf("Undo the change that preceded the failure (%s) and see whether it stops; otherwise hand this to the owners of %s with what is known.", v.told(*c.Change), who)
+		}
+		return fmt.Sprintf("Hand this to the owners of %s with what is known.", who)
+	}
+	return fmt.Sprintf("Follow the runbook for %s, or call the owners of %s.", c.Fault, who)
+}
+
+// Explain tells a cause in plain text, with every piece of evidence and its
+// weight, for a log, a page or a terminal.
+func Explain(c prunella.Cause) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s (%.0f %%)", c.Fault, 100*c.Confidence)
+	if c.Service != "" {
+		fmt.Fprintf(&b, " at %s", c.Service)
+	}
+	fmt.Fprintf(&b, "\n%s\n", c.Summary)
+	for _, part := range []struct {
+		title string
+		es    []prunella.Evidence
+	}{{"For", c.For}, {"Against", c.Against}} {
+		if len(part.es) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "%s:\n", part.title)
+		for _, e := range part.es {
+			if e.Weight == 0 {
+				fmt.Fprintf(&b, "       %s [%s]\n", e.Text, e.Source)
+			} else {
+				fmt.Fprintf(&b, "  %+.1f %s [%s]\n", e.Weight, e.Text, e.Source)
+			}
+		}
+	}
+	if c.Skill != "" {
+		fmt.Fprintf(&b, "Skill: %s\n", c.Skill)
+	}
+	if c.Advice != "" {
+		fmt.Fprintf(&b, "Advice: %s\n", c.Advice)
+	}
+	return b.String()
+}
+
+// told says what a change was.
+func (v *view) told(c prunella.Change) string {
+	of := ""
+	if c.Service != "" {
+		of = " of " + c.Service
+	}
+	switch c.Name {
+	case prunella.ChangeSigner:
+		from := ""
+		if c.Before != "" {
+			from = fmt.Sprintf(" from %s", v.kid(c.Before))
+		}
+		return fmt.Sprintf("The signing key%s changed%s to %s", of, from, v.kid(c.Kid))
+	case prunella.ChangeKeyAdded:
+		return fmt.Sprintf("Key %s was added to the published set%s", v.kid(c.Kid), of)
+	case prunella.ChangeKeyRemoved:
+		return fmt.Sprintf("Key %s was removed from the published set%s", v.kid(c.Kid), of)
+	case prunella.ChangeKeyMaterial:
+		return fmt.Sprintf("Key %s%s got other material under the same kid", v.kid(c.Kid), of)
+	case prunella.ChangeDeploy:
+		return strings.TrimRight(fmt.Sprintf("%s%s was released%s", capital(first(c.Service, "a service")), space(c.Version), by(c.Author)), " ")
+	case prunella.ChangeConfig:
+		return fmt.Sprintf("The configuration%s changed%s", of, by(c.Author))
+	}
+	return fmt.Sprintf("%s%s changed", capital(c.Name), of)
+}
+
+// when says how a change lies to the onset.
+func (v *view) when(c prunella.Change) string {
+	onset := v.s.Incident.Onset
+	if c.At.IsZero() || onset.IsZero() {
+		return "at a time that is not known"
+	}
+	d := onset.Sub(c.At)
+	at := c.At.UTC().Format("15:04:05")
+	switch {
+	case d.Abs() < time.Second:
+		return fmt.Sprintf("at the onset (%s UTC)", at)
+	case d > 0:
+		return fmt.Sprintf("%s before the onset (%s UTC)", spell(d), at)
+	}
+	return fmt.Sprintf("or was first seen %s after the onset (%s UTC)", spell(-d), at)
+}
+
+func by(author string) string {
+	if author == "" {
+		return ""
+	}
+	return " by " + author
+}
+
+func space(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " " + s
+}
+
+func because(why string) string {
+	if why = strings.TrimRight(strings.TrimSpace(why), "."); why == "" {
+		return ""
+	}
+	return ": " + clip(why, 200)
+}
+
+// kid names a key, shortened when it is long.
+func (v *view) kid(kid string) string {
+	if kid == "" {
+		return "a key"
+	}
+	if r := []rune(kid); len(r) > 44 {
+		kid = string(r[:41]) + "…"
+	}
+	return kid
+}
+
+func (v *view) kidList(kids []string) string {
+	if len(kids) > 3 {
+		return fmt.Sprintf("%s, %s and %d more", v.kid(kids[0]), v.kid(kids[1]), len(kids)-2)
+	}
+	var out []string
+	for _, k := range kids {
+		out = append(out, v.kid(k))
+	}
+	return joined(out)
+}
+
+// names3 and names4 list services for a sentence.
+func names3(s []string) string { return atMost(s, 3) }
+func names4(s []string) string { return atMost(s, 4) }
+
+func atMost(s []string, n int) string {
+	if len(s) > n+1 {
+		return fmt.Sprintf("%s and %d more", strings.Join(s[:n], ", "), len(s)-n)
+	}
+	return joined(s)
+}
+
+func joined(s []string) string {
+	if len(s) < 2 {
+		return strings.Join(s, "")
+	}
+	return strings.Join(s[:len(s)-1], ", ") + " and " + s[len(s)-1]
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func verb(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+func clip(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}
+
+// spell writes a duration as a person says it: "4 s", "3 min", "2 h".
+func spell(d time.Duration) string {
+	switch d = d.Abs(); {
+	case d < 10*time.Second:
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", d.Seconds()), ".0") + " s"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	}
+	return fmt.Sprintf("%.0f h", d.Hours())
+}
+
+func share(n, of int) float64 {
+	if of == 0 {
+		return 0
+	}
+	return float64(n) / float64(of)
+}
+
+func intersect(a, b []string) []string {
+	var out []string
+	for _, s := range a {
+		if slices.Contains(b, s) {
+			out = append(out, s)
+		}
+	}
+	return sorted(out)
+}
