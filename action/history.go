@@ -17,7 +17,7 @@ func historyOperations() []operation {
 			spec: read("keys.changes", "Changes of the key set or the signer around the onset, as the monitors saw them.",
 				[]prunella.ParamSpec{issuerParam, may("within", "duration", "how long before the onset; default 1h")},
 				"known: the history could be read", "count: changes from that long before the onset until now",
-				"changes: each with name, kid, before, at, before_onset_s (positive: it came before the onset), uncertain_s (it may have come this much earlier), oldest first",
+				"changes: each with name, issuer, kid, before, at, before_onset_s (positive: it came before the onset), uncertain_s (it may have come this much earlier), oldest first",
 				"nearest_s: before_onset_s of the change nearest to the onset; absent when there is none"),
 			read: (*World).readKeyChanges,
 		},
@@ -65,7 +65,7 @@ func (w *World) readKeyChanges(ctx context.Context, p params, inc Incident) (map
 		if !some || math.Abs(d) < math.Abs(nearest) {
 			nearest, some = d, true
 		}
-		changes = append(changes, map[string]any{"name": s.Name, "kid": s.Attr(prunella.AttrKid), "before": s.Attr("before"),
+		changes = append(changes, map[string]any{"name": s.Name, "issuer": i.Name, "kid": s.Attr(prunella.AttrKid), "before": s.Attr("before"),
 			"at": s.Time, "before_onset_s": d, "uncertain_s": uncertain})
 	}
 	res := map[string]any{"known": true, "count": len(changes), "changes": changes}

@@ -276,8 +276,11 @@ func (w *World) rolled(ctx context.Context, key string, p params, before map[str
 	switch mark := d.Spec.Template.Annotations[stepMark]; {
 	case mark == key:
 		text, err := w.await(ctx, k, name, "this step changed "+name)
+		if errors.Is(err, ErrLost) {
+			return Unclear, "this step changed " + name + ", and it is not rolled out yet", nil
+		}
 		if err != nil {
-			return Unclear, "this step changed " + name + ", but it is not rolled out", err
+			return Unclear, "this step changed " + name, err
 		}
 		return Yes, text, nil
 	case mark == textOf(before["step"]):

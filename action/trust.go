@@ -16,6 +16,7 @@ func trustOperations() []operation {
 		{
 			spec: read("trust.grid", "Which service accepts tokens of which key, by canary tokens sent to every service with a canary path.",
 				[]prunella.ParamSpec{issuerParam},
+				"known: a token of the signer could be had and there is a service to try it on",
 				"signer: kid of a freshly issued token, or the key API's signer", "kids: keys that were tried, the signer first",
 				"by_kid: for each kid the services that are in trusts, rejects and unknown",
 				"lacking: services that reject the signer's tokens because of key or signature, or without saying why",
@@ -189,58 +190,86 @@ func challenge(h, name string) string {
 	return strings.ReplaceAll(b.String(), " , ", ",")
 }
 
-// board is one look at an issuer's keys and verifiers.
-type board struct {
-	issuer prunella.Issuer
-	keys   keySetView
-	kids   []string // tried, the signer first
-	cells  []cell
-	err    error // no token of the signer could be had
+// cellKey identifies a cell that may be shown again.
+type cellKey struct{ issuer, kid, thumbprint, service string }
+
+// gridAge is how long the read trust.grid shows a cell of a key that does not
+// sign again; the signer's cells are always fresh.
+const gridAge = 5 * time.Second
+
+// retry probes only the services whose cell for that key is older than age. The
+// refused calls are failed requests to the service, in its metrics and logs: a
+// published key that a service lacks must not look like an outage because we
+// keep asking.
+func (w *World) retry(ctx context.Context, i prunella.Issuer, k prunella.PublicKey, services []prunella.Service, age time.Duration) ([]cell, error) {
+	now := w.opt.Now()
+	var due []prunella.Service
+	var out []cell
+	w.mu.Lock()
+	for _, s := range services {
+		if c, ok := w.cells[cellKey{i.Name, k.Kid, k.Thumbprint, s.Name}]; ok && now.Sub(c.At) < age {
+			out = append(out, c)
+		} else {
+			due = append(due, s)
+		}
+	}
+	w.mu.Unlock()
+	if len(due) == 0 {
+		return out, nil
+	}
+	fresh, err := w.probe(ctx, i, k.Kid, k.Thumbprint, due)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range fresh {
+		w.cells[cellKey{i.Name, k.Kid, k.Thumbprint, c.Service}] = c
+	}
+	for old, c := range w.cells {
+		if now.Sub(c.At) > 2*w.opt.BoardAge {
+			delete(w.cells, old)
+		}
+	}
+	return append(out, fresh...), nil
 }
 
-// look probes the published keys on every service of the issuer. With unpublished
-// set it goes on to the newest keys that are held but not published, on the
-// services that reject the signer only: a verifier that meets a kid it does not
-// know may spend its one refresh on it (keyfunc: one in five minutes), and those
-// services have spent theirs on the signer's kid.
-func (w *World) look(ctx context.Context, i prunella.Issuer, unpublished bool) board {
-	b := board{issuer: i, keys: w.keySet(ctx, i)}
+// board is one look at an issuer's keys and verifiers.
+type board struct {
+	keys  keySetView
+	kids  []string // tried, the signer first
+	cells []cell
+	err   error // no token of the signer could be had
+}
+
+// look probes the signer's key on every service of the issuer, and the other
+// published keys where their cells are older than age. With unpublished set it
+// goes on to the newest keys that are held but not published, on the services
+// that reject the signer only: a verifier that meets a kid it does not know may
+// spend its one refresh on it (keyfunc: one in five minutes), and those services
+// have spent theirs on the signer's kid.
+func (w *World) look(ctx context.Context, i prunella.Issuer, age time.Duration, unpublished bool) board {
+	b := board{keys: w.keySet(ctx, i)}
 	services := w.canaries(i)
 	signer := b.keys.signer()
 	if signer == "" {
 		b.err = prunella.Errorf(prunella.Unavailable, "the signer of %s is not known: neither a token nor the key API can be had", i.Name)
 		return b
 	}
-	own := i.Admin != nil && i.Admin.Kind == adminKeys // tokens of any key can be had
-	try := func(k prunella.PublicKey, services []prunella.Service) {
-		cells, err := w.probe(ctx, i, k.Kid, k.Thumbprint, services)
-		if k.Kid == signer {
+	first, others, held := b.sort(i)
+	add := func(kid string, cells []cell, err error) {
+		if err == nil {
+			b.kids = append(b.kids, kid)
+			b.cells = append(b.cells, cells...)
+		} else if kid == signer {
 			b.err = err
 		}
-		if err == nil {
-			b.kids = append(b.kids, k.Kid)
-			b.cells = append(b.cells, cells...)
-		}
 	}
-	first := prunella.PublicKey{Kid: signer}
-	var others, held []prunella.PublicKey
-	for _, k := range b.keys.Keys {
-		switch {
-		case k.Kid == signer:
-			first = k
-		case k.Kid == "" || k.State == stateRevoked || !own:
-		case k.Published && k.State != "": // the key API holds it
-			others = append(others, k)
-		case k.State == statePrevious || k.State == stateRemoved:
-			held = append(held, k)
-		}
-	}
-	try(first, services)
+	cells, err := w.probe(ctx, i, signer, first.Thumbprint, services)
+	add(signer, cells, err)
 	for _, k := range others {
-		try(k, services)
-	}
-	if !unpublished || len(held) == 0 {
-		return b
+		cells, err := w.retry(ctx, i, k, services, age)
+		add(k.Kid, cells, err)
 	}
 	var lacking []prunella.Service
 	for _, s := range services {
@@ -248,13 +277,33 @@ func (w *World) look(ctx context.Context, i prunella.Issuer, unpublished bool) b
 			lacking = append(lacking, s)
 		}
 	}
-	slices.SortFunc(held, func(a, b prunella.PublicKey) int { return b.Since.Compare(a.Since) })
-	for _, k := range held[:min(2, len(held))] {
-		if len(lacking) > 0 {
-			try(k, lacking)
+	if unpublished && len(lacking) > 0 {
+		for _, k := range held[:min(2, len(held))] {
+			cells, err := w.retry(ctx, i, k, lacking, age)
+			add(k.Kid, cells, err)
 		}
 	}
 	return b
+}
+
+// sort tells the signer's key from the other published keys and from those that
+// are held but not published, the newest first.
+func (b board) sort(i prunella.Issuer) (signer prunella.PublicKey, others, held []prunella.PublicKey) {
+	signer.Kid = b.keys.signer()
+	own := i.Admin != nil && i.Admin.Kind == adminKeys // tokens of any key can be had
+	for _, k := range b.keys.Keys {
+		switch {
+		case k.Kid == signer.Kid:
+			signer = k
+		case k.Kid == "" || !own || k.State == "" || k.State == stateRevoked:
+		case k.Published:
+			others = append(others, k)
+		case k.State == statePrevious || k.State == stateRemoved:
+			held = append(held, k)
+		}
+	}
+	slices.SortFunc(held, func(a, b prunella.PublicKey) int { return b.Since.Compare(a.Since) })
+	return signer, others, held
 }
 
 // lacksKey tells a refusal for key or signature, or without a reason, from one
@@ -273,14 +322,15 @@ func (w *World) canaries(i prunella.Issuer) []prunella.Service {
 }
 
 // Trust probes the published keys of an issuer on all its services and returns
-// the signer's kid and a cell for each key and service, the signer's first. The
-// error says that no token of the signer could be had.
+// the signer's kid and a cell for each key and service, the signer's first.
+// Cells of the other keys may be up to Options.BoardAge old. The error says that
+// no token of the signer could be had.
 func (w *World) Trust(ctx context.Context, issuer string) (signer string, cells []prunella.TrustCell, err error) {
 	i, err := w.issuer(issuer, nil)
 	if err != nil {
 		return "", nil, err
 	}
-	b := w.look(ctx, i, false)
+	b := w.look(ctx, i, w.opt.BoardAge, false)
 	if b.err != nil {
 		return b.keys.signer(), nil, w.failed("probe "+i.Name, b.err)
 	}
@@ -295,7 +345,7 @@ func (w *World) readTrust(ctx context.Context, p params, inc Incident) (map[stri
 	if err != nil {
 		return nil, err
 	}
-	b := w.look(ctx, i, true)
+	b := w.look(ctx, i, min(gridAge, w.opt.BoardAge), true)
 	signer := b.keys.signer()
 	services := w.canaries(i)
 	byKid := map[string]any{}
@@ -343,7 +393,7 @@ func (w *World) readTrust(ctx context.Context, p params, inc Incident) (map[stri
 			lists["unknown"] = append(lists["unknown"], s.Name)
 		}
 	}
-	res := map[string]any{"issuer": i.Name, "signer": signer, "kids": slices.Clone(b.kids), "by_kid": byKid, "refusing_otherwise": otherwise,
+	res := map[string]any{"known": b.err == nil && len(b.cells) > 0, "issuer": i.Name, "signer": signer, "kids": slices.Clone(b.kids), "by_kid": byKid, "refusing_otherwise": otherwise,
 		"reasons": reasons, "clock_offsets_s": offsets, "probed": len(b.cells), "error": failure}
 	for name, l := range lists {
 		slices.Sort(l)

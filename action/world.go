@@ -26,6 +26,7 @@ type World struct {
 
 	mu     sync.Mutex
 	tokens map[tokenKey]canaryToken
+	cells  map[cellKey]cell     // of keys that do not sign
 	meta   map[string]discovery // by issuer name
 }
 
@@ -36,8 +37,9 @@ type Options struct {
 	Timeout   time.Duration         // of one HTTP call of a read; 0: 5 s
 	Probe     time.Duration         // of one canary call; 0: 2 s
 	Parallel  int                   // canary calls in flight; 0: 16
-	TimeScale float64               // divides the averaging window of requests.errors; 0: 1
+	TimeScale float64               // divides the averaging window of requests.errors and the ages below; 0: 1
 	TokenAge  time.Duration         // a canary token is used again for at most this long; 0: 10 s
+	BoardAge  time.Duration         // Trust tries a key that does not sign again after this; 0: 1 min
 	Transport func(*http.Transport) // adjusts the transport (private CA, proxy); may be nil
 }
 
@@ -80,9 +82,10 @@ func NewWorld(inv prunella.Inventory, h History, opt Options) (*World, error) {
 	}
 	opt.Timeout = orDefault(opt.Timeout, 5*time.Second)
 	opt.Probe = orDefault(opt.Probe, 2*time.Second)
-	opt.TokenAge = orDefault(opt.TokenAge, 10*time.Second)
 	opt.Parallel = orDefault(opt.Parallel, 16)
 	opt.TimeScale = orDefault(opt.TimeScale, 1)
+	opt.TokenAge = time.Duration(float64(orDefault(opt.TokenAge, 10*time.Second)) / opt.TimeScale)
+	opt.BoardAge = time.Duration(float64(orDefault(opt.BoardAge, time.Minute)) / opt.TimeScale)
 	if err := checkInventory(inv); err != nil {
 		return nil, err
 	}
@@ -93,7 +96,7 @@ func NewWorld(inv prunella.Inventory, h History, opt Options) (*World, error) {
 	w := &World{
 		inv: inv, history: h, opt: opt, log: opt.Log.With("component", "action"),
 		secrets: secretsOf(inv), ops: map[string]operation{}, transport: t,
-		tokens: map[tokenKey]canaryToken{}, meta: map[string]discovery{},
+		tokens: map[tokenKey]canaryToken{}, cells: map[cellKey]cell{}, meta: map[string]discovery{},
 	}
 	for _, op := range operations() {
 		w.ops[op.spec.Name] = op

@@ -101,6 +101,10 @@ func (m *JWKS) compare(last kept[keysSeen], ks prunella.KeySet, now time.Time) (
 			if !k.Published {
 				k.LastSeen = o.LastSeen
 			}
+			k.LastSigned = o.LastSigned
+		}
+		if k.Kid == ks.Signer {
+			k.LastSigned = now.UTC()
 		}
 		wasPublished := known && last.View.Keys[old].Published
 		switch {
