@@ -68,7 +68,7 @@ type origin struct{ line, column int } // from 1
 type Step struct {
 	Section string
 	Number  int
-	Text    string // first paragraph, as written
+	Text    string // first paragraph, without indentation
 	Line    int
 	Span    Span
 }

@@ -2,6 +2,7 @@ package skill
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -125,7 +126,7 @@ func (l *linter) sections() {
 		home, ours := homes[b.Language]
 		switch {
 		case ours && !strings.EqualFold(b.Section, home):
-			l.add(SeverityWarning, b.Line, "block-section", "move it to "+home, "a %s block stands outside %s", b.Language, home)
+			l.add(SeverityWarning, b.Line, "block-section", "move it to "+home, "%s block stands outside %s", withArticle(b.Language), home)
 		case !ours && b.Language != "":
 			if near := condition.Closest(b.Language, []string{"signal", "check", "action", "escalate"}); near != "" {
 				l.add(SeverityWarning, b.Line, "block-language", "did you mean ```"+near+"?", "a block %q is not executed", b.Language)
@@ -144,9 +145,6 @@ func (l *linter) signals() {
 			if len([]rune(strings.TrimSpace(phrase))) < 4 {
 				l.add(SeverityWarning, r.Line, "phrase-too-short", "write a longer phrase", "the phrase %q of signal %s occurs in many texts", phrase, r.ID)
 			}
-		}
-		if re, err := regexp.Compile(r.Regex); r.Regex != "" && err == nil && re.MatchString("") {
-			l.add(SeverityError, r.Line, "regex", "let it match something", "the regex of signal %s matches every text", r.ID)
 		}
 	}
 	if forIt == 0 {
@@ -205,9 +203,6 @@ func (l *linter) actions() {
 }
 
 func (l *linter) mutation(a prunella.ActionRule, who string) {
-	if a.Verify == nil {
-		l.add(SeverityError, a.Line, "no-verify", "add verify: {read, until, within}", "%s changes the world and nothing shows that it worked", who)
-	}
 	if a.Undo == nil {
 		l.add(SeverityWarning, a.Line, "no-undo", "add undo, or undo: {do: none-needed, with: {because: …}}", "%s has no undo, so the skill can never run unattended", who)
 	}
@@ -242,7 +237,11 @@ func (l *linter) escalations() {
 			return
 		}
 	}
-	l.add(SeverityWarning, l.line("Escalation"), "no-primary", "add an ```escalate block with primary: true", "the skill says nobody to call when it does not work")
+	severity := SeverityWarning
+	if len(l.s.Actions) == 0 {
+		severity = SeverityNote
+	}
+	l.add(severity, l.line("Escalation"), "no-primary", "add an ```escalate block with primary: true", "the skill says nobody to call when it does not work")
 }
 
 func (l *linter) line(section string) int {
@@ -264,7 +263,7 @@ func (l *linter) spec(name string, action bool, line int, who string) (prunella.
 			return s, true
 		}
 		if s.Name == name {
-			l.add(SeverityError, line, "unknown-"+kind, "use it where "+other+"s belong", "%s needs an %s, and %s is a %s", who, kind, name, other)
+			l.add(SeverityError, line, "unknown-"+kind, "use it where "+other+"s belong", "%s needs %s, and %s is %s", who, withArticle(kind), name, withArticle(other))
 			return prunella.Spec{}, false
 		}
 		if s.Action == action {
@@ -279,6 +278,13 @@ func (l *linter) spec(name string, action bool, line int, who string) (prunella.
 	return prunella.Spec{}, false
 }
 
+func withArticle(word string) string {
+	if strings.HasPrefix(word, "a") || strings.HasPrefix(word, "e") {
+		return "an " + word
+	}
+	return "a " + word
+}
+
 func (l *linter) params(spec prunella.Spec, with map[string]any, line int, who string) {
 	var known []string
 	for _, p := range spec.Params {
@@ -291,7 +297,7 @@ func (l *linter) params(spec prunella.Spec, with map[string]any, line int, who s
 			l.add(SeverityError, line, "param-type", "write "+want, "%s: %s of %s cannot be %v", who, p.Name, spec.Name, v)
 		}
 	}
-	for name := range with {
+	for _, name := range slices.Sorted(maps.Keys(with)) {
 		if slices.Contains(known, name) {
 			continue
 		}

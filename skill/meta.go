@@ -37,7 +37,8 @@ type entry struct {
 	column int
 	node   *yaml.Node // value
 	keyAt  int        // offset of the key
-	limit  int        // offset of the line after which the entry cannot reach
+	limit  int        // offset of the line that the entry cannot reach
+	braces bool       // it stands inside {…}
 }
 
 // Meta returns a value of the front matter, from the top level or from
@@ -143,7 +144,8 @@ func (f *front) collect(d *Document, m *yaml.Node, nested bool, before, limit in
 			continue
 		}
 		e := entry{key: key.Value, nested: nested, line: key.Line + before, column: key.Column,
-			node: value, keyAt: d.offset(key.Line+before, key.Column), limit: end}
+			node: value, keyAt: d.offset(key.Line+before, key.Column), limit: end,
+			braces: m.Style&yaml.FlowStyle != 0}
 		e.value, e.isText = flat(value)
 		f.entries = append(f.entries, e)
 	}
@@ -255,6 +257,10 @@ func (d *Document) splice(key, value string) (Span, []byte, error) {
 		return Span{f.close, f.close}, []byte("metadata:" + newline + "  " + line), nil
 	}
 	n := f.entries[last]
+	if n.braces {
+		return Span{}, nil, &prunella.Error{Kind: prunella.Invalid, Op: "set " + key, Where: fmt.Sprintf("%s:%d", d.Path, n.line),
+			Reason: "metadata is written in braces", Remedy: "write one key a line"}
+	}
 	start := d.lines[n.line-1]
 	at := d.lastText(n)
 	return Span{at, at}, []byte(string(d.src[start:n.keyAt]) + line), nil
@@ -272,11 +278,11 @@ func (d *Document) lastText(e entry) int {
 // valueSpan is where the value of an entry stands, and its YAML style.
 func (d *Document) valueSpan(e *entry) (Span, yaml.Style, error) {
 	n := e.node
-	if n.Kind != yaml.ScalarNode || n.Anchor != "" || n.Style&yaml.TaggedStyle != 0 {
-		return Span{}, 0, &prunella.Error{Kind: prunella.Invalid, Op: "set " + e.key, Where: fmt.Sprintf("%s:%d", d.Path, e.line),
-			Reason: "its value is not a plain text", Remedy: "edit this line by hand"}
-	}
 	start := d.offset(n.Line+1, n.Column)
+	if n.Kind != yaml.ScalarNode || n.Style&yaml.TaggedStyle != 0 || e.braces || start > e.limit {
+		return Span{}, 0, &prunella.Error{Kind: prunella.Invalid, Op: "set " + e.key, Where: fmt.Sprintf("%s:%d", d.Path, e.line),
+			Reason: "its value is not a plain text on a line of its own", Remedy: "edit this line by hand"}
+	}
 	rest := d.src[start:e.limit]
 	switch {
 	case n.Tag == "!!null" && n.Value == "":

@@ -132,8 +132,7 @@ func (m *mapping) conditionProblem(name string, n *yaml.Node, err error) {
 	at := *n
 	switch n.Style &^ yaml.TaggedStyle {
 	case yaml.LiteralStyle, yaml.FoldedStyle:
-		at.Line += s.Line
-		at.Column = s.Column
+		at.Line, at.Column = m.inFolded(n.Line, n.Style, s)
 	case yaml.DoubleQuotedStyle, yaml.SingleQuotedStyle:
 		at.Column += s.Column
 	default:
@@ -142,4 +141,23 @@ func (m *mapping) conditionProblem(name string, n *yaml.Node, err error) {
 	var e *prunella.Error
 	errors.As(err, &e)
 	m.add(SeverityError, "condition", &at, e.Remedy, "%s of the %s: %s", name, m.label(), e.Reason)
+}
+
+// inFolded finds a place of a text that stands on the lines below a | or >.
+func (m *mapping) inFolded(line int, style yaml.Style, s *condition.SyntaxError) (int, int) {
+	lines := strings.Split(m.block.Code, "\n")
+	column := s.Column
+	if style == yaml.LiteralStyle {
+		line += s.Line - 1
+	}
+	for ; line < len(lines); line++ {
+		text := strings.TrimRight(lines[line], " \r")
+		indent := len(text) - len(strings.TrimLeft(text, " "))
+		if width := len([]rune(text)) - indent; column <= width || style == yaml.LiteralStyle || line == len(lines)-1 {
+			return line + 1, indent + column
+		} else {
+			column -= width + 1
+		}
+	}
+	return line, column
 }

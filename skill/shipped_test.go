@@ -13,7 +13,9 @@ func TestShippedSkillsAreClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range problems {
-		t.Error(p)
+		if p.Severity != skill.SeverityNote {
+			t.Error(p)
+		}
 	}
 	if len(skills) < 2 {
 		t.Errorf("%d skills", len(skills))

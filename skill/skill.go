@@ -109,7 +109,11 @@ func (m *mapping) signal() prunella.SignalRule {
 	}
 	r.When = m.condition("when", scope)
 	if r.Regex != "" {
-		if _, err := regexp.Compile(r.Regex); err != nil {
+		re, err := regexp.Compile(r.Regex)
+		if err == nil && re.MatchString("") {
+			m.add(SeverityError, "regex", m.values["regex"], "let it need at least one character", "the regex of the %s matches every text", m.label())
+		}
+		if err != nil {
 			m.add(SeverityError, "regex", m.values["regex"], "use RE2 syntax; a backslash needs no doubling outside double quotes", "the regex of the %s: %v", m.label(), err)
 		}
 	}
@@ -175,6 +179,9 @@ func (m *mapping) action() prunella.ActionRule {
 	}
 	m.checkReferences(m.values["with"], r.ForEach, false)
 	m.checkReferences(m.values["title"], r.ForEach, false)
+	if !m.has("verify") && r.Effect != prunella.Reads {
+		m.add(SeverityError, "no-verify", m.node, "add verify: {read, until, within}", "the %s changes the world and nothing shows that it worked", m.label())
+	}
 	if n := m.inner("verify"); n != nil {
 		r.Verify = &prunella.VerifyRule{Read: n.text("read"), With: n.mappingOf("with"), Until: n.condition("until", condition.Check),
 			Within: n.duration("within", 0), Hold: n.duration("hold", 0)}
@@ -232,11 +239,12 @@ func (m *mapping) escalation() prunella.EscalationRule {
 	return r
 }
 
-// LoadDir reads every skill file (*.skill.md) below dir. Files that cannot be
-// used, because something in them is an error or their name is taken, are left
-// out and stand in the problems, beside the warnings of the others. The error
-// is for a folder that cannot be read.
-func LoadDir(fsys fs.FS, dir string) ([]prunella.Skill, []Problem, error) {
+// LoadDir reads and lints every skill file (*.skill.md) below dir. Files that
+// cannot be used, because something in them is an error or their name is taken,
+// are left out and stand in the problems, beside the warnings of the others.
+// Without a catalog, names and parameters of reads and actions are not checked.
+// The error is for a folder that cannot be read.
+func LoadDir(fsys fs.FS, dir string, catalog ...prunella.Spec) ([]prunella.Skill, []Problem, error) {
 	var skills []prunella.Skill
 	var problems []Problem
 	first := map[prunella.SkillName]string{}
@@ -253,7 +261,8 @@ func LoadDir(fsys fs.FS, dir string) ([]prunella.Skill, []Problem, error) {
 			problems = append(problems, problemOf(file, err))
 			return nil
 		}
-		s, found := d.Skill()
+		s, _ := d.Skill()
+		found := Lint(d, catalog)
 		if other, taken := first[s.Name]; taken {
 			found = append(found, Problem{File: file, Line: d.MetaLine("name"), Column: 1, Rule: "duplicate-name", Severity: SeverityError,
 				Text: fmt.Sprintf("the name %s is taken by %s", s.Name, other), Remedy: "rename one of the two files and its name"})
