@@ -46,7 +46,8 @@ func unmarshalOTLP(r request, m proto.Message, what string) error {
 		return nil
 	}
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(r.body, m); err != nil {
-		return refuse(http.StatusBadRequest, "the body is not a JSON %s: %v", what, err)
+		// The decoder varies its spaces so that nobody parses its errors.
+		return refuse(http.StatusBadRequest, "the body is not a JSON %s: %s", what, strings.ReplaceAll(err.Error(), "\u00a0", " "))
 	}
 	return nil
 }

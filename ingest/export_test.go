@@ -1,0 +1,4 @@
+package ingest
+
+// SeverityWords is how many words are known.
+func SeverityWords() int { return len(severityWords) }

@@ -1,0 +1,279 @@
+package ingest_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"prunella"
+	"prunella/bus"
+	"prunella/ingest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var now = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+
+// sink keeps what it is given, and refuses while err is set.
+type sink struct {
+	mu   sync.Mutex
+	got  []prunella.Signal
+	err  error
+	gate chan struct{} // when set, Publish waits for it
+}
+
+func (s *sink) Publish(_ context.Context, signals []prunella.Signal) error {
+	if s.gate != nil {
+		<-s.gate
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	s.got = append(s.got, signals...)
+	return nil
+}
+
+func config() ingest.Config {
+	return ingest.Config{Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}
+}
+
+// post sends a body and returns the answer.
+func post(h http.Handler, path, contentType string, body []byte, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, path, bytes.NewReader(body))
+	r.Header.Set("Content-Type", contentType)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func zip(b []byte) []byte {
+	var buf bytes.Buffer
+	w := gzip.NewWriter(&buf)
+	w.Write(b)
+	w.Close()
+	return buf.Bytes()
+}
+
+const (
+	jsonType  = "application/json"
+	protoType = "application/x-protobuf"
+)
+
+const oneSignal = `{"signals":[{"source":"cron","service":"billing","severity":"critical","body":"invoice run failed","time":"2026-11-22T09:59:00Z"}]}`
+
+func TestRefusals(t *testing.T) {
+	cfg := config()
+	cfg.MaxBody = 1000
+	cfg.Tokens = map[string]prunella.TenantID{"secret": "acme"}
+	token := []string{"Authorization", "Bearer secret"}
+	long := []byte(`{"signals":[{"body":"` + strings.Repeat("x", 2000) + `"}]}`)
+	for _, c := range []struct {
+		name, path, contentType string
+		body                    []byte
+		header                  []string
+		status                  int
+		says                    string
+	}{
+		{"no token", "/api/v1/signals", jsonType, []byte(oneSignal), nil, 401, "Bearer"},
+		{"wrong token", "/v1/logs", jsonType, []byte(`{}`), []string{"Authorization", "Bearer nope"}, 401, "ingest.tokens"},
+		{"token without scheme", "/v1/logs", jsonType, []byte(`{}`), []string{"Authorization", "secret"}, 401, "token"},
+		{"content type", "/api/v1/signals", "text/plain", []byte(oneSignal), token, 415, `text/plain`},
+		{"protobuf where JSON belongs", "/api/v2/alerts", protoType, nil, token, 415, jsonType},
+		{"unknown encoding", "/v1/logs", jsonType, []byte(`{}`), append(token, "Content-Encoding", "br"), 415, `br`},
+		{"too large", "/api/v1/signals", jsonType, long, token, 413, "1000 bytes"},
+		{"too large decompressed", "/api/v1/signals", jsonType, zip(long), append(token, "Content-Encoding", "gzip"), 413, "decompressed"},
+		{"not gzip", "/v1/logs", jsonType, []byte(`{}..........`), append(token, "Content-Encoding", "gzip"), 400, "gzip"},
+		{"gzip cut off", "/v1/logs", jsonType, zip([]byte(`{"resourceLogs":[]}`))[:20], append(token, "Content-Encoding", "gzip"), 400, "ends early"},
+		{"OTLP JSON syntax", "/v1/logs", jsonType, []byte(`{"resourceLogs":[`), token, 400, "ExportLogsServiceRequest"},
+		{"OTLP JSON type", "/v1/metrics", jsonType, []byte(`{"resourceMetrics":5}`), token, 400, "line 1:20"},
+		{"protobuf", "/v1/metrics", protoType, []byte{0x0a, 0xff}, token, 400, "ExportMetricsServiceRequest"},
+		{"JSON cut off", "/api/v1/signals", jsonType, []byte(`{"signals":[`), token, 400, "ends early"},
+		{"JSON syntax", "/api/v1/signals", jsonType, []byte(`{"signals":}`), token, 400, "byte 12"},
+		{"two values", "/api/v1/signals", jsonType, []byte(oneSignal + `{}`), token, 400, "follows"},
+		{"field of another type", "/api/v1/alertmanager", jsonType, []byte(`{"version":"4","alerts":7}`), token, 400, `alerts`},
+		{"no signals", "/api/v1/signals", jsonType, []byte(`{}`), token, 400, `"signals" is missing`},
+		{"version 3", "/api/v1/alertmanager", jsonType, []byte(`{"version":"3"}`), token, 400, "version 4"},
+		{"nothing usable", "/api/v1/signals", jsonType, []byte(`{"signals":[{"severity":"info"}]}`), token, 400, "signals[0]: neither a body nor a name"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &sink{}
+			h := ingest.Handler(cfg, s)
+			w := post(h, c.path, c.contentType, c.body, c.header...)
+			text, _ := io.ReadAll(w.Body)
+			if w.Code != c.status || !strings.Contains(strings.ReplaceAll(string(text), `\"`, `"`), c.says) {
+				t.Errorf("got %d %s, want %d with %q", w.Code, text, c.status, c.says)
+			}
+			if w.Code == 401 && w.Header().Get("WWW-Authenticate") == "" {
+				t.Error("401 without WWW-Authenticate")
+			}
+			if len(s.got) != 0 {
+				t.Errorf("%d signals taken all the same", len(s.got))
+			}
+			if w := post(h, "/api/v1/signals", jsonType, []byte(oneSignal), token...); w.Code != 200 {
+				t.Errorf("the next request gets %d", w.Code)
+			}
+		})
+	}
+}
+
+func TestMethod(t *testing.T) {
+	w := httptest.NewRecorder()
+	ingest.Handler(config(), &sink{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/logs", nil))
+	if w.Code != 405 || w.Header().Get("Allow") != "POST" {
+		t.Errorf("got %d, Allow %q", w.Code, w.Header().Get("Allow"))
+	}
+}
+
+func TestTokenChoosesTenant(t *testing.T) {
+	cfg := config()
+	cfg.Tokens = map[string]prunella.TenantID{"a": "acme", "b": "beta"}
+	s := &sink{}
+	h := ingest.Handler(cfg, s)
+	for _, token := range []string{"a", "b"} {
+		if w := post(h, "/api/v1/signals", jsonType, []byte(oneSignal), "Authorization", "bearer "+token); w.Code != 200 {
+			t.Fatal(w.Code, w.Body)
+		}
+	}
+	if s.got[0].Tenant != "acme" || s.got[1].Tenant != "beta" {
+		t.Errorf("tenants %q and %q", s.got[0].Tenant, s.got[1].Tenant)
+	}
+	if s.got[0].ID == s.got[1].ID {
+		t.Error("two tenants share a signal id")
+	}
+}
+
+func TestSinkThatRefuses(t *testing.T) {
+	s := &sink{err: prunella.Errorf(prunella.Unavailable, "the bus is full")}
+	h := ingest.Handler(config(), s)
+	w := post(h, "/api/v1/signals", jsonType, []byte(oneSignal))
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "full") {
+		t.Errorf("got %d, Retry-After %q, %s", w.Code, w.Header().Get("Retry-After"), w.Body)
+	}
+	s.err = errors.New("anything else")
+	if w := post(h, "/v1/logs", jsonType, []byte(logsJSON)); w.Code != 503 {
+		t.Errorf("an unknown failure is %d: OTLP exporters would drop the batch", w.Code)
+	}
+	s.err = prunella.Errorf(prunella.TooLarge, "one signal is too large")
+	if w := post(h, "/api/v1/signals", jsonType, []byte(oneSignal)); w.Code != 413 {
+		t.Errorf("too large is %d", w.Code)
+	}
+}
+
+func TestManyAtOnceAreToldToComeAgain(t *testing.T) {
+	s := &sink{gate: make(chan struct{})}
+	srv := httptest.NewServer(ingest.Handler(config(), s))
+	defer srv.Close()
+	codes := make(chan int)
+	for range 80 {
+		go func() {
+			resp, err := http.Post(srv.URL+"/api/v1/signals", jsonType, strings.NewReader(oneSignal))
+			if err != nil {
+				codes <- 0
+				return
+			}
+			resp.Body.Close()
+			codes <- resp.StatusCode
+		}()
+	}
+	got := map[int]int{}
+	for range 16 { // these answer while the others wait
+		got[<-codes]++
+	}
+	close(s.gate)
+	for range 64 {
+		got[<-codes]++
+	}
+	if got[429] != 16 || got[200] != 64 {
+		t.Errorf("answers %v, want 64 taken and 16 sent away", got)
+	}
+}
+
+func TestMetricsCount(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	cfg := config()
+	cfg.Metrics = reg
+	h := ingest.Handler(cfg, &sink{})
+	post(h, "/api/v1/signals", jsonType, []byte(`{"signals":[{"body":"a"},{"body":"b","kind":"probe"},{"body":"c","severity":"odd"}]}`))
+	post(h, "/api/v1/signals", jsonType, []byte(`[`))
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				name += " " + l.GetName() + "=" + l.GetValue()
+			}
+			got[name] = m.GetCounter().GetValue()
+		}
+	}
+	want := map[string]float64{
+		"prunella_ingest_rejected_total protocol=signals reason=bad-severity": 1,
+		"prunella_ingest_requests_total code=200 protocol=signals":            1,
+		"prunella_ingest_requests_total code=400 protocol=signals":            1,
+		"prunella_ingest_signals_total kind=log protocol=signals":             1,
+		"prunella_ingest_signals_total kind=probe protocol=signals":           1,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("counters (-want +got):\n%s", d)
+	}
+}
+
+// A 200 through the real bus is there after the bus was closed and opened.
+func TestStoredOnTheBus(t *testing.T) {
+	dir := t.TempDir()
+	b, err := bus.Open(t.Context(), bus.Config{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := ingest.Handler(config(), b)
+	for range 2 { // the sender did not hear the first answer
+		if w := post(h, "/v1/logs", jsonType, zip([]byte(logsJSON)), "Content-Encoding", "gzip"); w.Code != 200 {
+			t.Fatal(w.Code, w.Body)
+		}
+	}
+	b.Close()
+	if w := post(h, "/v1/logs", jsonType, []byte(logsJSON)); w.Code != 503 {
+		t.Errorf("with the bus closed: %d", w.Code)
+	}
+	if b, err = bus.Open(t.Context(), bus.Config{Dir: dir, Log: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	c, err := b.Consumer(t.Context(), "pipeline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := c.Fetch(t.Context(), 10, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m) != 2 || len(m[0].Signals) != 2 {
+		t.Fatalf("%d messages", len(m))
+	}
+	for i := range m[0].Signals {
+		if m[0].Signals[i].ID != m[1].Signals[i].ID {
+			t.Errorf("record %d got two ids from the same bytes", i)
+		}
+	}
+}
