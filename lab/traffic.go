@@ -1,0 +1,267 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	freshShare    = 0.4                    // of calls with the token of a login just made
+	freshEvery    = 500 * time.Millisecond // how often such a login is made
+	checkoutShare = 0.3                    // of gateway calls that pass order and payment
+	maxInFlight   = 64                     // calls; beyond that a client waits its turn by not calling
+	reloginAfter  = 5 * time.Second        // age a refused token must have before its session logs in again
+)
+
+// traffic is the world's customers.
+type traffic struct {
+	w      *World
+	counts *counter
+	client *http.Client
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	sessions []*session
+	expired  string // a token that was good an hour ago
+	mu       sync.Mutex
+	fresh    string
+}
+
+// session is a customer who logged in some time ago and logs in again when the
+// token has expired or was refused.
+type session struct {
+	mu      sync.Mutex
+	token   string
+	issued  time.Time
+	refused bool
+}
+
+func startTraffic(ctx context.Context, w *World) (*traffic, error) {
+	t := &traffic{w: w, counts: newCounter(), client: newClient(3 * time.Second)}
+	t.ctx, t.cancel = context.WithCancel(ctx)
+	lifetime := w.spec.TokenLifetime
+	ages := make([]time.Duration, w.spec.Sessions+1)
+	for i := range w.spec.Sessions {
+		ages[i] = lifetime * time.Duration(i) / time.Duration(w.spec.Sessions)
+	}
+	ages[w.spec.Sessions] = lifetime + time.Minute
+	var tokens []string
+	if err := w.auth.call(ctx, "seed", seedRequest{Ages: ages}, &tokens); err != nil {
+		return nil, fmt.Errorf("seed sessions: %w", err)
+	}
+	now := time.Now()
+	for i, token := range tokens[:w.spec.Sessions] {
+		t.sessions = append(t.sessions, &session{token: token, issued: now.Add(-ages[i])})
+	}
+	t.expired = tokens[w.spec.Sessions]
+	if w.spec.Rate == 0 {
+		return t, nil
+	}
+	var err error
+	if t.fresh, err = t.login(ctx); err != nil {
+		return nil, fmt.Errorf("first login: %w", err)
+	}
+	t.wg.Go(t.keepFresh)
+	t.wg.Go(t.run)
+	return t, nil
+}
+
+func (t *traffic) stop() {
+	t.cancel()
+	t.wg.Wait()
+	t.client.CloseIdleConnections()
+}
+
+// keepFresh logs a new customer in every freshEvery.
+func (t *traffic) keepFresh() {
+	tick := time.NewTicker(freshEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-t.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if token, err := t.login(t.ctx); err == nil { // counted by login
+			t.mu.Lock()
+			t.fresh = token
+			t.mu.Unlock()
+		}
+	}
+}
+
+// run calls services in turn, with noise in order and pace, at the rate of the
+// Spec.
+func (t *traffic) run() {
+	rng := rand.New(rand.NewPCG(uint64(t.w.spec.Seed), 0x74726166))
+	slots := make(chan struct{}, maxInFlight)
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	began, sent := time.Now(), 0.0
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for turn := 0; ; {
+		select {
+		case <-t.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		due := time.Since(began).Seconds() * t.w.spec.Rate
+		if due-sent > t.w.spec.Rate/2 { // after a stall, do not make up for it in a burst
+			sent = due - 1
+		}
+		for sent < due {
+			sent += 0.5 + rng.Float64()
+			turn++
+			c := t.choose(rng, turn)
+			select {
+			case slots <- struct{}{}:
+				calls.Go(func() { t.call(c); <-slots })
+			default:
+			}
+		}
+	}
+}
+
+// call to be made.
+type call struct {
+	service string
+	path    string
+	trace   [2]uint64
+	noise   bool
+	session *session // nil for a fresh login
+}
+
+func (t *traffic) choose(rng *rand.Rand, turn int) call {
+	order := t.w.order
+	c := call{service: order[turn%len(order)], trace: [2]uint64{rng.Uint64(), rng.Uint64()}}
+	if rng.IntN(5) == 0 {
+		c.service = order[rng.IntN(len(order))]
+	}
+	c.path = "/api/" + c.service + "s"
+	if c.service == "gateway" && rng.Float64() < checkoutShare {
+		c.path = "/api/checkout"
+	}
+	switch p := rng.Float64(); {
+	case p < t.w.spec.NoiseShare:
+		c.noise = true
+	case p < t.w.spec.NoiseShare+freshShare || len(t.sessions) == 0:
+	default:
+		c.session = t.sessions[rng.IntN(len(t.sessions))]
+	}
+	return c
+}
+
+func (t *traffic) call(c call) {
+	token := t.expired
+	switch {
+	case c.noise:
+	case c.session != nil:
+		token = t.tokenOf(c.session)
+	default:
+		t.mu.Lock()
+		token = t.fresh
+		t.mu.Unlock()
+	}
+	began := time.Now()
+	status, reason := t.get(c, token)
+	if t.ctx.Err() != nil {
+		return
+	}
+	outcome := callOK
+	switch {
+	case c.noise:
+		outcome = callNoise
+	case status != http.StatusOK:
+		outcome = callFailed
+	}
+	t.counts.add(c.service, began, outcome, status, reason)
+	if c.session != nil && status == http.StatusUnauthorized {
+		c.session.mu.Lock()
+		c.session.refused = true
+		c.session.mu.Unlock()
+	}
+}
+
+func (t *traffic) get(c call, token string) (status int, reason string) {
+	req, err := http.NewRequestWithContext(t.ctx, http.MethodGet, t.w.nodes[c.service].url()+c.path, nil)
+	if err != nil {
+		return 0, err.Error()
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("traceparent", fmt.Sprintf("00-%016x%016x-%016x-01", c.trace[0], c.trace[1], c.trace[1]|1))
+	res, err := t.client.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer res.Body.Close()
+	b, _ := io.ReadAll(io.LimitReader(res.Body, 4<<10)) // the status decides; the body only explains
+	if res.StatusCode == http.StatusOK {
+		return res.StatusCode, ""
+	}
+	var body struct {
+		Message string `json:"message"`
+	}
+	_ = json.Unmarshal(b, &body)
+	return res.StatusCode, body.Message
+}
+
+// tokenOf returns the session's token, from a new login when it is due. When
+// that fails the customer tries with what there is.
+func (t *traffic) tokenOf(s *session) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	age := time.Since(s.issued)
+	if age >= t.w.spec.TokenLifetime-2*time.Second || s.refused && age > reloginAfter {
+		if token, err := t.login(t.ctx); err == nil {
+			s.token, s.issued, s.refused = token, time.Now(), false
+		}
+	}
+	return s.token
+}
+
+// login gets a token and counts the attempt for "auth".
+func (t *traffic) login(ctx context.Context) (string, error) {
+	began := time.Now()
+	token, status, err := t.requestToken(ctx)
+	if t.ctx.Err() != nil {
+		return "", t.ctx.Err()
+	}
+	outcome, reason := callOK, ""
+	if err != nil {
+		outcome, reason = callFailed, err.Error()
+	}
+	t.counts.add("auth", began, outcome, status, reason)
+	return token, err
+}
+
+func (t *traffic) requestToken(ctx context.Context) (token string, status int, err error) {
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {customerID}, "client_secret": {t.w.secrets.customer}, "audience": {t.w.spec.Audience}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.w.issuer+"/oauth/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		return "", 0, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := t.client.Do(req)
+	if err != nil {
+		return "", 0, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return "", res.StatusCode, fmt.Errorf("token endpoint answered %s", res.Status)
+	}
+	var out struct {
+		Token string `json:"access_token"`
+	}
+	err = json.NewDecoder(res.Body).Decode(&out)
+	return out.Token, res.StatusCode, err
+}
