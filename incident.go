@@ -63,10 +63,11 @@ type Incident struct {
 	StateAt    map[State]time.Time `json:"state_at"`        // first entry into each state since (re)opening
 	DueAt      time.Time           `json:"due_at,omitzero"` // when the engine looks next
 
-	Impact   []Impact  `json:"impact"`   // one row a service, worst first
-	Monitors []string  `json:"monitors"` // distinct Sources, sorted
-	Tokens   []string  `json:"tokens"`   // what its signals share: "kid:…", "trace:…", "host:…"
-	Signals  int       `json:"signals"`  // linked Signals
+	Impact   []Impact  `json:"impact"`             // one row a service, worst first
+	Monitors []string  `json:"monitors"`           // distinct Sources, sorted
+	Statuses []string  `json:"statuses,omitempty"` // HTTP status classes that rose: "401", "403", "5xx"; sorted
+	Tokens   []string  `json:"tokens"`             // what its signals share: "kid:…", "trace:…", "host:…"
+	Signals  int       `json:"signals"`            // linked Signals
 	Cascade  Cascade   `json:"cascade"`
 	Causes   []Cause   `json:"causes"` // ranked, best first
 	Related  []Related `json:"related"`
@@ -199,6 +200,18 @@ type Cause struct {
 	Skill      SkillName  `json:"skill,omitempty"`  // the skill that heals it, if one does
 	Change     *Change    `json:"change,omitempty"` // the change that preceded it, if one did
 	Advice     string     `json:"advice,omitempty"` // what a person should do when no skill heals it
+}
+
+// CheckOutcome is what one check of a skill answered.
+type CheckOutcome struct {
+	Skill   SkillName `json:"skill"`
+	ID      string    `json:"id"`
+	Title   string    `json:"title"`
+	Read    string    `json:"read"`
+	For     bool      `json:"for"`             // it speaks for the skill
+	Against bool      `json:"against"`         // it speaks against it
+	Require bool      `json:"require"`         // the skill may not act unless it speaks for it
+	Error   string    `json:"error,omitempty"` // it could not be answered: no evidence either way
 }
 
 // Evidence is one observation that speaks for or against a Cause.

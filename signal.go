@@ -109,7 +109,7 @@ type Metric struct {
 // Finding is what detection makes of Signals: something is wrong, here, since
 // then. Many Findings make one Incident.
 type Finding struct {
-	Rule     string            `json:"rule"` // error-rate-spike | error-log | alert-firing | probe-failing | error-message
+	Rule     string            `json:"rule"` // one of the Rule… names
 	Service  string            `json:"service"`
 	Source   string            `json:"source"` // Monitor
 	Onset    time.Time         `json:"onset"`  // best estimate of when it began
@@ -125,6 +125,16 @@ type Finding struct {
 	Attrs    map[string]string `json:"attrs,omitempty"`
 	Reason   Reason            `json:"reason"`
 }
+
+// Rules of Findings.
+const (
+	RuleErrorRate    = "error-rate-spike" // failing requests over their baseline
+	RuleErrorLog     = "error-log"        // a new or far more frequent error text; supports, opens nothing
+	RuleAlert        = "alert-firing"     // an alert of another system
+	RuleProbe        = "probe-failing"    // an active check of ours
+	RuleErrorMessage = "error-message"    // a severe text of a monitor that counts no requests
+	RuleRecovered    = "recovered"        // the end of one of the others, named in Attrs["of"]
+)
 
 // Reason is why something was decided: a stable name, the operands that decided
 // it, and a sentence made of both. Tests compare names and operands.

@@ -83,9 +83,9 @@ func (d *Detector) follow(name string, sv *service, k int, status string, sp *sp
 		sp.SkipTo = last
 		share := recent.Failed[k] / recent.Requests
 		step.Findings = append(step.Findings, prunella.Finding{
-			Rule: "recovered", Service: name, Source: sourceOf(sv), Onset: sp.Onset, Time: now, Severity: prunella.Info,
+			Rule: RuleRecovered, Service: name, Source: sourceOf(sv), Onset: sp.Onset, Time: now, Severity: prunella.Info,
 			Share: share, Baseline: base.Rate, Value: recent.Failed[k] / (d.cfg.Window / 2).Seconds(), Status: status,
-			Attrs: map[string]string{"of": "error-rate-spike", "failed": num(math.Round(sp.Failed)), "total": num(math.Round(sp.Total))},
+			Attrs: map[string]string{"of": RuleErrorRate, "failed": num(math.Round(sp.Failed)), "total": num(math.Round(sp.Total))},
 			Reason: prunella.Reason{Name: "back-to-baseline",
 				Text: fmt.Sprintf("%s of %s is %s again, %.0f requests in %s; it failed from %s on",
 					status, name, percent(round3(share)), recent.Requests, d.cfg.Window/2, sp.Onset.Format(time.RFC3339)),
@@ -214,7 +214,7 @@ func significant(failed, total, base float64) bool {
 
 func (d *Detector) spikeFinding(name string, sv *service, status string, sp *spike, e excess, base Baseline, now time.Time) prunella.Finding {
 	f := prunella.Finding{
-		Rule: "error-rate-spike", Service: name, Source: sourceOf(sv), Onset: sp.Onset, Time: now, Severity: prunella.High,
+		Rule: RuleErrorRate, Service: name, Source: sourceOf(sv), Onset: sp.Onset, Time: now, Severity: prunella.High,
 		Share: e.share, Baseline: base.Rate, Value: e.rate, Status: status,
 		Attrs: map[string]string{
 			"failed": num(math.Round(e.failed)), "total": num(math.Round(e.total)), "trend": e.trend,

@@ -100,7 +100,7 @@ func (d *Detector) sayText(s prunella.Signal, t *template, now time.Time, step *
 	}
 	r.Said = d.index(now)
 	f := prunella.Finding{
-		Rule: "error-message", Service: s.Service, Source: s.Source, Onset: d.timeOf(s), Time: now, Severity: s.Severity,
+		Rule: RuleErrorMessage, Service: s.Service, Source: s.Source, Onset: d.timeOf(s), Time: now, Severity: s.Severity,
 		Template: t.String(), Tokens: append(TokensOf(s), d.hostTokens(s.Service)...), Signals: []prunella.Signal{s},
 		Status: statusIn(s),
 		Attrs:  map[string]string{},
@@ -241,7 +241,7 @@ func (d *Detector) judgeTexts(name string, now time.Time, step *Step) {
 			why, onset = "novel-text", r.First
 		}
 		step.Findings = append(step.Findings, prunella.Finding{
-			Rule: "error-log", Service: name, Source: r.Signal.Source, Onset: onset, Time: now, Severity: prunella.Warning,
+			Rule: RuleErrorLog, Service: name, Source: r.Signal.Source, Onset: onset, Time: now, Severity: prunella.Warning,
 			Value: float64(n) / d.cfg.Window.Seconds(), Baseline: r.Mean / d.cfg.Bucket.Seconds(), Status: statusIn(r.Signal),
 			Template: t.String(), Tokens: TokensOf(r.Signal), Signals: []prunella.Signal{r.Signal},
 			Reason: prunella.Reason{Name: why,
