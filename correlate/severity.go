@@ -2,6 +2,7 @@ package correlate
 
 import (
 	"fmt"
+	"sort"
 	"strconv"
 
 	"prunella"
@@ -118,4 +119,11 @@ func one(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// worstFirst sorts by share, then by name.
+func worstFirst(list []prunella.Impact) {
+	sort.SliceStable(list, func(i, j int) bool {
+		return list[i].Share > list[j].Share || list[i].Share == list[j].Share && list[i].Service < list[j].Service
+	})
 }

@@ -56,7 +56,7 @@ func StatedImpacts(texts []prunella.TextGroup, known []string) []prunella.Impact
 	for _, im := range rows {
 		out = append(out, *im)
 	}
-	sortImpact(out)
+	worstFirst(out)
 	return out
 }
 
