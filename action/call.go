@@ -98,6 +98,9 @@ func (w *World) exchange(ctx context.Context, c call, timeout time.Duration) (an
 	}
 	mutates := c.key != ""
 	hc := &http.Client{Transport: w.transport, CheckRedirect: redirects(mutates)}
+	if mutates {
+		hc.Transport = w.once
+	}
 	a := answer{sent: w.opt.Now()}
 	resp, err := hc.Do(req)
 	a.headed = w.opt.Now()

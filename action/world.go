@@ -22,7 +22,8 @@ type World struct {
 	ops     map[string]operation
 
 	transport *http.Transport
-	kube      *kubeClient // nil without a declared API server
+	once      *http.Transport // for mutations: net/http sends a request again by itself only on a used connection
+	kube      *kubeClient     // nil without a declared API server
 
 	mu     sync.Mutex
 	tokens map[tokenKey]canaryToken
@@ -93,8 +94,10 @@ func NewWorld(inv prunella.Inventory, h History, opt Options) (*World, error) {
 	if opt.Transport != nil {
 		opt.Transport(t)
 	}
+	once := t.Clone()
+	once.DisableKeepAlives = true
 	w := &World{
-		inv: inv, history: h, opt: opt, log: opt.Log.With("component", "action"),
+		once: once, inv: inv, history: h, opt: opt, log: opt.Log.With("component", "action"),
 		secrets: secretsOf(inv), ops: map[string]operation{}, transport: t,
 		tokens: map[tokenKey]canaryToken{}, cells: map[cellKey]cell{}, meta: map[string]discovery{},
 	}
@@ -112,7 +115,10 @@ func NewWorld(inv prunella.Inventory, h History, opt Options) (*World, error) {
 }
 
 // Close ends the World's idle connections.
-func (w *World) Close() { w.transport.CloseIdleConnections() }
+func (w *World) Close() {
+	w.transport.CloseIdleConnections()
+	w.once.CloseIdleConnections()
+}
 
 // Read looks at the world. The error is prunella.NotFound for an unknown read
 // and prunella.Invalid for wrong parameters; see the package comment for what

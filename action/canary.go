@@ -1,0 +1,212 @@
+package action
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"prunella"
+)
+
+// tokenKey identifies a canary token that may be used again. The thumbprint is
+// part of it: the same kid with new material is another key.
+type tokenKey struct{ issuer, kid, thumbprint, audience string }
+
+// canary returns a token of that key for that audience.
+func (w *World) canary(ctx context.Context, i prunella.Issuer, k tokenKey) (canaryToken, error) {
+	now := w.opt.Now()
+	w.mu.Lock()
+	t, ok := w.tokens[k]
+	for old, t := range w.tokens {
+		if now.Sub(t.got) > w.opt.TokenAge {
+			delete(w.tokens, old)
+		}
+	}
+	w.mu.Unlock()
+	// A token is used again only while it is new: an older one would hide a
+	// clock that lags, and one close to its end would look like a refusal.
+	age := w.opt.TokenAge
+	if t.lifetime > 0 {
+		age = min(age, t.lifetime/2)
+	}
+	if ok && now.Sub(t.got) < age {
+		return t, nil
+	}
+	if i.Admin != nil {
+		t, can, err := w.admin(i).canary(ctx, k.kid, k.audience)
+		if can {
+			if err == nil {
+				w.mu.Lock()
+				w.tokens[k] = t
+				w.mu.Unlock()
+			}
+			return t, err
+		}
+	}
+	t, err := w.issueToken(ctx, i, k.audience)
+	if err != nil {
+		return t, err
+	}
+	if t.kid != k.kid {
+		return t, prunella.Errorf(prunella.Unavailable, "the issuer %s signs with key %s now, and no token of key %s can be had", i.Name, t.kid, k.kid)
+	}
+	return t, nil
+}
+
+// cell is one canary call.
+type cell struct {
+	prunella.TrustCell
+	dated bool // the answer had a Date, so ClockOffset is known
+}
+
+// probe tries one kid on services, opt.Parallel at a time. A kid whose token
+// cannot be had gives no cells, only the error.
+func (w *World) probe(ctx context.Context, i prunella.Issuer, kid, thumbprint string, services []prunella.Service) ([]cell, error) {
+	tokens := map[string]canaryToken{}
+	for _, s := range services {
+		aud := audience(s, i)
+		if _, ok := tokens[aud]; ok {
+			continue
+		}
+		t, err := w.canary(ctx, i, tokenKey{i.Name, kid, thumbprint, aud})
+		if err != nil {
+			return nil, err
+		}
+		tokens[aud] = t
+	}
+	cells := make([]cell, len(services))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, w.opt.Parallel)
+	for n, s := range services {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			cells[n] = w.try(ctx, s, tokens[audience(s, i)].raw)
+			cells[n].Issuer, cells[n].Kid = i.Name, kid
+		})
+	}
+	wg.Wait()
+	return cells, nil
+}
+
+func audience(s prunella.Service, i prunella.Issuer) string {
+	if s.Audience != "" {
+		return s.Audience
+	}
+	return i.Audience
+}
+
+// try makes one canary call, without a token when token is "".
+func (w *World) try(ctx context.Context, s prunella.Service, token string) cell {
+	a, err := w.exchange(ctx, call{method: "GET", url: join(s.URL, s.Canary), token: token}, w.opt.Probe)
+	c := cell{TrustCell: prunella.TrustCell{Service: s.Name, Trust: prunella.TrustUnknown, At: w.opt.Now().UTC()}}
+	if err != nil {
+		c.Reason = shorten(w.secrets.clean(err.Error()), 240)
+		return c
+	}
+	c.Status = a.status
+	c.ClockOffset, c.dated = a.clockOffset()
+	switch {
+	case a.status >= 200 && a.status < 300:
+		c.Trust = prunella.Trusts
+		c.LastTrusted = c.At
+		return c
+	case a.status == 401 || a.status == 403:
+		c.Trust = prunella.Rejects
+	}
+	c.Reason = w.secrets.clean(refusalText(a))
+	return c
+}
+
+// refusalText is what a service said when it refused: the description of its
+// WWW-Authenticate challenge (RFC 6750), else its body.
+func refusalText(a answer) string {
+	for _, h := range a.header.Values("WWW-Authenticate") {
+		code, text := challenge(h, "error"), challenge(h, "error_description")
+		if text != "" {
+			return shorten(text, 240)
+		}
+		if code != "" && len(a.body) == 0 {
+			return code
+		}
+	}
+	return problemText(a.body)
+}
+
+// challenge returns one parameter of a WWW-Authenticate challenge.
+func challenge(h, name string) string {
+	_, rest, ok := strings.Cut(" "+strings.ReplaceAll(h, ",", " , "), " "+name+"=")
+	if !ok {
+		return ""
+	}
+	if !strings.HasPrefix(rest, `"`) {
+		v, _, _ := strings.Cut(rest, " ")
+		return v
+	}
+	var b strings.Builder
+	for n := 1; n < len(rest) && rest[n] != '"'; n++ {
+		if rest[n] == '\\' && n+1 < len(rest) {
+			n++
+		}
+		b.WriteByte(rest[n])
+	}
+	return strings.ReplaceAll(b.String(), " , ", ",")
+}
+
+// lacksKey tells a refusal for key or signature, or without a reason, from one
+// for a claim.
+func (c cell) lacksKey() bool { return c.Trust == prunella.Rejects && RefusedClaim(c.Reason) == "" }
+
+func (w *World) prove(ctx context.Context, _ string, p params) (string, error) {
+	i, err := w.issuer(p.text("issuer"), nil)
+	if err != nil {
+		return "", err
+	}
+	kid := p.text("kid")
+	all := map[string]prunella.Service{}
+	for _, s := range w.canaries(i) {
+		all[s.Name] = s
+	}
+	names := p.list("services")
+	if len(names) == 0 {
+		names = slices.Sorted(maps.Keys(all))
+	}
+	var services []prunella.Service
+	for _, n := range names {
+		s, ok := all[n]
+		if !ok {
+			return "", prunella.Errorf(prunella.Invalid, "%s cannot be proven: it has no canary path or does not verify tokens of %s", n, i.Name)
+		}
+		services = append(services, s)
+	}
+	if len(services) == 0 {
+		return "", prunella.Errorf(prunella.Invalid, "no service of %s has a canary path, so nothing can be proven", i.Name)
+	}
+	_, keys, _, err := w.fetchKeys(ctx, i)
+	if err != nil {
+		return "", err
+	}
+	n := slices.IndexFunc(keys, func(k prunella.PublicKey) bool { return k.Kid == kid })
+	if n < 0 {
+		return "", prunella.Errorf(prunella.Conflict, "key %s is not in the published set, and trying an unpublished key can use up a verifier's refresh; publish it first", kid)
+	}
+	cells, err := w.probe(ctx, i, kid, keys[n].Thumbprint, services)
+	if err != nil {
+		return "", err
+	}
+	var bad []string
+	for _, c := range cells {
+		switch c.Trust {
+		case prunella.Rejects:
+			bad = append(bad, c.Service+" rejects it ("+c.Reason+")")
+		case prunella.TrustUnknown:
+			bad = append(bad, c.Service+" gave no answer ("+c.Reason+")")
+		}
+	}
+	if len(bad) > 0 {
+		return "", prunella.Errorf(prunella.Unavailable, "key %s is not proven on %d of %d services: %s", kid, len(bad), len(cells), strings.Join(bad, "; "))
+	}
+	return "key " + kid + " is accepted by " + strings.Join(names, ", "), nil
+}
