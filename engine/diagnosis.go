@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -18,7 +20,10 @@ import (
 func (e *Engine) diagnose(ctx context.Context, inc prunella.Incident, _ int64, now time.Time) (bool, error) {
 	if quiet, why := recovered(inc); quiet {
 		_, err := e.move(ctx, inc, prunella.Resolved, why, Change{
-			Apply: func(i *prunella.Incident) error { i.Verdict, i.VerdictReason = prunella.UnknownVerdict, why; return nil }})
+			Apply: func(i *prunella.Incident) error {
+				i.Verdict, i.VerdictReason = prunella.UnknownVerdict, why
+				return nil
+			}})
 		return false, err
 	}
 	skills := e.cfg.Skills()
@@ -30,14 +35,14 @@ func (e *Engine) diagnose(ctx context.Context, inc prunella.Incident, _ int64, n
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	inc.Causes = causes
+	inc.Causes, inc.Checks = causes, outcomesOf(snap.Checks)
 	began := inc.StateAt[prunella.Diagnosing]
 	budget := e.budget(inc, skills)
 	sure := len(causes) > 0 && causes[0].Fault != prunella.FaultUnknown && causes[0].Confidence >= e.cfg.MinCause
 	if !sure && now.Sub(began) < budget { // more evidence may come
 		wait := max(e.cfg.scaled(5*time.Second), 300*time.Millisecond)
 		_, err := e.store.Save(ctx, Change{ID: inc.ID, Apply: func(i *prunella.Incident) error {
-			i.Causes, i.DueAt = causes, now.Add(wait)
+			i.Causes, i.Checks, i.DueAt = causes, inc.Checks, now.Add(wait)
 			return nil
 		}})
 		return false, err
@@ -50,7 +55,7 @@ func (e *Engine) diagnose(ctx context.Context, inc prunella.Incident, _ int64, n
 	pattern := settle(inc.Pattern, cause, skills)
 	inc.Pattern = pattern
 	record := func(i *prunella.Incident) error {
-		i.Causes, i.Pattern = causes, pattern
+		i.Causes, i.Checks, i.Pattern = causes, inc.Checks, pattern
 		return nil
 	}
 	events := []prunella.Event{{Incident: inc.ID, At: now, Kind: "cause", Service: cause.Service,
@@ -114,6 +119,17 @@ func (e *Engine) decide(ctx context.Context, inc prunella.Incident, cause prunel
 		why.Text += ". " + cause.Advice
 	}
 	return false, e.escalateWith(ctx, inc, nil, why, c)
+}
+
+func outcomesOf(checks map[prunella.SkillName][]diagnose.CheckResult) []prunella.CheckOutcome {
+	var out []prunella.CheckOutcome
+	for _, name := range slices.Sorted(maps.Keys(checks)) {
+		for _, c := range checks[name] {
+			out = append(out, prunella.CheckOutcome{Skill: name, ID: c.Rule.ID, Title: c.Rule.Title, Read: c.Rule.Read,
+				For: c.For != nil && *c.For, Against: c.Against != nil && *c.Against, Require: c.Rule.Require, Error: c.Err})
+		}
+	}
+	return out
 }
 
 // recovered says whether an incident went away before anything was done.

@@ -65,7 +65,7 @@ func (e *Engine) whom(inc prunella.Incident, run *prunella.Run, verdict prunella
 		}
 	}
 	if s, ok := e.skill(name); ok && name != "" {
-		vars := map[string]any{"incident": incidentVars(inc), "cause": causeVars(inc), "checks": map[string]any{},
+		vars := map[string]any{"incident": incidentVars(inc), "cause": causeVars(inc), "checks": checkVars(inc, s.Name),
 			"verdict": string(verdict), "state": string(inc.State)}
 		for _, r := range s.Escalations {
 			if r.When != "" {
@@ -79,10 +79,10 @@ func (e *Engine) whom(inc prunella.Incident, run *prunella.Run, verdict prunella
 				}
 			}
 			if r.Primary || r.When == "" {
-				primary = append(primary, call{r.To, r.Reason})
+				primary = append(primary, call{addressee(r.To, inc), r.Reason})
 				continue
 			}
-			add(&calls, r.To, r.Reason)
+			add(&calls, addressee(r.To, inc), r.Reason)
 		}
 	}
 	if len(inc.Causes) > 0 {
@@ -106,6 +106,27 @@ func (e *Engine) whom(inc prunella.Incident, run *prunella.Run, verdict prunella
 		add(&calls, "@oncall", "")
 	}
 	return calls
+}
+
+// addressee resolves a role to a person where the incident tells who that is.
+func addressee(to string, inc prunella.Incident) string {
+	if to == "owner:release" && len(inc.Causes) > 0 {
+		if c := inc.Causes[0].Change; c != nil && c.Name == prunella.ChangeDeploy && c.Author != "" {
+			return "@" + strings.TrimPrefix(c.Author, "@")
+		}
+	}
+	return to
+}
+
+// checkVars are a skill's check outcomes by id, as conditions see them.
+func checkVars(inc prunella.Incident, name prunella.SkillName) map[string]any {
+	out := map[string]any{}
+	for _, c := range inc.Checks {
+		if c.Skill == name {
+			out[c.ID] = map[string]any{"for": c.For, "against": c.Against, "error": c.Error}
+		}
+	}
+	return out
 }
 
 func (e *Engine) notification(inc prunella.Incident, kind, to, title, text string, why prunella.Reason) prunella.Notification {

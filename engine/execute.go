@@ -38,7 +38,12 @@ func (e *Engine) heal(ctx context.Context, inc prunella.Incident, fence int64, n
 			return false, err
 		}
 		if held.State != prunella.Healing { // a person took it
-			return false, nil
+			why := prunella.Reason{Name: "taken-by-person", Text: "a person took the incident; the remaining steps are not run"}
+			_, err := e.store.UpdateRun(ctx, run.ID, fence, func(r *prunella.Run) error {
+				r.State, r.Reason, r.Ended, r.Verdict = prunella.RunFailed, why, time.Now(), prunella.UnknownVerdict
+				return nil
+			})
+			return false, err
 		}
 		if !run.Deadline.IsZero() && time.Now().After(run.Deadline) {
 			return true, e.fail(ctx, inc, run, fence, s, prunella.Reason{Name: "budget-spent",

@@ -1,0 +1,247 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"prunella"
+	"prunella/client"
+	"prunella/heal"
+	"prunella/skill"
+	"prunella/store"
+)
+
+// backend is what the pages and the API see of the server.
+type backend struct{ *App }
+
+func (b backend) Ready(ctx context.Context) error {
+	if !b.started.Load() {
+		return prunella.Errorf(prunella.Unavailable, "starting")
+	}
+	if _, err := b.bus.Depth(ctx); err != nil {
+		return err
+	}
+	if idle := time.Since(b.engine.LastTick()); idle > time.Minute {
+		return prunella.Errorf(prunella.Unavailable, "the engine has not looked at the incidents for %s", idle.Round(time.Second))
+	}
+	return nil
+}
+
+func (b backend) Incidents(ctx context.Context, q client.IncidentQuery) ([]prunella.Incident, error) {
+	return b.store.Incidents(ctx, store.IncidentFilter{States: q.States, Open: q.Open, Limit: q.Limit})
+}
+
+func (b backend) Incident(ctx context.Context, id prunella.IncidentID) (v client.IncidentView, err error) {
+	if v.Incident, err = b.store.Incident(ctx, id); err != nil {
+		return v, err
+	}
+	if v.Runs, err = b.store.Runs(ctx, id); err != nil {
+		return v, err
+	}
+	if v.Events, err = b.store.Events(ctx, id); err != nil {
+		return v, err
+	}
+	if v.Approvals, err = b.store.Approvals(ctx, id); err != nil {
+		return v, err
+	}
+	if v.Notifications, err = b.store.Notifications(ctx, id); err != nil {
+		return v, err
+	}
+	_, v.SignalsTotal, err = b.store.SignalsOf(ctx, id, 1, 0)
+	return v, err
+}
+
+func (b backend) Signals(ctx context.Context, id prunella.IncidentID, limit, offset int) ([]prunella.Signal, int, error) {
+	return b.store.SignalsOf(ctx, id, limit, offset)
+}
+
+func (b backend) Series(ctx context.Context, q client.SeriesQuery) ([]prunella.SeriesPoint, error) {
+	return b.store.Series(ctx, q.Name, q.Service, q.From, q.To)
+}
+
+func (b backend) Graph(context.Context) (client.Graph, error) {
+	var g client.Graph
+	seen := map[string]bool{}
+	for _, i := range b.cfg.World.Issuers {
+		seen[i.Name] = true
+		g.Services = append(g.Services, client.GraphService{Name: i.Name, Issuer: true, Criticality: "high"})
+	}
+	for _, s := range b.cfg.World.Services {
+		if seen[s.Name] {
+			continue
+		}
+		seen[s.Name] = true
+		g.Services = append(g.Services, client.GraphService{Name: s.Name, Criticality: s.Criticality, Owner: s.Owner})
+	}
+	g.Edges = b.pipeline.Edges()
+	for _, e := range g.Edges {
+		for _, name := range []string{e.From, e.To} {
+			if !seen[name] {
+				seen[name] = true
+				g.Services = append(g.Services, client.GraphService{Name: name})
+			}
+		}
+	}
+	return g, nil
+}
+
+func (b backend) Keys(ctx context.Context) (k client.KeyBoard, err error) {
+	for _, s := range b.cfg.World.Services {
+		if _, ok := b.cfg.World.IssuerOf(s.Name); ok {
+			k.Services = append(k.Services, s.Name)
+		}
+	}
+	if k.Sets, err = b.store.KeySets(ctx); err != nil {
+		return k, err
+	}
+	k.Cells, err = b.store.Trust(ctx)
+	return k, err
+}
+
+func (b backend) Skills(ctx context.Context) ([]client.SkillView, error) {
+	var out []client.SkillView
+	for _, s := range b.skills.list() {
+		v, err := b.skillView(ctx, s, false)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func (b backend) Skill(ctx context.Context, name prunella.SkillName) (client.SkillView, error) {
+	for _, s := range b.skills.list() {
+		if s.Name == name {
+			return b.skillView(ctx, s, true)
+		}
+	}
+	return client.SkillView{}, &prunella.Error{Kind: prunella.NotFound, Where: "skill " + string(name), Reason: "there is no such skill", Remedy: "see the list of skills"}
+}
+
+func (b backend) skillView(ctx context.Context, s prunella.Skill, whole bool) (client.SkillView, error) {
+	now := time.Now()
+	outcomes, err := b.store.Outcomes(ctx, s.Name)
+	if err != nil {
+		return client.SkillView{}, err
+	}
+	t := skill.Measure(outcomes, s.Version, now, skill.Options{})
+	v := client.SkillView{Skill: s, Freshness: t.Freshness, LastVerified: t.LastVerified,
+		Trust: client.SkillTrust{Confidence: t.Confidence, Floor: t.Floor, Alpha: t.Alpha, Beta: t.Beta}}
+	for _, term := range t.Terms {
+		v.Trust.Terms = append(v.Trust.Terms, client.TrustTerm{At: term.Outcome.At, Kind: term.Outcome.Kind, Ref: term.Outcome.Ref, X: term.Outcome.X, Weight: term.Weight})
+	}
+	page := b.skills.page(s.Name)
+	v.Claimed, v.Extracted = page.claimed, page.extracted
+	for _, p := range page.problems {
+		v.Problems = append(v.Problems, client.SkillProblem{File: p.File, Line: p.Line, Severity: p.Severity, Text: p.Text, Remedy: p.Remedy})
+	}
+	// What it might do now: its own steps under today's policy, for a severe
+	// incident with a sure cause.
+	run := prunella.Run{Skill: s.Name}
+	for _, a := range s.Actions {
+		run.Steps = append(run.Steps, prunella.Step{Name: a.Title, Action: a.Do, Effect: a.Effect, Undo: a.Undo, Target: a.ID})
+	}
+	v.Policy = heal.Allow(heal.Ask{Policy: b.cfg.Policy, Run: run, Now: now,
+		Incident: prunella.Incident{Live: true, Severity: prunella.Critical}, Cause: prunella.Cause{Fault: s.Fault, Confidence: 1},
+		Trust: heal.Trust{Floor: t.Floor, Evidence: t.Alpha + t.Beta - 2, Freshness: t.Freshness}})
+	for _, o := range outcomes {
+		if o.Kind == "run" && o.At.After(v.LastRun) {
+			v.LastRun = o.At
+		}
+	}
+	if !whole {
+		return v, nil
+	}
+	v.Markdown, v.Backlinks = page.markdown, b.skills.backlinks(s.Name)
+	for i := len(outcomes) - 1; i >= 0; i-- {
+		v.Outcomes = append(v.Outcomes, outcomes[i])
+	}
+	runs, err := b.store.RecentRuns(ctx, now.Add(-time.Duration(b.cfg.Retention)))
+	if err != nil {
+		return v, err
+	}
+	for i := len(runs) - 1; i >= 0 && len(v.Runs) < 50; i-- {
+		if runs[i].Skill == s.Name {
+			v.Runs = append(v.Runs, runs[i])
+		}
+	}
+	return v, nil
+}
+
+func (b backend) Reports(ctx context.Context, limit int) ([]prunella.Report, error) {
+	return b.store.Reports(ctx, limit)
+}
+
+func (b backend) Report(ctx context.Context, id string) (prunella.Report, error) {
+	return b.store.Report(ctx, id)
+}
+
+func (b backend) PutReport(ctx context.Context, r prunella.Report) error {
+	defer b.hub.announce("reports", r.ID)
+	return b.store.PutReport(ctx, r)
+}
+
+func (b backend) Decide(ctx context.Context, id string, d client.Decision) (prunella.Approval, error) {
+	a, err := b.store.DecideApproval(ctx, id, d.Hash, d.Decision, d.By, d.Note, time.Now())
+	if err != nil {
+		return a, err
+	}
+	now := time.Now()
+	why := prunella.Reason{Name: "approval-" + d.Decision, Text: fmt.Sprintf("%s by %s. %s", d.Decision, d.By, d.Note), Operands: map[string]string{"by": d.By, "hash": d.Hash}}
+	_, err = b.store.UpdateIncident(ctx, a.Incident, func(i *prunella.Incident) error { i.DueAt = time.Time{}; return nil },
+		prunella.Event{At: now, Kind: "approval", Text: strings.TrimSpace(why.Text), Reason: why})
+	b.hub.announce("incident", string(a.Incident))
+	b.engine.Wake()
+	return a, err
+}
+
+// hand moves an incident by a person's word.
+func (b backend) hand(ctx context.Context, id prunella.IncidentID, to prunella.State, name string, n client.Note) (prunella.Incident, error) {
+	now := time.Now()
+	why := prunella.Reason{Name: name, Text: strings.TrimSpace(fmt.Sprintf("%s: %s", n.By, n.Note)), Operands: map[string]string{"by": n.By}}
+	inc, err := b.store.UpdateIncident(ctx, id, func(i *prunella.Incident) error {
+		if err := prunella.Transition(i.State, to); err != nil {
+			return err
+		}
+		i.State, i.StateReason, i.UpdatedAt, i.DueAt = to, why, now, time.Time{}
+		if i.StateAt == nil {
+			i.StateAt = map[prunella.State]time.Time{}
+		}
+		i.StateAt[to] = now
+		if to == prunella.Resolved {
+			i.ResolvedAt = now
+		}
+		return nil
+	}, prunella.Event{At: now, Kind: "state", Text: fmt.Sprintf("%s by %s", to, why.Text), Reason: why})
+	if err == nil {
+		b.hub.announce("incident", string(id))
+		b.engine.Wake()
+	}
+	return inc, err
+}
+
+func (b backend) Resolve(ctx context.Context, id prunella.IncidentID, n client.Note) (prunella.Incident, error) {
+	inc, err := b.store.Incident(ctx, id)
+	if err != nil {
+		return inc, err
+	}
+	if inc.State != prunella.Escalated && inc.State != prunella.Open && inc.State != prunella.Diagnosing {
+		if _, err := b.hand(ctx, id, prunella.Escalated, "taken-by-person", n); err != nil {
+			return inc, err
+		}
+	}
+	return b.hand(ctx, id, prunella.Resolved, "resolved-by-person", n)
+}
+
+func (b backend) HandBack(ctx context.Context, id prunella.IncidentID, n client.Note) (prunella.Incident, error) {
+	return b.hand(ctx, id, prunella.Diagnosing, "handed-back", n)
+}
+
+func (b backend) Escalate(ctx context.Context, id prunella.IncidentID, n client.Note) (prunella.Incident, error) {
+	return b.hand(ctx, id, prunella.Escalated, "taken-by-person", n)
+}
+
+func (b backend) Subscribe(ctx context.Context) <-chan client.Change { return b.hub.subscribe(ctx) }

@@ -1,0 +1,283 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"prunella"
+	"prunella/correlate"
+	"prunella/match"
+)
+
+// fold turns one detection step into a Batch: match ─> correlate ─> store.
+func (p *Pipeline) fold(ctx context.Context, step match.Step, signals []prunella.Signal, now time.Time) (Batch, error) {
+	b := Batch{Linked: map[prunella.IncidentID][]prunella.Signal{}, Points: append(step.Points, canaryPoints(signals)...)}
+	for _, s := range signals {
+		switch s.Kind {
+		case prunella.KindChange:
+			b.Changes = append(b.Changes, s)
+		case prunella.KindLog:
+			b.Logs = append(b.Logs, s)
+		}
+	}
+	p.recent = append(p.recent, step.Interesting...)
+	if n := len(p.recent) - maxRecent; n > 0 {
+		p.recent = slices.Delete(p.recent, 0, n)
+	}
+	horizon := now.Add(-max(10*p.cfg.Detect.Window, 2*time.Minute))
+	p.recent = slices.DeleteFunc(p.recent, func(s prunella.Signal) bool {
+		return s.Received.Before(horizon) && s.Kind != prunella.KindChange
+	})
+	open, err := p.store.OpenIncidents(ctx)
+	if err != nil {
+		return b, err
+	}
+	if len(step.Findings) == 0 && len(open) == 0 {
+		clear(p.texts)
+		return b, nil
+	}
+	healed, err := p.store.RecentlyResolved(ctx, now.Add(-p.cfg.Watch))
+	if err != nil {
+		return b, err
+	}
+	drafts := map[prunella.IncidentID]*draft{}
+	var order []prunella.IncidentID
+	known := append(slices.Clone(open), healed...)
+	for i := range known {
+		drafts[known[i].ID] = &draft{inc: known[i]}
+		order = append(order, known[i].ID)
+	}
+	graph := p.graph()
+	for _, f := range step.Findings {
+		current := make([]prunella.Incident, 0, len(order))
+		for _, id := range order {
+			current = append(current, drafts[id].inc)
+		}
+		d := correlate.Assign(f, current, graph, now, p.cfg.Correlate)
+		p.metrics.Findings.WithLabelValues(f.Rule, d.Reason.Name).Inc()
+		switch {
+		case d.Open:
+			inc := prunella.Incident{ID: prunella.IncidentID(newID("inc")), Tenant: p.cfg.Inventory.Tenant, StateReason: f.Reason, Severity: prunella.Low}
+			drafts[inc.ID] = &draft{inc: inc, fresh: true}
+			order = append(order, inc.ID)
+			drafts[inc.ID].take(f, d.Reason, graph, now)
+			p.metrics.Opened.Inc()
+		case d.Join != "":
+			if d.Reopen {
+				drafts[d.Join].reopen(now, d.Reason)
+			}
+			drafts[d.Join].take(f, d.Reason, graph, now)
+		}
+	}
+	for _, id := range order {
+		dr := drafts[id]
+		if dr.inc.State == prunella.Resolved {
+			continue
+		}
+		if err := p.link(ctx, dr, step); err != nil {
+			return b, err
+		}
+		if !dr.fresh && len(dr.findings) == 0 && len(dr.links) == 0 {
+			continue
+		}
+		if err := p.judge(ctx, dr, graph, now); err != nil {
+			return b, err
+		}
+		if len(dr.links) > 0 {
+			b.Linked[id] = dr.links
+		}
+		b.Updates = append(b.Updates, dr.update(now))
+		if dr.fresh {
+			b.Notifications = append(b.Notifications, opened(dr.inc, p.cfg.PublicURL, now))
+		}
+	}
+	for id := range p.texts {
+		if drafts[id] == nil {
+			delete(p.texts, id)
+		}
+	}
+	return b, nil
+}
+
+// draft is an incident with what this pass adds to it.
+type draft struct {
+	inc      prunella.Incident
+	fresh    bool
+	reopened bool
+	findings []prunella.Finding
+	links    []prunella.Signal
+	events   []prunella.Event
+}
+
+// reopen takes a healed incident up again: the failure came back.
+func (d *draft) reopen(now time.Time, why prunella.Reason) {
+	d.reopened = true
+	d.inc.State, d.inc.StateReason = prunella.Open, why
+	d.inc.Recurrences++
+	d.inc.Verdict, d.inc.VerdictReason = prunella.NotHealed, prunella.Reason{Name: "recurred", Text: "it came back within the watch: " + why.Text}
+	d.inc.StateAt = map[prunella.State]time.Time{prunella.Open: now}
+	d.inc.OpenedAt, d.inc.ResolvedAt, d.inc.DueAt = now, time.Time{}, time.Time{}
+	d.events = append(d.events, prunella.Event{Incident: d.inc.ID, At: now, Kind: "state", Text: "reopened: " + why.Text, Reason: why})
+}
+
+// take adds a finding to the incident.
+func (d *draft) take(f prunella.Finding, why prunella.Reason, g correlate.Graph, now time.Time) {
+	d.findings = append(d.findings, f)
+	had := len(d.inc.Impact)
+	d.inc = correlate.Merge(d.inc, f, g, now)
+	for _, s := range f.Signals {
+		d.inc.Monitors = insert(d.inc.Monitors, s.Source)
+	}
+	if len(d.inc.Impact) > had {
+		d.events = append(d.events, prunella.Event{Incident: d.inc.ID, At: f.Time, Kind: "signal", Service: f.Service, Text: f.Reason.Text, Reason: why})
+	}
+	if f.Rule == "recovered" && f.Attrs["of"] == "error-rate-spike" {
+		for i := range d.inc.Impact {
+			if d.inc.Impact[i].Service == f.Service {
+				d.inc.Impact[i].Trend = TrendRecovered
+			}
+		}
+	}
+}
+
+// link picks the signals that belong to the incident.
+func (p *Pipeline) link(ctx context.Context, d *draft, step match.Step) error {
+	id := d.inc.ID
+	l := p.texts[id]
+	from := step.Interesting
+	if l == nil {
+		l = &linked{seen: map[prunella.SignalID]bool{}}
+		p.texts[id] = l
+		if !d.fresh {
+			stored, _, err := p.store.SignalsOf(ctx, id, maxLinked, 0)
+			if err != nil {
+				return err
+			}
+			for _, s := range stored {
+				l.keep(s)
+			}
+		}
+		from = p.recent
+	}
+	if len(d.findings) > 0 {
+		from = p.recent // a service may have joined; its earlier signals belong too
+		for _, f := range d.findings {
+			from = append(from[:len(from):len(from)], f.Signals...)
+		}
+	}
+	hit := map[string]bool{}
+	for _, i := range d.inc.Impact {
+		hit[i.Service] = true
+	}
+	tokens := map[string]bool{}
+	for _, t := range d.inc.Tokens {
+		tokens[t] = true
+	}
+	earliest := d.inc.Onset.Add(-p.cfg.Detect.Window)
+	for _, s := range from {
+		if len(l.seen) >= maxLinked || l.seen[s.ID] {
+			continue
+		}
+		belongs := hit[s.Service] && s.Kind != prunella.KindChange && !s.Time.Before(earliest)
+		if s.Kind == prunella.KindChange {
+			belongs = s.Time.After(d.inc.Onset.Add(-p.cfg.Detect.ChangeWithin))
+		}
+		if kid := s.Attr(prunella.AttrKid); kid != "" && tokens["kid:"+kid] && !s.Time.Before(earliest) && s.Severity.Rank() >= prunella.Warning.Rank() {
+			belongs = true
+		}
+		if !belongs {
+			continue
+		}
+		l.keep(s)
+		d.links = append(d.links, s)
+		d.inc.Monitors = insert(d.inc.Monitors, s.Source)
+		if s.Kind == prunella.KindChange {
+			d.events = append(d.events, prunella.Event{Incident: id, At: s.Time, Kind: "change", Service: s.Service, Text: s.Body, Reason: prunella.Reason{Name: s.Name, Text: s.Body, Operands: s.Attributes}})
+		}
+	}
+	return nil
+}
+
+func (l *linked) keep(s prunella.Signal) {
+	l.seen[s.ID] = true
+	if s.Kind == prunella.KindAlert && s.Attr(prunella.AttrAlertStatus) != "resolved" {
+		l.alerts = append(l.alerts, s)
+	}
+	if s.Body != "" && s.Kind != prunella.KindChange && s.Kind != prunella.KindMetric {
+		l.texts = append(l.texts, s)
+		if len(l.texts) > maxTexts {
+			l.texts = slices.Delete(l.texts, 0, len(l.texts)-maxTexts)
+		}
+	}
+}
+
+// update is what is written: the fields that the pipeline owns, laid over what
+// the engine may have written meanwhile.
+func (d *draft) update(now time.Time) Update {
+	mine := d.inc
+	u := Update{ID: mine.ID, Events: d.events}
+	if d.fresh {
+		u.Create = &mine
+		u.Events = append([]prunella.Event{{Incident: mine.ID, At: now, Kind: "state", Text: "opened: " + mine.StateReason.Text, Reason: mine.StateReason}}, u.Events...)
+	}
+	reopened := d.reopened
+	u.Apply = func(i *prunella.Incident) error {
+		if reopened {
+			if err := prunella.Transition(i.State, prunella.Open); err != nil {
+				return err
+			}
+			i.State, i.StateReason, i.StateAt, i.Recurrences = mine.State, mine.StateReason, mine.StateAt, mine.Recurrences
+			i.OpenedAt, i.ResolvedAt, i.DueAt, i.Verdict, i.VerdictReason = mine.OpenedAt, mine.ResolvedAt, mine.DueAt, mine.Verdict, mine.VerdictReason
+		}
+		i.Title, i.Severity, i.SeverityReason = mine.Title, mine.Severity, mine.SeverityReason
+		i.Onset, i.Impact, i.Monitors, i.Tokens = mine.Onset, mine.Impact, mine.Monitors, mine.Tokens
+		i.Statuses, i.Cascade, i.Related, i.Live, i.UpdatedAt = mine.Statuses, mine.Cascade, mine.Related, mine.Live, now
+		if i.State == prunella.Open || i.State == prunella.Diagnosing && len(i.Causes) == 0 {
+			i.Pattern = mine.Pattern // once there is a cause, the diagnosis settles the pattern
+		}
+		return nil
+	}
+	return u
+}
+
+// canaryPoints are what the probes found, as series.
+func canaryPoints(signals []prunella.Signal) []prunella.SeriesPoint {
+	var out []prunella.SeriesPoint
+	for _, s := range signals {
+		if s.Kind != prunella.KindProbe || s.Name != "canary" || s.Service == "" {
+			continue
+		}
+		name := SeriesCanaryUnknown
+		switch s.Attr(prunella.AttrOutcome) {
+		case "ok":
+			name = SeriesCanaryOK
+		case "refused":
+			name = SeriesCanaryRefused
+		}
+		out = append(out, prunella.SeriesPoint{Service: s.Service, Name: name, At: s.Time, Value: 1})
+	}
+	return out
+}
+
+func insert(list []string, s string) []string {
+	if s == "" {
+		return list
+	}
+	i, found := slices.BinarySearch(list, s)
+	if found {
+		return list
+	}
+	return slices.Insert(slices.Clone(list), i, s)
+}
+
+func opened(inc prunella.Incident, url string, now time.Time) prunella.Notification {
+	text := summary(inc)
+	if url != "" {
+		text += "\n\n" + url + "/incidents/" + string(inc.ID)
+	}
+	return prunella.Notification{ID: fmt.Sprintf("%s/opened", inc.ID), Incident: inc.ID, To: "@oncall", Kind: "opened", Severity: inc.Severity,
+		Title: strings.ToUpper(string(inc.Severity)) + ": " + inc.Title, Text: text, Reason: inc.StateReason, Created: now, NextTry: now}
+}

@@ -1,0 +1,285 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"prunella"
+	"prunella/correlate"
+	"prunella/match"
+)
+
+// Source is the way signals arrive: in order, again and again until acknowledged.
+type Source interface {
+	Epoch() string
+	Fetch(ctx context.Context, max int, wait time.Duration) ([]Message, error)
+	AckThrough(ctx context.Context, seq uint64) error
+}
+
+// Message is one durable batch of signals; Seq grows within an epoch.
+type Message struct {
+	Seq     uint64
+	Signals []prunella.Signal
+}
+
+// PipelineStore is what the pipeline remembers.
+type PipelineStore interface {
+	LoadState(ctx context.Context, name string) ([]byte, error)
+	CommitBatch(ctx context.Context, b Batch) error
+	OpenIncidents(ctx context.Context) ([]prunella.Incident, error)
+	RecentlyResolved(ctx context.Context, since time.Time) ([]prunella.Incident, error)
+	SignalsOf(ctx context.Context, id prunella.IncidentID, limit, offset int) ([]prunella.Signal, int, error)
+	KeySets(ctx context.Context) ([]prunella.KeySet, error)
+	Trust(ctx context.Context) ([]prunella.TrustCell, error)
+}
+
+// Batch is everything that one pass decided, committed as one.
+type Batch struct {
+	Linked        map[prunella.IncidentID][]prunella.Signal
+	Changes       []prunella.Signal
+	Logs          []prunella.Signal
+	Updates       []Update
+	Points        []prunella.SeriesPoint
+	State         map[string][]byte
+	Notifications []prunella.Notification
+}
+
+// Update creates or changes one incident.
+type Update struct {
+	ID     prunella.IncidentID
+	Create *prunella.Incident
+	Apply  func(*prunella.Incident) error
+	Events []prunella.Event
+}
+
+// PipelineConfig is how signals become incidents.
+type PipelineConfig struct {
+	Inventory prunella.Inventory
+	Skills    func() []prunella.Skill
+	Detect    match.Config
+	Correlate correlate.Config
+	Watch     time.Duration // after a heal, a recurrence reopens the incident
+	PublicURL string
+	Changed   func() // called after incidents changed
+}
+
+// Pipeline folds signals into incidents.
+type Pipeline struct {
+	cfg      PipelineConfig
+	source   Source
+	store    PipelineStore
+	metrics  *Metrics
+	log      *slog.Logger
+	detector *match.Detector
+
+	seq    uint64 // highest message folded in
+	epoch  string
+	recent []prunella.Signal // interesting signals that may belong to an incident not opened yet
+	texts  map[prunella.IncidentID]*linked
+
+	compiled    *match.Recognizer
+	compiledFor string // hashes of the skills it was compiled from
+
+	mu        sync.Mutex // guards what the status page reads
+	baselines []match.Baseline
+	edges     []prunella.Edge
+	folded    int64
+	newest    time.Time
+}
+
+// linked is what is known in memory of an incident's signals.
+type linked struct {
+	seen   map[prunella.SignalID]bool
+	texts  []prunella.Signal
+	alerts []prunella.Signal
+	shares []prunella.SeriesPoint // mean failing share of the hit services over time
+}
+
+// Bounds of what one incident keeps; the counts go on beyond them.
+const (
+	maxLinked   = 5000 // signals linked to one incident
+	maxTexts    = 1000 // texts an incident's pattern is recognized from
+	maxRecent   = 4000 // interesting signals held for incidents not opened yet
+	maxMessages = 256  // messages of one pass
+)
+
+// NewPipeline restores what was learned before.
+func NewPipeline(ctx context.Context, cfg PipelineConfig, source Source, store PipelineStore, metrics *Metrics, log *slog.Logger) (*Pipeline, error) {
+	p := &Pipeline{cfg: cfg, source: source, store: store, metrics: metrics, log: log.With("component", "pipeline"),
+		detector: match.NewDetector(cfg.Detect), epoch: source.Epoch(), texts: map[prunella.IncidentID]*linked{}}
+	b, err := store.LoadState(ctx, "detector")
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > 0 {
+		if err := p.detector.Restore(b); err != nil { // a newer or older format: learn anew, and say so
+			p.log.Warn("what was learned about quiet times cannot be read; it is learned again", "err", err)
+			p.detector = match.NewDetector(cfg.Detect)
+		}
+	}
+	var at position
+	if b, err = store.LoadState(ctx, "position"); err != nil {
+		return nil, err
+	}
+	if len(b) > 0 && json.Unmarshal(b, &at) == nil && at.Epoch == p.epoch {
+		p.seq = at.Seq
+	}
+	p.publish(match.Step{}, nil)
+	return p, nil
+}
+
+// position is how far the stream was folded in.
+type position struct {
+	Epoch string `json:"epoch"`
+	Seq   uint64 `json:"seq"`
+}
+
+// Interval is the time between two passes.
+func (p *Pipeline) Interval() time.Duration {
+	return max(min(p.cfg.Detect.Bucket/2, time.Second), 150*time.Millisecond)
+}
+
+// Run passes until ctx ends.
+func (p *Pipeline) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := p.RunOnce(ctx); err != nil && ctx.Err() == nil {
+			p.log.Error("pass", "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	}
+}
+
+// RunOnce collects what arrives within one interval, folds it in, commits, and
+// acknowledges. What was folded in is committed before the next pass: when the
+// store does not answer, it waits for it.
+func (p *Pipeline) RunOnce(ctx context.Context) error {
+	var signals []prunella.Signal
+	var last uint64
+	end := time.Now().Add(p.Interval())
+	for n := 0; n < maxMessages; {
+		wait := time.Until(end)
+		if wait <= 0 {
+			break
+		}
+		messages, err := p.source.Fetch(ctx, maxMessages-n, wait)
+		if err != nil {
+			return err
+		}
+		n += len(messages)
+		for _, m := range messages {
+			last = max(last, m.Seq)
+			if m.Seq > p.seq { // a repeat of what is folded in already is only acknowledged
+				signals = append(signals, m.Signals...)
+			}
+		}
+	}
+	now := time.Now()
+	step := p.detector.Observe(signals, now)
+	batch, err := p.fold(ctx, step, signals, now)
+	if err != nil {
+		return err
+	}
+	if last > p.seq {
+		p.seq = last
+	}
+	if err := p.remember(&batch); err != nil {
+		return err
+	}
+	for {
+		err := p.store.CommitBatch(ctx, batch)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		p.log.Error("commit; it is tried again, nothing is acknowledged meanwhile", "err", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+	if last > 0 {
+		if err := p.source.AckThrough(ctx, last); err != nil {
+			return err
+		}
+	}
+	p.publish(step, signals)
+	if len(batch.Updates) > 0 && p.cfg.Changed != nil {
+		p.cfg.Changed()
+	}
+	return nil
+}
+
+func (p *Pipeline) remember(b *Batch) error {
+	snapshot, err := p.detector.Snapshot()
+	if err != nil {
+		return fmt.Errorf("snapshot detector: %w", err)
+	}
+	at, err := json.Marshal(position{p.epoch, p.seq})
+	if err != nil {
+		return err
+	}
+	b.State = map[string][]byte{"detector": snapshot, "position": at}
+	return nil
+}
+
+// publish updates what the status page shows.
+func (p *Pipeline) publish(step match.Step, signals []prunella.Signal) {
+	p.metrics.Batches.Inc()
+	p.metrics.Signals.Add(float64(len(signals)))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.folded += int64(len(signals))
+	for _, s := range signals {
+		if s.Received.After(p.newest) {
+			p.newest = s.Received
+		}
+	}
+	if len(signals) > 0 {
+		p.metrics.Lag.Set(time.Since(p.newest).Seconds())
+	}
+	p.baselines = p.detector.Baselines()
+	if p.edges == nil || len(step.Edges) > 0 {
+		seen := map[prunella.Edge]bool{}
+		p.edges = p.cfg.Inventory.Edges()
+		for _, e := range p.edges {
+			seen[e] = true
+		}
+		for _, e := range p.detector.LearnedEdges() {
+			if !seen[e] {
+				p.edges = append(p.edges, e)
+			}
+		}
+	}
+}
+
+// Edges is the service graph, declared and learned.
+func (p *Pipeline) Edges() []prunella.Edge {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]prunella.Edge(nil), p.edges...)
+}
+
+// Learned is what is known of quiet times.
+func (p *Pipeline) Learned() []match.Baseline {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]match.Baseline(nil), p.baselines...)
+}
+
+// Folded is how many signals were folded in since the start, and when the
+// newest of them was received.
+func (p *Pipeline) Folded() (int64, time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.folded, p.newest
+}
