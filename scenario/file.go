@@ -37,7 +37,7 @@ type Skills struct {
 // Given is the world and the engine before anything breaks.
 type Given struct {
 	World    World
-	Services []Declared // messages only: what the operator declared of a world that is not there
+	Services []Service // messages only: what the operator declared of a world that is not there
 	Steady   Steady
 	Engine   Engine
 	Operator string // approve | deny | absent
@@ -46,9 +46,8 @@ type Given struct {
 // World describes a lab; package lab says what its zero values mean.
 type World struct {
 	Profile       string
-	Services      int
-	Verifiers     map[string]string // service or "all" to kind of verifier
-	CacheTTL      time.Duration     // of verifiers that cache
+	Services      int       // how many, of the profile
+	Named         []Service // instead of a profile
 	Alg           string
 	TokenLifetime time.Duration
 	NextPublished *bool
@@ -58,12 +57,14 @@ type World struct {
 	Processes     bool
 }
 
-// Declared is one service of an inventory without a world behind it.
-type Declared struct {
+// Service is one service: of a world, or declared without a world behind it.
+type Service struct {
 	Name        string
-	Criticality string
+	Verifier    string        // kind of verifier; worlds only
+	CacheTTL    time.Duration // of a verifier that caches; worlds only
+	Criticality string        // high | normal | low
 	Owner       string
-	Calls       []string
+	Calls       []string // declared ones only; a lab's services call what their names say
 }
 
 // Steady is what must hold before the fault, or the run is an ERROR.

@@ -106,6 +106,9 @@ func (f File) With(set map[string]string) (Scenario, error) {
 		}
 		root.Content = append(root.Content, key, value)
 	}
+	if err := r.err(); err != nil {
+		return Scenario{}, err
+	}
 	s := Scenario{Path: f.Path, Params: values}
 	r.scenario(&root, &s)
 	return s, r.err()

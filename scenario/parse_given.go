@@ -17,7 +17,7 @@ func defaultGiven() Given {
 func (r *reader) given(n *yaml.Node, g *Given) {
 	r.mapping(n, "given", fields{
 		"world":    func(n *yaml.Node) { r.world(n, &g.World) },
-		"services": func(n *yaml.Node) { g.Services = r.declared(n) },
+		"services": func(n *yaml.Node) { g.Services = r.services(n, false) },
 		"steady":   func(n *yaml.Node) { r.steady(n, &g.Steady) },
 		"engine":   func(n *yaml.Node) { r.engine(n, &g.Engine) },
 		"operator": func(n *yaml.Node) { g.Operator = r.word(n, "operator", operators) },
@@ -26,10 +26,14 @@ func (r *reader) given(n *yaml.Node, g *Given) {
 
 func (r *reader) world(n *yaml.Node, w *World) {
 	r.mapping(n, "given.world", fields{
-		"profile":        func(n *yaml.Node) { w.Profile = r.word(n, "profile", profiles) },
-		"services":       func(n *yaml.Node) { w.Services = r.integer(n, "services", 1) },
-		"verifiers":      func(n *yaml.Node) { w.Verifiers = r.verifiers(n) },
-		"cache_ttl":      func(n *yaml.Node) { w.CacheTTL = r.duration(n, "cache_ttl") },
+		"profile": func(n *yaml.Node) { w.Profile = r.word(n, "profile", profiles) },
+		"services": func(n *yaml.Node) {
+			if n.Kind == yaml.ScalarNode {
+				w.Services = r.integer(n, "services", 1)
+				return
+			}
+			w.Named = r.services(n, true)
+		},
 		"alg":            func(n *yaml.Node) { w.Alg = r.word(n, "alg", []string{"RS256", "ES256"}) },
 		"token_lifetime": func(n *yaml.Node) { w.TokenLifetime = r.duration(n, "token_lifetime") },
 		"next_published": func(n *yaml.Node) { w.NextPublished = new(r.boolean(n, "next_published")) },
@@ -40,36 +44,35 @@ func (r *reader) world(n *yaml.Node, w *World) {
 	})
 }
 
-// verifiers is one kind for all services, or a mapping of service to kind.
-func (r *reader) verifiers(n *yaml.Node) map[string]string {
-	if n.Kind == yaml.ScalarNode {
-		return map[string]string{"all": r.word(n, "verifiers", verifierKinds())}
-	}
-	out := map[string]string{}
-	for service, kind := range r.pairs(n, "verifiers") {
-		out[service] = r.word(kind, "verifiers."+service, verifierKinds())
-	}
-	return out
-}
-
-func (r *reader) declared(n *yaml.Node) []Declared {
-	var out []Declared
-	for _, item := range r.items(n, "given.services") {
-		if item.Kind == yaml.ScalarNode {
-			out = append(out, Declared{Name: r.text(item, "given.services")})
+// services are those of a world, or those that an operator declared.
+func (r *reader) services(n *yaml.Node, live bool) []Service {
+	var out []Service
+	for _, item := range r.items(n, "services") {
+		if item.Kind == yaml.ScalarNode && !live {
+			out = append(out, Service{Name: r.text(item, "a service's name")})
 			continue
 		}
-		var d Declared
-		seen := r.mapping(item, "a service", fields{
-			"name":        func(n *yaml.Node) { d.Name = r.text(n, "name") },
-			"criticality": func(n *yaml.Node) { d.Criticality = r.word(n, "criticality", []string{"high", "normal", "low"}) },
-			"owner":       func(n *yaml.Node) { d.Owner = r.text(n, "owner") },
-			"calls":       func(n *yaml.Node) { d.Calls = r.texts(n, "calls") },
-		})
-		if seen["name"] == nil && item.Kind == yaml.MappingNode {
-			r.fail(item, "add name: …", "a service has no name")
+		var v Service
+		known := fields{
+			"name":        func(n *yaml.Node) { v.Name = r.text(n, "name") },
+			"criticality": func(n *yaml.Node) { v.Criticality = r.word(n, "criticality", []string{"high", "normal", "low"}) },
+			"owner":       func(n *yaml.Node) { v.Owner = r.text(n, "owner") },
 		}
-		out = append(out, d)
+		must := []string{"name"}
+		if live {
+			known["verifier"] = func(n *yaml.Node) { v.Verifier = r.word(n, "verifier", verifierKinds()) }
+			known["cache_ttl"] = func(n *yaml.Node) { v.CacheTTL = r.duration(n, "cache_ttl") }
+			must = append(must, "verifier")
+		} else {
+			known["calls"] = func(n *yaml.Node) { v.Calls = r.texts(n, "calls") }
+		}
+		seen := r.mapping(item, "a service", known)
+		for _, key := range must {
+			if seen[key] == nil && item.Kind == yaml.MappingNode {
+				r.fail(item, "add "+key+": …", "a service has no %s", key)
+			}
+		}
+		out = append(out, v)
 	}
 	return out
 }

@@ -18,7 +18,12 @@ import (
 // each with its line and what to write instead.
 type reader struct {
 	path     string
-	problems []error
+	problems []problem
+}
+
+type problem struct {
+	line int
+	err  error
 }
 
 func (r *reader) fail(n *yaml.Node, remedy, format string, args ...any) {
@@ -26,11 +31,19 @@ func (r *reader) fail(n *yaml.Node, remedy, format string, args ...any) {
 	if n != nil && n.Line > 0 {
 		line = n.Line
 	}
-	r.problems = append(r.problems, &prunella.Error{Kind: prunella.Invalid, Where: fmt.Sprintf("%s:%d", r.path, line),
-		Reason: fmt.Sprintf(format, args...), Remedy: remedy})
+	r.problems = append(r.problems, problem{line, &prunella.Error{Kind: prunella.Invalid, Where: fmt.Sprintf("%s:%d", r.path, line),
+		Reason: fmt.Sprintf(format, args...), Remedy: remedy}})
 }
 
-func (r *reader) err() error { return errors.Join(r.problems...) }
+// err is every problem in the order of the file, nil without any.
+func (r *reader) err() error {
+	slices.SortStableFunc(r.problems, func(a, b problem) int { return a.line - b.line })
+	var errs []error
+	for _, p := range r.problems {
+		errs = append(errs, p.err)
+	}
+	return errors.Join(errs...)
+}
 
 // fields is what a mapping may hold.
 type fields map[string]func(*yaml.Node)

@@ -21,7 +21,7 @@ skills: {exclude: [some-skill]}
 given:
   engine: {time_scale: 10, policy: {autonomy: unattended, min_floor: 0}}
 inject:
-  - {fault: partial-distribution}
+  - {fault: rotate-partial-distribution}
 watch: {bound: 2s, hold: 150ms}
 expect:
   incidents: 1
