@@ -1,0 +1,126 @@
+package web
+
+import (
+	"net/http"
+	"time"
+
+	"prunella"
+	"prunella/client"
+)
+
+// keysPage answers: who trusts which key, and may I remove the old one?
+type keysPage struct {
+	Issuers []issuerBoard
+}
+
+type issuerBoard struct {
+	Set      prunella.KeySet
+	Headline prunella.Reason
+	Tone     string
+	Keys     []boardKey
+	Rows     []boardRow
+}
+
+type boardKey struct {
+	Key     prunella.PublicKey
+	Signer  bool
+	State   string
+	Verdict client.KeyVerdict
+}
+
+type boardRow struct {
+	Service string
+	Cells   []boardCell
+}
+
+type boardCell struct {
+	Cell   prunella.TrustCell // Trust is TrustUnknown when it was never probed
+	Probed bool
+}
+
+func (s *server) keys(r *http.Request, now time.Time) (view, error) {
+	b, err := s.backend.Keys(r.Context())
+	if err != nil {
+		return view{}, err
+	}
+	p := keysPage{}
+	for _, set := range b.Sets {
+		p.Issuers = append(p.Issuers, boardOf(b, set, now))
+	}
+	return view{Template: "keys", Title: "Keys", Nav: "keys", Topics: "keys", Body: p}, nil
+}
+
+func boardOf(b client.KeyBoard, set prunella.KeySet, now time.Time) issuerBoard {
+	out := issuerBoard{Set: set}
+	cells := cellsOf(b, set.Issuer)
+	for _, k := range set.Keys {
+		v := judge(b, set, k, now)
+		out.Keys = append(out.Keys, boardKey{Key: k, Signer: k.Kid == set.Signer, State: keyState(k, set), Verdict: v})
+	}
+	for _, s := range servicesOf(b, set.Issuer) {
+		row := boardRow{Service: s}
+		for _, k := range set.Keys {
+			c, ok := cells[s][k.Kid]
+			if !ok {
+				c = prunella.TrustCell{Service: s, Kid: k.Kid, Trust: prunella.TrustUnknown}
+			}
+			row.Cells = append(row.Cells, boardCell{Cell: c, Probed: ok})
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	out.Headline, out.Tone = headlineOf(out, b)
+	return out
+}
+
+func keyState(k prunella.PublicKey, set prunella.KeySet) string {
+	switch {
+	case k.Kid == set.Signer:
+		return "signer"
+	case k.State != "":
+		return k.State
+	case k.Published:
+		return "published"
+	}
+	return "removed"
+}
+
+// headlineOf is the board's answer in one sentence: the worst that is true,
+// else what may be done.
+func headlineOf(b issuerBoard, all client.KeyBoard) (prunella.Reason, string) {
+	if !b.Set.Reachable {
+		return prunella.Reason{Name: "unreachable", Text: "The key set cannot be fetched: " + b.Set.Error}, "bad"
+	}
+	ranks := []struct{ name, tone string }{
+		{"signer-rejected", "bad"}, {"removed-too-early", "bad"}, {"still-needed", "warn"}, {"signer-unknown", "warn"}, {"need-unknown", "warn"},
+		{"not-promotable", "warn"}, {"not-proven", "warn"}, {"tokens-alive", "plain"}, {"tokens-may-live", "plain"}, {"may-remove", "good"}, {"may-promote", "good"}, {"signer", "good"},
+	}
+	for _, rank := range ranks {
+		for _, k := range b.Keys {
+			if k.Verdict.Reason.Name != rank.name {
+				continue
+			}
+			if rank.name == "signer-rejected" {
+				_, rejecting, _ := standing(all, b.Set.Issuer, k.Key.Kid)
+				r := k.Verdict.Reason
+				r.Text = list(rejecting) + " " + plural(rejecting, "rejects", "reject") + " the key that signs every new token."
+				return upperReason(r), rank.tone
+			}
+			r := k.Verdict.Reason
+			r.Text = "Key " + short(k.Key.Kid) + ": " + lowerFirst(r.Text)
+			return r, rank.tone
+		}
+	}
+	return prunella.Reason{Name: "no-keys", Text: "The issuer publishes no key."}, "bad"
+}
+
+func upperReason(r prunella.Reason) prunella.Reason {
+	r.Text = upperFirst(r.Text)
+	return r
+}
+
+func lowerFirst(s string) string {
+	if s == "" || s[0] < 'A' || s[0] > 'Z' {
+		return s
+	}
+	return string(s[0]+'a'-'A') + s[1:]
+}

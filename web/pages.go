@@ -1,0 +1,303 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"sort"
+	"strings"
+	"time"
+
+	"prunella"
+	"prunella/client"
+)
+
+// nowWindow is how far back the small multiples of the overview reach, in the
+// engine's time.
+const nowWindow = 15 * time.Minute
+
+// nowPage answers: is anything broken, and who or what is on it?
+type nowPage struct {
+	Sentence string
+	Tone     string // bad | warn | good | plain
+	Detail   string
+	Open     []incidentRow
+	Last     *incidentRow // the last resolved one, when nothing is open
+	Status   client.Status
+	Sparks   []spark
+	Window   time.Duration
+	Report   *prunella.Report
+	Fresh    bool // no signal has ever come in
+}
+
+type incidentRow struct {
+	I     prunella.Incident
+	Rail  []stage
+	Cause string // in about five words
+	Due   due
+}
+
+func (s *server) now(r *http.Request, now time.Time) (view, error) {
+	ctx := r.Context()
+	status, err := s.backend.Status(ctx)
+	if err != nil {
+		return view{}, err
+	}
+	open, err := s.backend.Incidents(ctx, client.IncidentQuery{Open: true, Limit: defaultLimit})
+	if err != nil {
+		return view{}, err
+	}
+	p := nowPage{Status: status, Fresh: status.Intake.LastSignal.IsZero() && status.Intake.SignalsTotal == 0}
+	sort.SliceStable(open, func(i, j int) bool { return open[i].Severity.Rank() > open[j].Severity.Rank() })
+	for _, inc := range open {
+		p.Open = append(p.Open, rowOf(inc, now))
+	}
+	if len(open) == 0 {
+		closed, err := s.backend.Incidents(ctx, client.IncidentQuery{States: []prunella.State{prunella.Resolved}, Limit: 1})
+		if err != nil {
+			return view{}, err
+		}
+		if len(closed) > 0 {
+			row := rowOf(closed[0], now)
+			p.Last = &row
+		}
+	}
+	if p.Sparks, p.Window, err = s.sparks(r, status, open, now); err != nil {
+		return view{}, err
+	}
+	reports, err := s.backend.Reports(ctx, 1)
+	if err != nil {
+		return view{}, err
+	}
+	if len(reports) > 0 {
+		p.Report = &reports[0]
+	}
+	p.Sentence, p.Detail, p.Tone = sayNow(open, status, now)
+	return view{Template: "now", Title: "Now", Nav: "now", Topics: "incident status reports", Body: p}, nil
+}
+
+func (s *server) sparks(r *http.Request, status client.Status, open []prunella.Incident, now time.Time) ([]spark, time.Duration, error) {
+	window := nowWindow
+	if status.TimeScale > 1 {
+		window = max(time.Minute, time.Duration(float64(window)/status.TimeScale))
+	}
+	points, err := s.backend.Series(r.Context(), client.SeriesQuery{From: now.Add(-window), To: now})
+	if err != nil {
+		return nil, 0, err
+	}
+	byService := map[string][]prunella.SeriesPoint{}
+	for _, p := range points {
+		byService[p.Service] = append(byService[p.Service], p)
+	}
+	hit := map[string]bool{}
+	for _, inc := range open {
+		for _, i := range inc.Impact {
+			hit[i.Service] = true
+		}
+	}
+	var out []spark
+	for _, b := range status.Baselines {
+		sp := sparkOf(byService[b.Service], now.Add(-window), now)
+		sp.Service, sp.Baseline, sp.Known, sp.Have, sp.Need, sp.Hit = b.Service, b.Share, b.Known, b.Have, b.Need, hit[b.Service]
+		out = append(out, sp)
+	}
+	return out, window, nil
+}
+
+func rowOf(inc prunella.Incident, now time.Time) incidentRow {
+	row := incidentRow{I: inc, Rail: rail(inc, now), Due: dueOf(inc, nil), Cause: "cause not known yet"}
+	if len(inc.Causes) > 0 {
+		row.Cause = faultWord(inc.Causes[0].Fault)
+	}
+	return row
+}
+
+// silentAfter is when a silent intake is itself worth saying.
+const silentAfter = time.Minute
+
+// sayNow is the one sentence of the overview. It never says that all is well
+// when it could not know.
+func sayNow(open []prunella.Incident, status client.Status, now time.Time) (sentence, detail, tone string) {
+	last := status.Intake.LastSignal
+	if len(open) == 0 {
+		unknown := 0
+		for _, b := range status.Baselines {
+			if !b.Known {
+				unknown++
+			}
+		}
+		switch {
+		case last.IsZero():
+			return "Nothing has been heard yet.", "No signal has come in since the start, so nothing can be said about your services.", "plain"
+		case now.Sub(last) > silentAfter:
+			return "No incident is open, but nothing is heard either.",
+				"The last signal came " + relative(now, last) + ". Check that your services can still reach this server.", "warn"
+		case unknown > 0:
+			return "Nothing is broken that can be seen.",
+				fmt.Sprintf("For %d of %s there is not enough history yet to know what is normal.", unknown, count(len(status.Baselines), "service")), "plain"
+		}
+		return "Nothing is broken.", count(len(status.Baselines), "service") + " within what is normal for them.", "good"
+	}
+	critical, waiting, held := 0, 0, 0
+	for _, i := range open {
+		switch {
+		case i.State == prunella.AwaitingApproval:
+			waiting++
+		case i.State == prunella.Escalated:
+			held++
+		}
+		if i.Severity == prunella.Critical {
+			critical++
+		}
+	}
+	sentence = count(len(open), "incident") + " open"
+	if critical > 0 && critical == len(open) {
+		sentence = count(len(open), "critical incident") + " open"
+	} else if critical > 0 {
+		sentence += fmt.Sprintf(", %d critical", critical)
+	}
+	var parts []string
+	if waiting > 0 {
+		parts = append(parts, fmt.Sprintf("%d %s for your approval", waiting, map[bool]string{true: "waits", false: "wait"}[waiting == 1]))
+	}
+	if held > 0 {
+		parts = append(parts, fmt.Sprintf("%d held by a person", held))
+	}
+	if n := len(open) - waiting - held; n > 0 {
+		parts = append(parts, fmt.Sprintf("Prunella is on %d", n))
+	}
+	tone = "warn"
+	if critical > 0 || held > 0 {
+		tone = "bad"
+	}
+	return sentence + ".", upperFirst(strings.Join(parts, ", ")) + ".", tone
+}
+
+func upperFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+type incidentsPage struct {
+	Filter string // "" | open | resolved | escalated
+	Open   []incidentRow
+	Closed []incidentRow
+}
+
+func (s *server) incidents(r *http.Request, now time.Time) (view, error) {
+	q, err := incidentQuery(r)
+	if err != nil {
+		return view{}, err
+	}
+	found, err := s.backend.Incidents(r.Context(), q)
+	if err != nil {
+		return view{}, err
+	}
+	p := incidentsPage{Filter: r.URL.RawQuery}
+	for _, inc := range found {
+		if inc.State == prunella.Resolved {
+			p.Closed = append(p.Closed, rowOf(inc, now))
+		} else {
+			p.Open = append(p.Open, rowOf(inc, now))
+		}
+	}
+	return view{Template: "incidents", Title: "Incidents", Nav: "incidents", Topics: "incident", Body: p}, nil
+}
+
+type skillsPage struct {
+	Query      string
+	Categories []skillCategory
+	Total      int
+}
+
+type skillCategory struct {
+	Name   string
+	Skills []client.SkillView
+}
+
+func (s *server) skills(r *http.Request, _ time.Time) (view, error) {
+	found, err := s.backend.Skills(r.Context())
+	if err != nil {
+		return view{}, err
+	}
+	p := skillsPage{Query: strings.TrimSpace(r.URL.Query().Get("q")), Total: len(found)}
+	byName := map[string][]client.SkillView{}
+	for _, v := range found {
+		if !matches(v.Skill, p.Query) {
+			continue
+		}
+		name := v.Skill.Category
+		if name == "" {
+			name = "no category"
+		}
+		byName[name] = append(byName[name], v)
+	}
+	for name, skills := range byName {
+		sort.Slice(skills, func(i, j int) bool { return skills[i].Skill.Name < skills[j].Skill.Name })
+		p.Categories = append(p.Categories, skillCategory{name, skills})
+	}
+	sort.Slice(p.Categories, func(i, j int) bool { return p.Categories[i].Name < p.Categories[j].Name })
+	return view{Template: "skills", Title: "Skills", Nav: "skills", Topics: "skills", Body: p}, nil
+}
+
+// matches wants every word of the query somewhere in what the list shows.
+func matches(sk prunella.Skill, query string) bool {
+	text := strings.ToLower(strings.Join([]string{string(sk.Name), sk.Title, sk.Description, sk.Pattern, sk.Category, strings.Join(sk.Owners, " ")}, " "))
+	for _, word := range strings.Fields(strings.ToLower(query)) {
+		if !strings.Contains(text, word) {
+			return false
+		}
+	}
+	return true
+}
+
+type skillPage struct {
+	V      client.SkillView
+	Blocks int // what the engine can run of it
+}
+
+func (s *server) skill(r *http.Request, _ time.Time) (view, error) {
+	v, err := s.backend.Skill(r.Context(), prunella.SkillName(r.PathValue("name")))
+	if err != nil {
+		return view{}, err
+	}
+	sk := v.Skill
+	p := skillPage{V: v, Blocks: len(sk.Signals) + len(sk.Checks) + len(sk.Actions) + len(sk.Escalations)}
+	title := sk.Title
+	if title == "" {
+		title = string(sk.Name)
+	}
+	return view{Template: "skill", Title: title, Nav: "skills", Topics: "skills:" + string(sk.Name), Body: p}, nil
+}
+
+type reportsPage struct {
+	Reports []prunella.Report
+	Passed  int
+}
+
+func (s *server) reports(r *http.Request, _ time.Time) (view, error) {
+	limit, err := limitOf(r)
+	if err != nil {
+		return view{}, err
+	}
+	found, err := s.backend.Reports(r.Context(), limit)
+	if err != nil {
+		return view{}, err
+	}
+	p := reportsPage{Reports: found}
+	for _, rep := range found {
+		if rep.Status == prunella.Passed {
+			p.Passed++
+		}
+	}
+	return view{Template: "reports", Title: "Reports", Nav: "reports", Topics: "reports", Body: p}, nil
+}
+
+func (s *server) report(r *http.Request, _ time.Time) (view, error) {
+	rep, err := s.backend.Report(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return view{}, err
+	}
+	return view{Template: "report", Title: rep.Title, Nav: "reports", Body: reportOf(rep)}, nil
+}
