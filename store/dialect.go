@@ -28,7 +28,7 @@ const (
 
 // openSQLite opens the writing and the reading handle of a database file.
 func openSQLite(ctx context.Context, file string) (write, read *sql.DB, err error) {
-	if err := checkOurs(file); err != nil {
+	if err := checkOurs(ctx, file); err != nil {
 		return nil, nil, err
 	}
 	open := func(cache, conns int, pragmas ...string) (*sql.DB, error) {
@@ -36,7 +36,7 @@ func openSQLite(ctx context.Context, file string) (write, read *sql.DB, err erro
 		for _, p := range append(pragmas, "busy_timeout(10000)", "synchronous(full)", "foreign_keys(1)", fmt.Sprintf("cache_size(-%d)", cache)) {
 			q.Add("_pragma", p)
 		}
-		db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+"?"+q.Encode())
+		db, err := sql.Open("sqlite", address(file)+"?"+q.Encode())
 		if err != nil {
 			return nil, failed("open store", err)
 		}
@@ -63,36 +63,33 @@ func openSQLite(ctx context.Context, file string) (write, read *sql.DB, err erro
 	return write, read, nil
 }
 
-// checkOurs looks at the file's header before SQLite touches it: a file that is
+// checkOurs looks at a file that is there before anything is set on it: what is
 // no database, or another program's, must stay as it is.
-func checkOurs(file string) error {
-	f, err := os.Open(file)
-	if errors.Is(err, os.ErrNotExist) {
+func checkOurs(ctx context.Context, file string) error {
+	info, err := os.Stat(file)
+	if errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0 {
 		return nil
 	}
 	if err != nil {
 		return unwritable(file, err)
 	}
-	defer f.Close()
-	h := make([]byte, 100)
-	n, err := f.ReadAt(h, 0)
-	if n == 0 {
-		if info, serr := f.Stat(); serr == nil && info.Size() == 0 {
-			return nil
-		}
-		return unwritable(file, err)
+	db, err := sql.Open("sqlite", address(file)+"?mode=rw&_pragma=query_only(1)&_pragma=busy_timeout(10000)")
+	if err != nil {
+		return failed("open store", err)
 	}
-	id := uint32(h[68])<<24 | uint32(h[69])<<16 | uint32(h[70])<<8 | uint32(h[71])
-	switch {
-	case n < 100 || string(h[:16]) != "SQLite format 3\x00":
-		return &prunella.Error{Kind: prunella.Invalid, Op: "open store", Where: file, Reason: "the file is not a database",
-			Remedy: "choose another data folder, or move the file away"}
-	case id != applicationID && id != 0: // 0: our own file, killed before its first checkpoint
+	defer db.Close()
+	var id, tables int
+	if err := db.QueryRowContext(ctx, `SELECT application_id, (SELECT COUNT(*) FROM sqlite_master) FROM pragma_application_id`).Scan(&id, &tables); err != nil {
+		return openFailed(file, err)
+	}
+	if id != applicationID && (id != 0 || tables > 0) {
 		return &prunella.Error{Kind: prunella.Invalid, Op: "open store", Where: file, Reason: "the file is a database of another program",
 			Remedy: "choose another data folder, or move the file away"}
 	}
 	return nil
 }
+
+func address(file string) string { return "file:" + (&url.URL{Path: file}).EscapedPath() }
 
 // shrink gives free pages back to the file system, a bounded number at a time.
 func (s *Store) shrink(ctx context.Context) error {

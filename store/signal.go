@@ -91,7 +91,7 @@ func (s *Store) putLogs(ctx context.Context, tx *sql.Tx, logs []prunella.Signal)
 		if err != nil {
 			return err
 		}
-		if _, err := st.ExecContext(ctx, sig.ID, sig.Service, nanos(sig.Time), fold(sig.Body), doc); err != nil {
+		if _, err := st.ExecContext(ctx, sig.ID, sig.Service, nanos(sig.Time), sig.Body, doc); err != nil {
 			return failed("store log", err)
 		}
 	}
@@ -167,25 +167,14 @@ type LogResult struct {
 
 // SearchLogs reads the log rings. Invalid: the regular expression is none.
 func (s *Store) SearchLogs(ctx context.Context, q LogQuery) (LogResult, error) {
-	var res LogResult
-	var re *regexp.Regexp
-	if q.Regex != "" {
-		var err error
-		if re, err = regexp.Compile(q.Regex); err != nil {
-			return res, &prunella.Error{Kind: prunella.Invalid, Op: "search logs", Where: q.Regex, Reason: "not a regular expression",
-				Remedy: "write RE2 syntax, without look-around and back references", Err: err}
-		}
-	}
-	var phrases []string
-	for _, p := range q.Any {
-		if f := fold(p); f != "" {
-			phrases = append(phrases, f)
-		}
+	res := LogResult{Signals: []prunella.Signal{}}
+	match, err := q.matcher()
+	if err != nil {
+		return res, err
 	}
 	if q.Limit <= 0 {
 		q.Limit = 100
 	}
-	res.Signals = []prunella.Signal{}
 	rows, err := s.read.QueryContext(ctx, `SELECT body, doc FROM logs WHERE at >= $1 AND ($2 = 0 OR at <= $2) ORDER BY at DESC, n DESC`,
 		nanos(q.Since), nanos(q.Until))
 	if err != nil {
@@ -198,27 +187,49 @@ func (s *Store) SearchLogs(ctx context.Context, q LogQuery) (LogResult, error) {
 			return res, failed("search logs", err)
 		}
 		res.Total++
-		found := re == nil && len(phrases) == 0
-		for _, p := range phrases {
-			found = found || strings.Contains(string(body), p)
-		}
-		var sig prunella.Signal
-		if !found && re == nil || found && len(res.Signals) >= q.Limit {
-			if found {
-				res.Matched++
-			}
+		if !match(string(body)) {
 			continue
 		}
+		if res.Matched++; res.Matched > q.Limit {
+			continue
+		}
+		var sig prunella.Signal
 		if err := decode(doc, &sig, "log line"); err != nil {
 			return res, err
 		}
-		if !found && !re.MatchString(sig.Body) {
-			continue
-		}
-		res.Matched++
-		if len(res.Signals) < q.Limit {
-			res.Signals = append(res.Signals, sig)
-		}
+		res.Signals = append(res.Signals, sig)
 	}
 	return res, failed("search logs", rows.Err())
+}
+
+// matcher returns the query's test of a verbatim body.
+func (q LogQuery) matcher() (func(body string) bool, error) {
+	var phrases []string
+	for _, p := range q.Any {
+		if f := fold(p); f != "" {
+			phrases = append(phrases, f)
+		}
+	}
+	if q.Regex == "" && len(phrases) == 0 {
+		return func(string) bool { return true }, nil
+	}
+	var re *regexp.Regexp
+	if q.Regex != "" {
+		var err error
+		if re, err = regexp.Compile(q.Regex); err != nil {
+			return nil, &prunella.Error{Kind: prunella.Invalid, Op: "search logs", Where: q.Regex, Reason: "not a regular expression",
+				Remedy: "write RE2 syntax, without look-around and back references", Err: err}
+		}
+	}
+	return func(body string) bool {
+		if len(phrases) > 0 {
+			folded := fold(body)
+			for _, p := range phrases {
+				if strings.Contains(folded, p) {
+					return true
+				}
+			}
+		}
+		return re != nil && re.MatchString(body)
+	}, nil
 }
