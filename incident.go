@@ -63,14 +63,15 @@ type Incident struct {
 	StateAt    map[State]time.Time `json:"state_at"`        // first entry into each state since (re)opening
 	DueAt      time.Time           `json:"due_at,omitzero"` // when the engine looks next
 
-	Impact   []Impact  `json:"impact"`             // one row a service, worst first
-	Monitors []string  `json:"monitors"`           // distinct Sources, sorted
-	Statuses []string  `json:"statuses,omitempty"` // HTTP status classes that rose: "401", "403", "5xx"; sorted
-	Tokens   []string  `json:"tokens"`             // what its signals share: "kid:…", "trace:…", "host:…"
-	Signals  int       `json:"signals"`            // linked Signals
-	Cascade  Cascade   `json:"cascade"`
-	Causes   []Cause   `json:"causes"` // ranked, best first
-	Related  []Related `json:"related"`
+	Impact   []Impact       `json:"impact"`             // one row a service, worst first
+	Monitors []string       `json:"monitors"`           // distinct Sources, sorted
+	Statuses []string       `json:"statuses,omitempty"` // HTTP status classes that rose: "401", "403", "5xx"; sorted
+	Tokens   []string       `json:"tokens"`             // what its signals share: "kid:…", "trace:…", "host:…"
+	Signals  int            `json:"signals"`            // linked Signals
+	Cascade  Cascade        `json:"cascade"`
+	Causes   []Cause        `json:"causes"` // ranked, best first
+	Checks   []CheckOutcome `json:"checks"` // of the skills considered, at the last diagnosis
+	Related  []Related      `json:"related"`
 
 	Verdict       Verdict   `json:"verdict,omitempty"`
 	VerdictReason Reason    `json:"verdict_reason"`

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,18 +60,18 @@ func (p *Pipeline) fold(ctx context.Context, step match.Step, signals []prunella
 		}
 		d := correlate.Assign(f, current, graph, now, p.cfg.Correlate)
 		p.metrics.Findings.WithLabelValues(f.Rule, d.Reason.Name).Inc()
-		switch {
-		case d.Open:
-			inc := prunella.Incident{ID: prunella.IncidentID(newID("inc")), Tenant: p.cfg.Inventory.Tenant, StateReason: f.Reason, Severity: prunella.Low}
+		switch d.Do {
+		case correlate.Open:
+			inc := p.open(f, now)
 			drafts[inc.ID] = &draft{inc: inc, fresh: true}
 			order = append(order, inc.ID)
-			drafts[inc.ID].take(f, d.Reason, graph, now)
+			drafts[inc.ID].take(f, d.Reason, graph)
 			p.metrics.Opened.Inc()
-		case d.Join != "":
-			if d.Reopen {
-				drafts[d.Join].reopen(now, d.Reason)
-			}
-			drafts[d.Join].take(f, d.Reason, graph, now)
+		case correlate.Reopen:
+			drafts[d.Join].reopen(now, d.Reason)
+			drafts[d.Join].take(f, d.Reason, graph)
+		case correlate.Join:
+			drafts[d.Join].take(f, d.Reason, graph)
 		}
 	}
 	for _, id := range order {
@@ -123,24 +125,77 @@ func (d *draft) reopen(now time.Time, why prunella.Reason) {
 	d.events = append(d.events, prunella.Event{Incident: d.inc.ID, At: now, Kind: "state", Text: "reopened: " + why.Text, Reason: why})
 }
 
+func (p *Pipeline) open(f prunella.Finding, now time.Time) prunella.Incident {
+	return prunella.Incident{ID: prunella.IncidentID(newID("inc")), Tenant: p.cfg.Inventory.Tenant, State: prunella.Open, StateReason: f.Reason, Severity: prunella.Low,
+		Pattern: prunella.Match{Pattern: prunella.Unknown}, Onset: f.Onset, DetectedAt: f.Time, OpenedAt: now, UpdatedAt: now,
+		StateAt: map[prunella.State]time.Time{prunella.Open: now}}
+}
+
 // take adds a finding to the incident.
-func (d *draft) take(f prunella.Finding, why prunella.Reason, g correlate.Graph, now time.Time) {
+func (d *draft) take(f prunella.Finding, why prunella.Reason, g correlate.Graph) {
 	d.findings = append(d.findings, f)
-	had := len(d.inc.Impact)
-	d.inc = correlate.Merge(d.inc, f, g, now)
+	inc := &d.inc
+	inc.Impact = slices.Clone(inc.Impact)
+	at := slices.IndexFunc(inc.Impact, func(i prunella.Impact) bool { return i.Service == f.Service })
+	if f.Rule == prunella.RuleRecovered {
+		if at >= 0 && (f.Attrs["of"] == prunella.RuleErrorRate || inc.Impact[at].Total == 0) {
+			inc.Impact[at].Share, inc.Impact[at].Rate, inc.Impact[at].Trend = f.Share, 0, TrendRecovered
+		}
+		return
+	}
+	if !f.Onset.IsZero() && f.Onset.Before(inc.Onset) {
+		inc.Onset = f.Onset
+	}
+	inc.Monitors = insert(inc.Monitors, f.Source)
 	for _, s := range f.Signals {
-		d.inc.Monitors = insert(d.inc.Monitors, s.Source)
+		inc.Monitors = insert(inc.Monitors, s.Source)
 	}
-	if len(d.inc.Impact) > had {
-		d.events = append(d.events, prunella.Event{Incident: d.inc.ID, At: f.Time, Kind: "signal", Service: f.Service, Text: f.Reason.Text, Reason: why})
-	}
-	if f.Rule == "recovered" && f.Attrs["of"] == "error-rate-spike" {
-		for i := range d.inc.Impact {
-			if d.inc.Impact[i].Service == f.Service {
-				d.inc.Impact[i].Trend = TrendRecovered
-			}
+	for _, t := range f.Tokens {
+		if len(inc.Tokens) < maxTokens {
+			inc.Tokens = insert(inc.Tokens, t)
 		}
 	}
+	inc.Statuses = insert(inc.Statuses, f.Status)
+	inc.Live = inc.Live || f.Rule == prunella.RuleErrorRate || f.Rule == prunella.RuleProbe
+	if f.Service == "" || f.Rule == prunella.RuleErrorLog && at < 0 {
+		return // a line in a log says little about how a service is hit
+	}
+	if at < 0 {
+		inc.Impact = append(inc.Impact, prunella.Impact{Service: f.Service, Since: f.Onset, Criticality: g.Criticality(f.Service)})
+		at = len(inc.Impact) - 1
+		d.events = append(d.events, prunella.Event{Incident: inc.ID, At: f.Time, Kind: "signal", Service: f.Service, Text: f.Reason.Text, Reason: why})
+	}
+	i := &inc.Impact[at]
+	if f.Onset.Before(i.Since) {
+		i.Since = f.Onset
+	}
+	switch {
+	case f.Rule == prunella.RuleErrorRate:
+		i.Share, i.Rate, i.Stated = f.Share, f.Value, false
+		i.Trend = f.Attrs["trend"]
+		i.Baseline, _ = strconv.ParseFloat(f.Attrs["baseline_share"], 64)
+		i.Failed, i.Total = whole(f.Attrs["failed"]), whole(f.Attrs["total"])
+	case f.Share > i.Share && i.Total == 0:
+		i.Share, i.Stated = f.Share, true
+	}
+	if i.Trend == TrendRecovered && f.Rule != prunella.RuleErrorLog {
+		i.Trend = "steady"
+	}
+	sortImpact(inc.Impact)
+}
+
+func whole(s string) int {
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return 0
+	}
+	return int(v)
+}
+
+func sortImpact(list []prunella.Impact) {
+	slices.SortStableFunc(list, func(a, b prunella.Impact) int {
+		return cmp.Or(cmp.Compare(b.Share, a.Share), strings.Compare(a.Service, b.Service))
+	})
 }
 
 // link picks the signals that belong to the incident.

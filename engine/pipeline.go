@@ -105,6 +105,7 @@ const (
 	maxTexts    = 1000 // texts an incident's pattern is recognized from
 	maxRecent   = 4000 // interesting signals held for incidents not opened yet
 	maxMessages = 256  // messages of one pass
+	maxTokens   = 64   // shared tokens of one incident
 )
 
 // NewPipeline restores what was learned before.
