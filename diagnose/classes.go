@@ -11,28 +11,33 @@ import (
 // text's classes names it.
 type classRule struct {
 	class Class
+	any   []string // literals of which the text must hold one, which is quick to see; none asks for none
 	re    *regexp.Regexp
+}
+
+func (r classRule) possible(low string) bool {
+	return len(r.any) == 0 || slices.ContainsFunc(r.any, func(s string) bool { return strings.Contains(low, s) })
 }
 
 const (
 	// what a key is called
 	keyNoun = `(?:signing keys?|public keys?|verification keys?|matching keys?|keys?|kids?|jwks?|key ids?|keyid|certificates?)`
 	// what is said of a thing that is not there
-	absent = `(?:(?:was |were |is |are |be )?(?:not|never) (?:be )?(?:found|known|recogni[sz]ed|present|available|listed|loaded|in (?:the |our |its |any )?(?:local |cached |current )?(?:jwks?|key|set|cache|store|keystore))|unknown|missing|absent|unrecogni[sz]ed|does(?:n't| not) exist|isn't (?:in|known)|cannot be (?:found|resolved)|could(?:n't| not) be (?:found|located|resolved)|can't be found|not_found|notfound)`
+	absent = `(?:(?:was |were |is |are |be )?(?:not|never) (?:be |been )?(?:found|seen|known|recogni[sz]ed|present|available|listed|loaded|in (?:the |our |its |any )?(?:local |cached |current )?(?:jwks?|key|set|cache|store|keystore))|unknown|missing|absent|unrecogni[sz]ed|does(?:n't| not) exist|isn't (?:in|known)|cannot be (?:found|resolved)|could(?:n't| not) be (?:found|located|resolved)|can't be found|notfound)`
 	// how a search that found nothing is said
 	fruitless = `(?:unable to (?:find|locate|match|resolve|look ?up|determine|get|identify)|could(?:n't| not) (?:find|locate|match|resolve|look ?up|determine)|can(?:not|'t) (?:find|locate|match|resolve|look ?up)|fail(?:ed|s|ure)? to (?:find|locate|match|resolve|look ?up)|did(?:n't| not) find|unknown|unrecogni[sz]ed|no such|no matching|no applicable|no suitable|no appropriate|no compatible|no trusted|no known|no corresponding|no candidate|no)`
 	// where keys are published
 	keyPlace = `(?:jwks?\b|jwk sets?|json web key sets?|jwks[_. -]?(?:uri|url|json|endpoint)|key ?sets?|openid[- ]configuration|oidc (?:discovery|metadata|configuration|config)|discovery document|provider (?:metadata|configuration)|\.well-known|keys? endpoint|keys from|certs endpoint)`
 	broken   = `(?:fail|error|refused|timed? ?out|timeout|unreachable|unavailable|unable|no such host|reset by peer|\b5\d\d\b|deadline exceeded|i/o|\beof\b|is down\b|went down|not respond)`
 	fetching = `(?:fetch|retriev|download|load|refresh|obtain|get\b|getting|reach|resolv|call|contact|query|request|pull|updat)`
-	mismatch = `(?:invalid|unexpected|wrong|bad|mismatch\w*|not allowed|not permitted|not accepted|not valid|not satisfied|not configured|not trusted|not match\w*|does(?:n't| not) (?:match|contain|include)|did(?:n't| not) match|do(?:n't| not) match|must be|must contain|expected|untrusted|unknown|incorrect|no match|different|rejected|failed|disallowed|unacceptable|required|not intended|not recogni[sz]ed|should be|differs?)`
+	mismatch = `(?:invalid|unexpected|wrong|bad|mismatch\w*|not allowed|not permitted|not accepted|not valid|not satisfied|not configured|not trusted|not match\w*|does(?:n't| not) (?:match|contain|include)|did(?:n't| not) match|do(?:n't| not) match|must be|must contain|expected|untrusted|unknown|incorrect|no match|different|rejected|failed|disallowed|unacceptable|required|not intended|not one\b|not among|not recogni[sz]ed|should be|differs?)`
 )
 
 var classRules = []classRule{
-	{ClassUnknownKid, words(
+	{ClassUnknownKid, []string{"key", "kid", "jwk", "cert", "idx10", "only"}, words(
 		keyNoun+`\b.{0,70}?\b`+absent,
 		fruitless+` (?:\S+ ){0,4}?`+keyNoun+`\b`,
-		`(?:kid|key ?id)\b.{0,30}mismatch|mismatch\w* .{0,20}\b(?:kid|key ?id)\b`,
+		`(?:kid|key ?id)\b.{0,30}(?:mismatch|(?:does|did)(?:n't| not) match)|mismatch\w* .{0,20}\b(?:kid|key ?id)\b`,
 		`(?:does|do|did)(?:n't| not) have .{0,40}\bkey`,
 		`lack(?:s|ing)? (?:the )?(?:\S+ ){0,3}?(?:key|kid)\b`,
 		`(?:stale|outdated|obsolete) (?:public |signing |verification )*key\b`,
@@ -40,11 +45,11 @@ var classRules = []classRule{
 		`(?:old|previous) (?:public |signing )*key\b.{0,40}\bonly\b`,
 		`only (?:has|have|knows?|trusts?|holds?|accepts?) .{0,40}\b(?:old|previous)\b`,
 		`\bkeys?\b that .{0,30}(?:cannot|can't|could not) verify`,
-		`no_matching_key|signingkeynotfound|jwksnomatchingkey|keynotfound|unknownkid|invalidkid|"kid" invalid|kid invalid|invalid kid`,
+		`signingkeynotfound|jwksnomatchingkey|keynotfound|unknownkid|invalidkid|"kid" invalid|kid invalid|invalid kid`,
 		`idx10500|idx10501|idx10517`,
 		`key .{0,30}\bnot (?:cached|loaded|trusted|distributed)\b`,
 	)},
-	{ClassNotYetValid, words(
+	{ClassNotYetValid, []string{"valid", "before", "nbf", "future", "prior", "immature", "active", "iat", "idx10222", "issued", "yet"}, words(
 		`not (?:yet )?valid (?:yet|before|until)|not yet (?:valid|active|usable|effective)|isn't valid yet|not valid yet`,
 		`used before|before (?:the )?(?:issued|nbf|not[- ]before|use time)|not[- ]before|\bnbf\b|prior to`,
 		`(?:issued|iat|issue time|issued[- ]at).{0,30}future|future.{0,20}\b(?:iat|nbf|issued)\b`,
@@ -52,80 +57,80 @@ var classRules = []classRule{
 		`invalid "?'?iat|['"]?\biat\b['"]? (?:claim )?(?:not satisfied|timestamp check failed|check failed|is invalid)`,
 		`idx10222`,
 	)},
-	{ClassExpired, words(
+	{ClassExpired, []string{"exp", "idx10223", "lifetime", "valid", "old"}, words(
 		`\bexpired\b|expiredsignature|tokenexpired|expiredjwt|expiredtoken|jwtexpired`,
 		`['"]?\bexp\b['"]? .{0,30}(?:not satisfied|failed|in the past|passed|exceeded|elapsed|invalid)`,
 		`(?:expiry|expiration|exp)(?: time| date| claim)? .{0,30}(?:in the past|passed|exceeded|elapsed|is before|was \d)`,
-		`past (?:its |the )?(?:expiry|expiration|exp\b)|idx10223|lifetime validation failed|no longer valid`,
+		`claim:? "?'?exp\b|past (?:its |the )?(?:expiry|expiration|exp\b)|idx10223|lifetime validation failed|no longer valid`,
 		`token (?:is )?too old`,
 	)},
-	{ClassAudience, words(
+	{ClassAudience, []string{"aud", "idx102", "intended"}, words(
 		`\b(?:audiences?|aud)\b.{0,70}\b`+mismatch,
 		mismatch+`.{0,40}\b(?:audiences?|aud)\b`,
-		`invalidaudience|audience_mismatch|idx10208|idx10214|not intended for (?:this|us)`,
+		`invalidaudience|idx10208|idx10214|not intended for (?:this|us)`,
 	)},
-	{ClassIssuer, words(
+	{ClassIssuer, []string{"iss", "idx10205"}, words(
 		`\b(?:issuer|iss)\b.{0,50}\b`+mismatch,
 		mismatch+`.{0,30}\b(?:issuer|iss)\b`,
 		`invalidissuer|idx10205|issued by (?:a |an )?(?:different|other|unknown|untrusted)|no credentials found for given 'iss'`,
 	)},
-	{ClassDeliveryFailed, words(
+	{ClassDeliveryFailed, []string{"deliver", "distribut", "webhook", "push", "propagat", "fan", "replicat", "broadcast", "receiv", "reach", "got", "get", "sent", "rotation", "rollout", "only", "arriv"}, words(
 		`\b(?:deliver\w*|distribut\w*|webhooks?|push(?:ed|ing)?|propagat\w*|fan-?out|replicat\w*|broadcast\w*)\b.{0,80}?(?:\bfail|refused|\berror|timed? ?out|incomplete|\bpartial|undeliver|dead[- ]letter|gave up|giving up|unreachable|did(?:n't| not) (?:reach|arrive)|could(?:n't| not)|\b5\d\d\b|not acknowledg|abandoned|exhausted)`,
 		`(?:fail\w*|incomplete|partial\w*|could(?:n't| not)|unable to|error).{0,40}\b(?:deliver\w*|distribut\w*|push(?:ed|ing)?|propagat\w*|key rotation|key rollout)`,
 		`(?:never|not|n't) (?:been )?(?:received?|get|got|delivered|pushed|distributed|propagated)\b.{0,40}\bkeys?\b|\bkeys?\b.{0,50}(?:never|not|n't) (?:yet )?(?:been )?(?:received?|delivered|pushed|distributed|propagated|arriv\w*|reach\w*)`,
 		`(?:push|pushed|deliver|delivered|distributed|propagated|sent) (?:only )?to (?:only )?(?:\S+ ){1,4}(?:services |verifiers )?only|only reached`,
 		`(?:refused|econnrefused).{0,60}(?:key )?distribution`,
 	)},
-	{ClassFetchFailed, words(
+	{ClassFetchFailed, []string{"jwk", "key", "idx", "discovery", "openid", "configuration", "metadata", "well-known", "certs", "fetch"}, words(
 		fetching+`\w*.{0,50}`+keyPlace+`.{0,140}`+broken,
 		broken+`.{0,50}`+fetching+`\w*.{0,50}`+keyPlace,
 		`(?:fail\w*|unable|could(?:n't| not)|cannot|can't|error)(?: to)? (?:\S+ ){0,3}?`+fetching+`\w* .{0,40}`+keyPlace,
 		`jwks?\b.{0,60}(?:unreachable|unavailable|timed? ?out|timeout|refused|\bis down\b|fetch.{0,12}fail|returned? (?:http )?(?:status )?5\d\d|answer\w* 5\d\d|\b50\d\b)`,
-		`get keys failed|err_jwks_timeout|expected 200 ok from the json web key set|fail to fetch data from the url|error calling jwks|idx20803|idx20804|idx10803|cannot obtain jwks|remote jwk set|jwks remote fetch`,
+		`get keys failed|err jwks timeout|expected 200 ok from the json web key set|fail to fetch data from the url|error calling jwks|idx20803|idx20804|idx10803|cannot obtain jwks|remote jwk set|jwks remote fetch`,
 		`(?:get|post) "?'?https?://\S*(?:jwks|well-known|/certs|/keys)\S*.{0,60}`+broken,
 	)},
-	{ClassKeyRemoved, words(
+	{ClassKeyRemoved, []string{"key", "kid", "prematur", "removed", "purged", "revoked", "retired", "deleted", "withdrawn"}, words(
 		`\b(?:old|previous|prior|former|retired|outgoing|signing|public|current|active|\S*20\d\d\S*) (?:\S+ ){0,3}?keys?\b.{0,50}?\b(?:removed|purged|deleted|revoked|withdrawn|dropped|pulled|taken (?:out|from|off)|no longer (?:in|published|served|listed|present|advertised)|gone from|pruned|disappeared)\b`,
 		`\b(?:old|previous|prior|former|outgoing) keys?\b.{0,50}?\b(?:removed|purged|deleted|revoked|withdrawn|dropped|pulled|retired|no longer|gone|pruned|disappeared)\b`,
 		`(?:removed|removing|purged|deleted|revoked|withdrew|retired|dropped|pulled|unpublished) (?:the |its )?(?:\S+ ){0,2}?(?:key|kid)\b`,
 		`\bkid\b.{0,50}\b(?:removed|purged|deleted|revoked|withdrawn|dropped|pulled|unpublished|no longer (?:in|published|served|listed|advertised)|disappeared)\b`,
 		`prematurel?y? (?:key )?(?:remov|purg|revo|retir|delet)\w*|(?:removed|purged|revoked|retired|deleted|withdrawn) (?:too (?:early|soon)|prematurely|before)`,
 	)},
-	{ClassMaterialChanged, words(
+	{ClassMaterialChanged, []string{"kid", "key", "material", "thumbprint", "fingerprint", "modulus"}, words(
 		`same (?:kid|key id)\b|(?:kid|key id) (?:was |is )?re-?used?|re-?us(?:ed?|ing) (?:the )?(?:same )?(?:kid|key id)`,
 		`(?:thumbprint|fingerprint|modulus|key material|public key bytes).{0,40}(?:changed|differs?|mismatch|different|does(?:n't| not) match)`,
 		`(?:different|new|other|changed) (?:key )?material`,
 	)},
-	{ClassKidFlood, words(
+	{ClassKidFlood, []string{"kid", "key id", "flood"}, words(
 		`random kids?|(?:many|distinct|different|unique|unheard-of) (?:unknown |random )?(?:kids|key ids)|kid flood|flood(?:ed|ing)? .{0,40}\b(?:kids?|key ids?|tokens?)\b`,
 	)},
-	{ClassTampered, words(`\bforge[dr]\w*|tamper\w*|spoof\w*|counterfeit|alg(?:orithm)?[ -]confusion|credential[- ]stuffing`)},
-	{ClassBadSignature, words(
-		`(?:invalid|bad|wrong|incorrect|broken) (?:jwt |token |jws |rsa |ecdsa |ed25519 |crypto\w* )*signature|invalidsignature|signatureinvalid|invalid_signature|badsignature|signatureexception|err_jws_signature`,
+	{ClassTampered, []string{"forge", "tamper", "spoof", "counterfeit", "confusion", "stuffing"}, words(`\bforge[dr]\w*|tamper\w*|spoof\w*|counterfeit|alg(?:orithm)?[ -]confusion|credential[- ]stuffing`)},
+	{ClassBadSignature, []string{"signature", "verif", "idx", "cryptographic", "jws"}, words(
+		`(?:invalid|bad|wrong|incorrect|broken) (?:jwt |token |jws |rsa |ecdsa |ed25519 |crypto\w* )*signature|invalidsignature|signatureinvalid|badsignature|signatureexception|err jws signature`,
 		`signature.{0,25}(?:invalid\b|mismatch|wrong|fail|raised|\berror|could(?:n't| not)|cannot|not valid|not verif|does(?:n't| not)|did(?:n't| not))`,
 		`signature(?:verification|validation)(?:failed|error)`,
 		`(?:fail\w*|could(?:n't| not)|cannot|can't|unable to|error).{0,30}verif\w+.{0,40}(?:signature|message using any)`,
 		`crypto/\w+: (?:rsa )?verification error|rsa verification error|jwt verification fail|square/go-jose: error in cryptographic primitive|error in cryptographic primitive|does(?:n't| not) match locally computed`,
 		`idx10503|idx10511|verification failed for (?:jwt|token)|(?:jwt|token) (?:signature )?verification fail`,
 	)},
-	{ClassVendor, words(
+	{ClassVendor, []string{"outage", "down", "degraded", "incident", "disruption", "status"}, words(
 		`(?:vendor|provider|auth0|okta|cognito|entra|azure ad|keycloak cloud|onelogin|ping ?identity|firebase auth|clerk|workos|stytch)\b.{0,50}(?:outage|is down|degraded|major incident|service disruption)`,
 		`(?:outage|incident) (?:at|of|with|reported by) (?:our |the )?(?:vendor|identity provider|auth0|okta|cognito|entra)`,
 		`status ?page.{0,40}(?:outage|incident|major|critical)`,
 	)},
-	{ClassClock, words(
+	{ClassClock, []string{"clock", "time", "ntp", "chrony"}, words(
 		`clock[ -]?(?:skew|drift|offset|jump)|clock .{0,20}(?:ahead|behind|wrong|off by|slow|fast|unsynchroni[sz]ed|not synchroni[sz]ed|drifted)|time (?:skew|drift)|\bntp(?:d|sec)?\b|chrony|timesyncd|system time .{0,20}(?:off|wrong|ahead|behind)`,
 	)},
-	{ClassStaticKeys, words(
+	{ClassStaticKeys, []string{"static", "key", "jwks", ".pem", "baked"}, words(
 		`static (?:\S+ )?(?:keys?|jwks|public|pem|file)|key ?file|local key ?store|keystore|pinned (?:public |signing )?keys?|hard-?coded (?:\S+ )?key|\.pem\b|bundled (?:keys|jwks|key)|baked[- ]in|jwks(?: \S+){0,2} not configured|no jwks (?:refresh|url|uri|endpoint)|(?:keys?|jwks) .{0,20}(?:mounted|from disk|on disk|from file)`,
 	)},
-	{ClassStaleCache, words(
-		`(?:stale|outdated|old|expired) (?:\S+ )?(?:jwks|cache|cached|key ?set|jwk set)|cached (?:jwks|keys?|key ?set|set|public|copy)|jwks[ -]cache|key[ -]?(?:set )?cache|cache.{0,30}(?:ttl|24 ?h|86400)|cache_ttl|too many requests to the jwks|refresh.{0,30}(?:rate[- ]?limit|cool-?down|throttl|next in|not due)`,
+	{ClassStaleCache, []string{"cache", "jwk", "refresh", "key set", "keyset"}, words(
+		`(?:stale|outdated|old|expired) (?:\S+ )?(?:jwks|cache|cached|key ?set|jwk set)|cached (?:jwks|keys?|key ?set|set|public|copy)|jwks[ -]cache|key[ -]?(?:set )?cache|cache.{0,30}(?:ttl|24 ?h|86400)|too many requests to the jwks|refresh.{0,30}(?:rate[- ]?limit|cool-?down|throttl|next in|not due)`,
 	)},
-	{ClassRotated, words(
+	{ClassRotated, []string{"rotat", "key", "roll", "signer"}, words(
 		`\bkeys?\b.{0,50}\brotat|\brotat\w*.{0,50}\bkeys?\b|jwks rotation|key rollover|rolled over|(?:signing key|signer) .{0,20}(?:changed|switched|replaced|promoted|activated)|new signing key|(?:switched|promoted|moved|changed) .{0,20}\bto (?:the )?(?:new )?(?:signing )?key`,
 	)},
-	{ClassDeploy, words(
+	{ClassDeploy, []string{"deploy", "release", "rollout", "rolled", "ship", "live"}, words(
 		`(?:recent|new|after|since|following|latest|last|this|bad|faulty) (?:the |a |our )?(?:code |canary )?(?:deploy\w*|release|rollout)\b`,
 		`(?:deployed|released|rolled out|shipped) (?:version |tag |image |build )?v?\d`,
 		`(?:deploy\w*|release|rollout) (?:of )?(?:\S+ )?(?:version )?v?\d+\.\d+`,
@@ -133,32 +138,32 @@ var classRules = []classRule{
 		`(?:deploy|deployment|release|rollout) (?:finished|completed|succeeded|started|went out|just|\d+ ?(?:m|s|min|sec|h|hour))`,
 		`no (?:\S+ )?(?:deploys?|deployments?|releases?|rollouts?)\b|\bdeploys?\b.{0,15}\bnone\b`,
 	)},
-	{ClassServerError, words(
+	{ClassServerError, []string{"50", "51", "52", "53", "5xx", "gateway", "server", "panic", "nil", "null", "exception", "traceback", "seg"}, words(
 		`internal server error|bad gateway|(?:http|status|returned|responded|response|code|error)\W{0,3}(?:\S+ )?5\d\d\b|\b5xx\b|\b50\d (?:internal|bad|service|gateway|error)|panic:|nil pointer|nullpointer|null pointer|unhandled exception|traceback|segfault|segmentation fault`,
 	)},
-	{ClassRefused, words(`connection refused|econnrefused|actively refused|connect: refused|connectionrefused`)},
+	{ClassRefused, []string{"refused"}, words(`connection refused|econnrefused|actively refused|connect: refused|connectionrefused`)},
 }
 
 // phrases that hold a telling word without its meaning
-var decoys = regexp.MustCompile(`api[-_ ]?keys?\b|(?:certificate|cert|cache|cached entry|session|lease|password|licen[cs]e|timer|ttl|x509:? certificate)(?: has| is| was)? expired|expired (?:certificate|cert|session|lease|password)|primary key|foreign key|idempotency[- ]key|key ring|rotating (?:log|file)s?|log rotat\w*|partition key|routing key|cache key|message key|redis key`)
+var decoys = regexp.MustCompile(`api[-_ ]?keys?\b|(?:certificate|cert|cache|cached entry|session|lease|password|licen[cs]e|timer|ttl|x509:? certificate)(?: has| is| was)? expired(?: or is not yet valid)?|expired (?:certificate|cert|session|lease|password)|primary key|foreign key|idempotency[- ]key|key ring|rotating (?:log|file)s?|log rotat\w*|partition key|routing key|cache key|message key|redis key`)
 
 // negation directly before a match, with only filler words between
 var negated = regexp.MustCompile(`(?:\b(?:no|not|never|without|nor|neither|nothing|zero|exclud\w+|rul(?:ed|ing|es) out)|n't)(?: (?:a|an|any|the|been|be|recent|recently|new|yet|sign of|signs of|evidence of|really|actually|code|prior|known|other|single|there|were|was|is|had|of|its|our|token|tokens|are|key|due to|because of|caused by|a case of))*[ :]*$`)
 
 // denials say that something is fine
 var denials = []classRule{
-	{ClassDeploy, words(
+	{ClassDeploy, []string{"deploy", "release", "rollout"}, words(
 		`(?:last|latest|most recent) (?:deploy\w*|release|rollout) (?:was |is )?(?:\S+ )?(?:>|over |more than )?(?:\d+ ?(?:h|hr|hrs|hours?|d|days?|weeks?)\b|yesterday|days|weeks|last week)`,
 		`(?:no|without|not) (?:\S+ ){0,3}(?:deploys?|deployed|deployments?|releases?|released|rollouts?)\b`,
 		`(?:deploys?|deployments?|releases?|rollouts?)\b.{0,20}(?:none|ruled out|excluded)`)},
-	{ClassExpired, words(`not (?:yet )?expired|(?:exp|expiry|expiration|lifetime)\b.{0,25}\b(?:ok|fine|valid|correct|in the future|not (?:the )?(?:problem|issue|cause))\b|well within (?:its|their|the) (?:lifetime|expiry)|unexpired`)},
-	{ClassAudience, words(`\b(?:audience|aud)\b.{0,20}\b(?:ok|fine|correct|unchanged|as expected|matches|match)\b`)},
-	{ClassIssuer, words(`\b(?:issuer|iss)\b.{0,20}\b(?:ok|fine|correct|unchanged|as expected|matches|match)\b`)},
-	{ClassFetchFailed, words(`(?:jwks|key set|keys endpoint|discovery)\b.{0,40}\b(?:reachable|healthy|updated|is up|ok\b|fine|serving|serves|accessible|answers 200|returns? 200|200 ok)\b`)},
-	{ClassClock, words(`clocks?\b.{0,30}\b(?:in sync|synchroni[sz]ed|agree|ok|fine|correct|accurate|within)\b`, `(?:no|without|not) (?:\S+ ){0,3}(?:clock[ -]?(?:skew|drift)|time (?:skew|drift))`)},
-	{ClassRotated, words(`(?:no|not|without|never) (?:\S+ ){0,4}?(?:key )?(?:rotat\w+|rollover)|\bkeys?\b.{0,20}\b(?:unchanged|not changed|did(?:n't| not) change|have(?:n't| not) changed)\b`)},
-	{ClassKeyRemoved, words(`(?:old|previous|prior|former) (?:\S+ ){0,2}keys?\b.{0,30}\b(?:still|remains?|kept|keeps)\b`)},
-	{ClassVendor, words(`(?:vendor|provider|auth0|okta|cognito|entra)\b.{0,40}\b(?:all systems operational|operational|healthy|green|no incidents?)`)},
+	{ClassExpired, []string{"exp", "lifetime"}, words(`not (?:yet )?expired|(?:exp|expiry|expiration|lifetime)\b.{0,25}\b(?:ok|fine|valid|correct|in the future|not (?:the )?(?:problem|issue|cause))\b|well within (?:its|their|the) (?:lifetime|expiry)|unexpired`)},
+	{ClassAudience, []string{"aud"}, words(`\b(?:audience|aud)\b.{0,20}\b(?:ok|fine|correct|unchanged|as expected|matches|match)\b`)},
+	{ClassIssuer, []string{"iss"}, words(`\b(?:issuer|iss)\b.{0,20}\b(?:ok|fine|correct|unchanged|as expected|matches|match)\b`)},
+	{ClassFetchFailed, []string{"jwks", "key set", "keys endpoint", "discovery"}, words(`(?:jwks|key set|keys endpoint|discovery)\b.{0,40}\b(?:reachable|healthy|updated|is up|ok\b|fine|serving|serves|accessible|answers 200|returns? 200|200 ok)\b`)},
+	{ClassClock, []string{"clock", "time"}, words(`clocks?\b.{0,30}\b(?:in sync|synchroni[sz]ed|agree|ok|fine|correct|accurate|within)\b`, `(?:no|without|not) (?:\S+ ){0,3}(?:clock[ -]?(?:skew|drift)|time (?:skew|drift))`)},
+	{ClassRotated, []string{"rotat", "rollover", "key"}, words(`(?:no|not|without|never) (?:\S+ ){0,4}?(?:key )?(?:rotat\w+|rollover)|\bkeys?\b.{0,20}\b(?:unchanged|not changed|did(?:n't| not) change|have(?:n't| not) changed)\b`)},
+	{ClassKeyRemoved, []string{"key"}, words(`(?:old|previous|prior|former) (?:\S+ ){0,2}keys?\b.{0,30}\b(?:still|remains?|kept|keeps)\b`)},
+	{ClassVendor, []string{"vendor", "provider", "auth0", "okta", "cognito", "entra"}, words(`(?:vendor|provider|auth0|okta|cognito|entra)\b.{0,40}\b(?:all systems operational|operational|healthy|green|no incidents?)`)},
 }
 
 // words compiles alternatives into one expression. Every alternative is a
@@ -176,13 +181,16 @@ var specific = []Class{ClassUnknownKid, ClassExpired, ClassNotYetValid, ClassAud
 // classify returns the classes of a tidied text, most telling first, and those
 // that it denies.
 func classify(text string) (classes, denied []Class) {
-	low := decoys.ReplaceAllString(strings.ToLower(text), "~")
+	low := decoys.ReplaceAllString(strings.ToLower(strings.ReplaceAll(text, "_", " ")), "~")
 	for _, d := range denials {
-		if d.re.MatchString(low) {
+		if d.possible(low) && d.re.MatchString(low) {
 			denied = append(denied, d.class)
 		}
 	}
 	for _, r := range classRules {
+		if !r.possible(low) {
+			continue
+		}
 		yes, no := false, false
 		for _, at := range r.re.FindAllStringIndex(low, 20) {
 			if negated.MatchString(low[max(0, at[0]-60):at[0]]) {

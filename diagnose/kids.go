@@ -71,15 +71,19 @@ func kidsIn(text string, attrs []string, classes []Class) map[string][]Role {
 			}
 		}
 	}
-	for _, kid := range attrs {
-		if kid != "" {
-			add(out, kid)
+	complains := complainsOfKey(classes)
+	if complains {
+		for _, kid := range unsaid(out) {
+			add(out, kid, RoleFailing)
 		}
 	}
-	if complainsOfKey(classes) {
-		plain := unsaid(out)
-		for _, kid := range plain {
+	for _, kid := range attrs {
+		switch {
+		case kid == "":
+		case complains && !slices.Contains(out[kid], RoleOld):
 			add(out, kid, RoleFailing)
+		default:
+			add(out, kid)
 		}
 	}
 	return out
@@ -91,8 +95,7 @@ func complainsOfKey(classes []Class) bool {
 	})
 }
 
-// unsaid returns the kids without a role, or all but the old ones when the text
-// names no failing key otherwise.
+// unsaid returns the kids without a role, unless the text names a failing one.
 func unsaid(kids map[string][]Role) []string {
 	var out []string
 	for kid, roles := range kids {

@@ -53,7 +53,7 @@ type refusals struct {
 func (v *view) refused() refusals {
 	var r refusals
 	material := v.materialChanged() != nil
-	for _, s := range v.grid.lacking {
+	for _, s := range v.grid.refusing {
 		classes, _ := classify(tidy(v.grid.reasons[s]))
 		if len(classes) == 0 {
 			classes = v.classesOf(s)
@@ -109,13 +109,15 @@ func (v *view) classesOf(service string) []Class {
 func (v *view) lacking() []string {
 	r := v.refused()
 	out := slices.Clone(r.key)
-	for _, s := range slices.Concat(r.vague, r.signature, r.fetch) {
-		if v.trustsOther(s) && !(slices.Contains(r.signature, s) && v.materialChanged() != nil) {
+	for _, s := range slices.Concat(r.vague, r.fetch, r.signature) {
+		signature := slices.Contains(r.signature, s)
+		switch {
+		case signature && v.materialChanged() != nil:
+		case v.trustsOther(s): // some libraries call an unknown key a wrong signature
+			out = append(out, s)
+		case slices.Contains(r.vague, s) && !v.rejectsAll(s):
 			out = append(out, s)
 		}
-	}
-	if len(out) == 0 && len(v.grid.kids) < 2 {
-		out = append(out, r.vague...)
 	}
 	return sorted(out)
 }
@@ -158,8 +160,8 @@ func (v *view) observeKeys() []observation {
 		return out
 	}
 	signer := v.signer()
-	total := len(v.grid.lacking) + len(v.grid.trusting)
-	if len(v.grid.lacking) == 0 {
+	total := len(v.grid.refusing) + len(v.grid.trusting)
+	if len(v.grid.refusing) == 0 {
 		share := 1.0
 		if len(v.failing) > 0 {
 			if both := intersect(v.failing, v.grid.trusting); len(both) < len(v.failing) {
@@ -173,9 +175,9 @@ func (v *view) observeKeys() []observation {
 		}
 		out = append(out, v.seen("canaries-pass", readGrid, share, "Canary tokens signed with %s are accepted by %s.", v.kid(signer), names3(v.grid.trusting)))
 	}
-	r := v.refused()
-	part := func(s []string) float64 { return share(len(s), len(v.grid.lacking)) }
-	if l := v.lacking(); len(l) > 0 {
+	r, lack := v.refused(), v.lacking()
+	part := func(s []string) float64 { return share(len(s), len(v.grid.refusing)) }
+	if l := lack; len(l) > 0 {
 		vague := intersect(l, r.vague)
 		strength := part(l)
 		if len(vague) == len(l) && len(intersect(l, v.olderTrusting(l))) == 0 {
@@ -199,8 +201,9 @@ func (v *view) observeKeys() []observation {
 			out = append(out, v.seen("signer-unpublished", readJWKS, 1, "Tokens are signed with %s, which the published key set does not hold.", v.kid(signer)))
 		}
 	}
+	r.signature = slices.DeleteFunc(r.signature, func(s string) bool { return slices.Contains(lack, s) })
 	var all []string
-	for _, s := range v.grid.lacking {
+	for _, s := range v.grid.refusing {
 		if v.rejectsAll(s) {
 			all = append(all, s)
 		}
@@ -252,7 +255,7 @@ func (v *view) observeKids() []observation {
 			held = append(held, k)
 		}
 	}
-	if len(gone) == 0 && v.grid.ok && len(v.grid.lacking) == 0 {
+	if len(gone) == 0 && v.grid.ok && len(v.grid.refusing) == 0 {
 		// no text names the kid, but a key left the set and its tokens are refused
 		for _, c := range v.changes {
 			if c.Name == prunella.ChangeKeyRemoved && v.near(c) > 0.4 && !v.published(c.Kid) && len(v.grid.rejects[c.Kid]) > 0 {
@@ -331,8 +334,12 @@ func (v *view) observeDeliveries() []observation {
 		out = append(out, v.seen("delivery-failed-to-lacking", readDeliveries, max(0.5, share(len(hit), n)), "The delivery of the new key failed for %s%s.", names3(hit), because(why)))
 	case len(d.failed) > 0:
 		out = append(out, v.seen("delivery-failed-elsewhere", readDeliveries, 1, "A key delivery failed for %s, which %s not fail.", names3(d.failed), verb(len(d.failed), "does", "do")))
-	case len(l) > 0 && len(d.delivered) > 0 && len(intersect(l, d.delivered)) == 0:
-		out = append(out, v.seen("fetched-not-delivered", readDeliveries, 1, "No delivery is recorded for %s: %s the key set.", names3(l), verb(len(l), "it fetches", "they fetch")))
+	case len(l) > 0 && len(intersect(l, d.delivered)) == 0:
+		strength := 1.0
+		if len(d.delivered) == 0 {
+			strength = 0.6 // nobody is delivered to, or the deliveries were never tried
+		}
+		out = append(out, v.seen("fetched-not-delivered", readDeliveries, strength, "No delivery is recorded for %s: %s the key set.", names3(l), verb(len(l), "it fetches", "they fetch")))
 	case len(d.delivered) > 0:
 		out = append(out, v.seen("deliveries-complete", readDeliveries, 1, "Every recorded key delivery arrived."))
 	}

@@ -184,6 +184,20 @@ func (v *view) concerns(c prunella.Change) bool {
 	return len(v.explainedBy([]string{c.Service})) > 0
 }
 
+// acquitted says whether a change of keys is known not to be the reason: every
+// verifier that fails accepts the signer, or refuses it for a claim, and no
+// refused token carries a removed key. Undoing it would heal nothing.
+func (v *view) acquitted(c prunella.Change) bool {
+	if !isKeyChange(c) || !v.grid.ok || c.Name == prunella.ChangeKeyMaterial {
+		return false
+	}
+	if isRemoval(c) && (slices.Contains(v.kids, c.Kid) || len(v.grid.rejects[c.Kid]) > 0) {
+		return false
+	}
+	r := v.refused()
+	return len(v.lacking())+len(r.signature)+len(r.vague)+len(r.fetch) == 0 && len(intersect(v.failing, v.grid.unknown)) == 0
+}
+
 func (v *view) isIssuer(service string) bool {
 	if slices.ContainsFunc(v.s.Inventory.Issuers, func(i prunella.Issuer) bool { return i.Name == service }) {
 		return true
@@ -242,7 +256,7 @@ func (v *view) changeFor(f prunella.Fault) *prunella.Change {
 	case audience, issuer, jwksDown:
 		c = v.best(func(c prunella.Change) bool { return !isKeyChange(c) && v.concerns(c) })
 	default:
-		c = v.best(v.concerns)
+		c = v.best(func(c prunella.Change) bool { return v.concerns(c) && !v.acquitted(c) })
 	}
 	if c == nil && !v.measured() && isKeyFault(f) {
 		c = v.toldChange(f)

@@ -26,7 +26,7 @@ func (v *view) skillEvidence(f prunella.Fault) []prunella.Evidence {
 	most := 0.0
 	for _, s := range v.skillsFor(f) {
 		es, sum := v.checkEvidence(s)
-		if best == nil || abs(sum) > abs(most) {
+		if best == nil || sum > most {
 			best, most = es, sum
 		}
 	}
@@ -52,38 +52,39 @@ func (v *view) skillsFor(f prunella.Fault) []prunella.Skill {
 }
 
 // checkEvidence weighs the checks of a skill, scaled so that together they move
-// the fault by no more than checksMost.
+// the fault by no more than checksFor up or checksCon down. The sum tells how
+// much they say in all.
 func (v *view) checkEvidence(s prunella.Skill) ([]prunella.Evidence, float64) {
 	var out []prunella.Evidence
-	sum := 0.0
+	up, down := 0.0, 0.0
 	for _, c := range v.checks(s.Name) {
-		w := 0.0
-		switch {
-		case c.Err != "" || c.Read.Err != "":
+		if c.Err != "" || c.Read.Err != "" {
+			continue
+		}
+		e := prunella.Evidence{Name: "check-" + c.Rule.ID, Source: c.Rule.Read, At: c.Read.At}
+		title := first(c.Rule.Title, c.Rule.ID)
+		switch w := min(checkMost, max(0, c.Rule.Weight)); {
+		case w == 0:
 			continue
 		case c.Against != nil && *c.Against:
-			w = -min(checkMost, max(0, c.Rule.Weight))
+			e.Weight, e.Text = -w, fmt.Sprintf("%s: the answer speaks against it (check of %s).", title, s.Name)
+			down += w
 		case c.For != nil && *c.For:
-			w = min(checkMost, max(0, c.Rule.Weight))
-		}
-		if w == 0 {
+			e.Weight, e.Text = w, fmt.Sprintf("%s: the answer speaks for it (check of %s).", title, s.Name)
+			up += w
+		default:
 			continue
 		}
-		word := "for"
-		if w < 0 {
-			word = "against"
-		}
-		sum += w
-		out = append(out, prunella.Evidence{Name: "check-" + c.Rule.ID, Source: c.Rule.Read, Weight: w, At: c.Read.At,
-			Text: fmt.Sprintf("The check %q of %s speaks %s it.", first(c.Rule.Title, c.Rule.ID), s.Name, word)})
+		out = append(out, e)
 	}
-	if abs(sum) > checksMost {
-		for i := range out {
-			out[i].Weight *= checksMost / abs(sum)
+	for i := range out {
+		if out[i].Weight > 0 {
+			out[i].Weight *= min(1, checksFor/up)
+		} else {
+			out[i].Weight *= min(1, checksCon/down)
 		}
-		sum *= checksMost / abs(sum)
 	}
-	return out, sum
+	return out, min(up, checksFor) + min(down, checksCon)
 }
 
 // checks returns the results of a skill's checks, by id.

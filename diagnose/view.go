@@ -27,12 +27,12 @@ type view struct {
 		named         map[string]bool // kid -> is its thumbprint
 	}
 	grid struct {
-		ok                         bool
-		signer                     string
-		kids                       []string
-		trusts, rejects            map[string][]string // kid -> services
-		lacking, trusting, unknown []string
-		reasons                    map[string]string
+		ok                          bool
+		signer                      string
+		kids                        []string
+		trusts, rejects             map[string][]string // kid -> services
+		refusing, trusting, unknown []string            // who refuses a canary of the signer, for whatever reason
+		reasons                     map[string]string
 	}
 	deliveries struct {
 		ok                bool
@@ -113,7 +113,7 @@ func (v *view) readAll() {
 	if m, ok := v.read(readGrid); ok {
 		g := &v.grid
 		g.signer, g.kids = text(m["signer"]), list(m["kids"])
-		g.lacking, g.trusting, g.unknown = list(m["lacking"]), list(m["trusting"]), list(m["unknown"])
+		g.refusing, g.trusting, g.unknown = list(m["lacking"]), list(m["trusting"]), list(m["unknown"])
 		g.trusts, g.rejects = map[string][]string{}, map[string][]string{}
 		for kid, cells := range dict(m["by_kid"]) {
 			g.trusts[kid], g.rejects[kid] = list(dict(cells)["trusts"]), list(dict(cells)["rejects"])
@@ -122,9 +122,14 @@ func (v *view) readAll() {
 		for service, why := range dict(m["reasons"]) {
 			g.reasons[service] = text(why)
 		}
-		g.ok = len(g.lacking)+len(g.trusting) > 0
+		for service, why := range dict(m["refusing_otherwise"]) { // for a claim, not for the key
+			g.refusing = append(g.refusing, service)
+			g.reasons[service] = first(text(why), g.reasons[service])
+		}
+		g.refusing = sorted(g.refusing)
+		g.ok = len(g.refusing)+len(g.trusting) > 0
 		if !g.ok {
-			v.missing = append(v.missing, gap{readGrid, "no verifier answered its canary"})
+			v.missing = append(v.missing, gap{readGrid, first(text(m["error"]), "no verifier answered its canary")})
 		}
 	}
 	if _, ok := v.read(readChanges); ok {
@@ -164,15 +169,20 @@ func (v *view) readAll() {
 // once, oldest first.
 func (v *view) mergeChanges() {
 	onset := v.s.Incident.Onset
-	all := slices.Clone(v.s.Changes)
+	type dated struct {
+		prunella.Change
+		slack time.Duration // how uncertain its time is
+	}
+	var all []dated
 	if v.keys.ok {
 		for _, e := range items(v.s.Reads[readChanges].Result["changes"]) {
-			c := prunella.Change{Name: text(e["name"]), Kid: text(e["kid"]), Before: text(e["before"]), Service: text(e["issuer"])}
-			if c.Service == "" {
-				c.Service = text(e["service"])
-			}
+			c := dated{prunella.Change{Name: text(e["name"]), Kid: text(e["kid"]), Before: text(e["before"]), Service: first(text(e["issuer"]), text(e["service"]))}, 0}
 			at, ok := moment(e["at"])
-			if before, isNumber := number64(e["before_onset_s"]); !ok && isNumber {
+			if before, isNumber := number64(e["before_onset_s"]); isNumber && !onset.IsZero() { // it allows for polling
+				c.slack = at.Sub(onset.Add(-seconds(before))).Abs()
+				if !ok {
+					c.slack = 0
+				}
 				at, ok = onset.Add(-seconds(before)), true
 			}
 			if c.At = at; ok && c.Name != "" {
@@ -181,38 +191,44 @@ func (v *view) mergeChanges() {
 		}
 	}
 	if v.releases.ok {
-		r := v.s.Reads[readReleases]
-		for _, e := range items(r.Result["releases"]) {
+		for _, e := range items(v.s.Reads[readReleases].Result["releases"]) {
 			c := prunella.Change{Name: prunella.ChangeDeploy, Service: text(e["service"]), Version: text(e["tag"]), Author: text(e["author"])}
 			at, ok := moment(e["published_at"])
-			if age, isNumber := number64(e["age_s"]); !ok && isNumber {
-				from := r.At
-				if from.IsZero() {
-					from = v.s.Now
-				}
-				at, ok = from.Add(-seconds(age)), true
+			if age, isNumber := number64(e["age_s"]); !ok && isNumber { // counted from the onset
+				at, ok = onset.Add(-seconds(age)), !onset.IsZero()
 			}
 			if c.At = at; ok {
-				all = append(all, c)
+				all = append(all, dated{c, 0})
 			}
 		}
 	}
-	sort.SliceStable(all, func(i, j int) bool { return changeLess(all[i], all[j]) })
-	for _, c := range all {
-		same := slices.IndexFunc(v.changes, func(o prunella.Change) bool {
+	sort.SliceStable(all, func(i, j int) bool { return changeLess(all[i].Change, all[j].Change) })
+	reads := len(all)
+	changes := slices.Clone(v.s.Changes)
+	sort.SliceStable(changes, func(i, j int) bool { return changeLess(changes[i], changes[j]) })
+	for _, c := range changes {
+		all = append(all, dated{c, 0})
+	}
+	var kept []dated
+	for i, c := range all {
+		same := slices.IndexFunc(kept, func(o dated) bool {
 			return o.Name == c.Name && o.Kid == c.Kid && o.Version == c.Version &&
-				(o.Service == c.Service || o.Service == "" || c.Service == "") && o.At.Sub(c.At).Abs() < 3*time.Second
+				(o.Service == c.Service || o.Service == "" || c.Service == "") && o.At.Sub(c.At).Abs() < 3*time.Second+o.slack
 		})
-		if same < 0 {
-			v.changes = append(v.changes, c)
+		if same < 0 || i < reads {
+			kept = append(kept, c)
 			continue
 		}
-		o := &v.changes[same]
+		o := &kept[same]
 		o.Service, o.Before, o.Author = first(o.Service, c.Service), first(o.Before, c.Before), first(o.Author, c.Author)
 		if o.Signal == "" {
 			o.Signal = c.Signal
 		}
 	}
+	for _, c := range kept {
+		v.changes = append(v.changes, c.Change)
+	}
+	sort.SliceStable(v.changes, func(i, j int) bool { return changeLess(v.changes[i], v.changes[j]) })
 }
 
 func changeLess(a, b prunella.Change) bool {
@@ -229,6 +245,13 @@ func (v *view) findFailing() {
 	for _, i := range v.s.Incident.Impact {
 		if i.Service != "" && (i.Share > i.Baseline || i.Failed > 0 || i.Stated) {
 			v.failing = append(v.failing, i.Service)
+		}
+	}
+	if len(v.failing) == 0 {
+		for service, x := range dict(v.s.Reads[readErrors].Result["by_service"]) {
+			if share, ok := number64(x); ok && share > 0.01 && v.s.Reads[readErrors].Err == "" {
+				v.failing = append(v.failing, service)
+			}
 		}
 	}
 	if len(v.failing) == 0 || !v.measured() {

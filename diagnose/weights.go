@@ -69,9 +69,10 @@ var losses = map[string]float64{
 }
 
 const (
-	checkMost  = 2.0 // one skill check moves its fault by at most this
-	checksMost = 3.0 // all checks of a skill together, for they look at what the standard reads measured
-	matchMost  = 0.8 // a recognized pattern, at confidence 1: a look-alike, not a measurement
+	checkMost = 2.0 // one skill check moves its fault by at most this
+	checksFor = 2.0 // all checks of a skill that speak for it, together: they look at what the standard reads measured
+	checksCon = 3.0 // all that speak against it
+	matchMost = 0.8 // a recognized pattern, at confidence 1: a look-alike, not a measurement
 )
 
 // row is what one kind of observation says about each fault, in natural-log
@@ -117,7 +118,7 @@ var table = map[string]row{
 		odds{deploy: 1, stale: -1, partial: -1}},
 
 	// the published set
-	"jwks-unreachable":  {"nobody can fetch the set from where we stand", odds{jwksDown: 4, vendor: 1.5}},
+	"jwks-unreachable":  {"nobody can fetch the set from where we stand", odds{jwksDown: 4, vendor: 2.5}},
 	"jwks-reachable":    {"the set is served", odds{jwksDown: -3, vendor: -1}},
 	"known-kid-refused": {"tokens of a published, trusted key are refused for their signature", odds{forged: 1.5, sameKid: 1.5, stale: -1, partial: -1, flood: -1.5}},
 	"foreign-kid":       {"refused tokens carry a kid that the issuer never had", odds{forged: 1, issuer: 1, flood: 0.5, stale: -1, partial: -1, removal: -1}},
@@ -146,7 +147,7 @@ var table = map[string]row{
 	"clock-off":       {"a failing service's clock is wrong", odds{skew: 4, stale: -0.5, partial: -0.5, forged: -0.5}},
 	"clock-off-other": {"a clock is wrong, but not where it fails", odds{skew: 0.7}},
 	"clocks-agree":    {"the clocks of the failing services are right", odds{skew: -3.5}},
-	"vendor-major":    {"the vendor reports a major incident", odds{vendor: 4.5, jwksDown: -1}},
+	"vendor-major":    {"the vendor reports a major incident", odds{vendor: 4.5, jwksDown: -2.5}},
 	"issuer-down":     {"the issuer does not answer, the vendor reports nothing", odds{vendor: 0.7, jwksDown: 0.7}},
 	"vendor-healthy":  {"the vendor reports that all is well", odds{vendor: -3}},
 
@@ -158,7 +159,7 @@ var table = map[string]row{
 	"text-clock":            {"clocks are named", odds{skew: 2.5}},
 	"text-audience":         {"the audience is refused by name", odds{audience: 4.2, stale: -1, partial: -1, skew: -0.5, forged: -0.5}},
 	"text-issuer":           {"the issuer is refused by name", odds{issuer: 4.2, stale: -1, partial: -1, skew: -0.5}},
-	"text-fetch-failed":     {"verifiers cannot fetch the key set", odds{jwksDown: 3.2, vendor: 0.5, stale: 0.2}},
+	"text-fetch-failed":     {"verifiers cannot fetch the key set", odds{jwksDown: 3.2, vendor: 1.5, stale: 0.2}},
 	"text-delivery-failed":  {"a key was not delivered", odds{partial: 3, stale: -1.5, removal: -1.5}},
 	"text-key-removed":      {"a key is said to be removed", odds{removal: 3, partial: 0.5, stale: 0.2}},
 	"text-rotated":          {"keys are said to have been rotated", odds{stale: 0.8, partial: 0.8, removal: 0.8, deploy: -0.5}},

@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -107,7 +108,7 @@ func (v *view) kidsOf(f prunella.Fault, c *prunella.Change) []string {
 	}
 	switch f {
 	case stale, partial:
-		if len(v.grid.lacking) > 0 {
+		if len(v.grid.refusing) > 0 {
 			put(v.signer())
 		}
 		if c != nil {
@@ -144,42 +145,52 @@ func (v *view) kidsOf(f prunella.Fault, c *prunella.Change) []string {
 	return out
 }
 
-var headline = map[prunella.Fault]string{
-	stale:    "%s hold a stale copy of the key set and refuse tokens signed with %s, which the issuer publishes.",
-	partial:  "The key %[2]s that signs tokens never reached %[1]s, so they refuse every token signed with it.",
-	removal:  "The key %[2]s was taken out of use while tokens signed with it were still valid; %[1]s refuse those tokens.",
-	jwksDown: "The published key set cannot be fetched, so %s cannot verify tokens of keys that they do not hold yet.",
-	sameKid:  "The kid %[2]s now names another public key than before; %[1]s still verify with the old one.",
-	skew:     "Clocks disagree, so %s refuse good tokens as expired or not yet valid; no key is at fault.",
-	audience: "Tokens reach %s with an audience that is not accepted there; no key is at fault.",
-	issuer:   "Tokens reach %s from an issuer that is not accepted there; no key is at fault.",
-	forged:   "Somebody sends %s tokens with a known kid and a signature that the issuer did not make; honest tokens are accepted.",
-	flood:    "Somebody sends %s tokens with invented kids; honest tokens are accepted.",
-	deploy:   "A release broke %s.",
-	vendor:   "The vendor that issues tokens is down, and %s with it.",
-	unknown:  "What broke %s is not known: no fault explains what was seen well enough.",
+// headlines take {who}, {kid}, and a {many|one} form for the number of services.
+var headlines = map[prunella.Fault]string{
+	stale:    "{who} {hold|holds} a stale copy of the key set and {refuse|refuses} tokens signed with {kid}, which the issuer publishes.",
+	partial:  "The key {kid} that signs tokens never reached {who}, so {they refuse|it refuses} every token signed with it.",
+	removal:  "The key {kid} was taken out of use while tokens signed with it were still valid; {who} {refuse|refuses} those tokens.",
+	jwksDown: "The published key set cannot be fetched, so {who} cannot verify tokens of keys that {they do|it does} not hold yet.",
+	sameKid:  "The kid {kid} now names another public key than before; {who} still {verify|verifies} with the old one.",
+	skew:     "Clocks disagree, so {who} {refuse|refuses} good tokens as expired or not yet valid; no key is at fault.",
+	audience: "Tokens reach {who} with an audience that is not accepted there; no key is at fault.",
+	issuer:   "Tokens reach {who} from an issuer that is not accepted there; no key is at fault.",
+	forged:   "Somebody sends {who} tokens with a known kid and a signature that the issuer did not make; honest tokens are accepted.",
+	flood:    "Somebody sends {who} tokens with invented kids; honest tokens are accepted.",
+	deploy:   "A release broke {who}.",
+	vendor:   "The vendor that issues tokens is down, and {who} with it.",
+	unknown:  "What broke {who} is not known: no fault explains what was seen well enough.",
 }
 
-// summary says in two or three sentences what happened, to whom, and when.
-func (v *view) summary(c *prunella.Cause) string {
+var numbered = regexp.MustCompile(`\{([^{}|]+)\|([^{}|]+)\}`)
+
+func (v *view) headline(c *prunella.Cause) string {
+	line, ok := headlines[c.Fault]
+	if !ok {
+		line = string(c.Fault) + " at {who}."
+	}
+	pick := "$1"
+	if len(c.Services) == 1 {
+		pick = "$2"
+	}
+	line = numbered.ReplaceAllString(line, pick)
 	who := names4(c.Services)
 	if who == "" {
-		who = "the services"
+		who = "services"
+		if strings.HasPrefix(line, "{who}") {
+			who = "Services"
+		}
 	}
 	kid := "in question"
 	if len(c.Kids) > 0 {
 		kid = v.kid(c.Kids[0])
 	}
-	var out []string
-	if line, ok := headline[c.Fault]; ok {
-		if strings.Contains(line, "%[2]s") || strings.Count(line, "%s") == 2 {
-			out = append(out, capital(fmt.Sprintf(line, who, kid)))
-		} else {
-			out = append(out, capital(fmt.Sprintf(line, who)))
-		}
-	} else {
-		out = append(out, capital(fmt.Sprintf("%s at %s.", c.Fault, who)))
-	}
+	return strings.NewReplacer("{who}", who, "{kid}", kid).Replace(line)
+}
+
+// summary says in two or three sentences what happened, to whom, and when.
+func (v *view) summary(c *prunella.Cause) string {
+	out := []string{v.headline(c)}
 	if c.Change != nil {
 		out = append(out, v.told(*c.Change)+" "+v.when(*c.Change)+".")
 	}
@@ -349,7 +360,7 @@ func (v *view) told(c prunella.Change) string {
 	case prunella.ChangeKeyMaterial:
 		return fmt.Sprintf("Key %s%s got other material under the same kid", v.kid(c.Kid), of)
 	case prunella.ChangeDeploy:
-		return strings.TrimRight(fmt.Sprintf("%s%s was released%s", capital(first(c.Service, "a service")), space(c.Version), by(c.Author)), " ")
+		return fmt.Sprintf("%s%s was released%s", first(c.Service, "A service"), space(c.Version), by(c.Author))
 	case prunella.ChangeConfig:
 		return fmt.Sprintf("The configuration%s changed%s", of, by(c.Author))
 	}
