@@ -84,7 +84,7 @@ func (s *service) close(ctx context.Context) error {
 }
 
 // now is the time by the clock of this service's host.
-func (s *service) now() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) }
+func (s *service) now() time.Time { return time.Now().Round(0).Add(time.Duration(s.skew.Load())) }
 
 // handle serves the world: what a platform or a fault does to an instance.
 func (s *service) handle(ctx context.Context, op string, in json.RawMessage) (any, error) {
