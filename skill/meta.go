@@ -107,7 +107,7 @@ func (d *Document) readFront() error {
 	source := d.src[f.open:f.close]
 	var root yaml.Node
 	if err := yaml.Unmarshal(source, &root); err != nil {
-		line := yamlErrorLine(string(source))
+		line := yamlErrorLine(string(source), err)
 		return d.frontError(line+open, 1, yamlMessage(err), "")
 	}
 	if len(root.Content) == 0 {
@@ -392,18 +392,24 @@ func findAlias(n *yaml.Node) *yaml.Node {
 
 // yamlErrorLine finds the line of a syntax error, from 1: the first one after
 // the longest beginning of the text that is YAML. (The reader's own number is
-// that of the enclosing mapping, and off by one for some errors.)
-func yamlErrorLine(source string) int {
+// that of the enclosing mapping, and off by one for some errors; it has to do
+// beyond the first 400 lines.)
+func yamlErrorLine(source string, err error) int {
 	lines := strings.SplitAfter(source, "\n")
 	good := 0
-	for i := 1; i <= min(len(lines), 400); i++ {
+	for i := 1; i <= min(len(lines), maxSearched); i++ {
 		var n yaml.Node
 		if yaml.Unmarshal([]byte(strings.Join(lines[:i], "")), &n) == nil {
 			good = i
 		}
 	}
+	if good == maxSearched {
+		return min(max(yamlNumber(err), good+1), len(lines))
+	}
 	return min(good+1, len(lines))
 }
+
+const maxSearched = 400 // lines; the search is quadratic
 
 var yamlLine = regexp.MustCompile(`line (\d+): `)
 

@@ -34,7 +34,7 @@ func (r *reader) add(severity, rule string, n *yaml.Node, remedy, format string,
 func (r *reader) mappings() []*mapping {
 	var root yaml.Node
 	if err := yaml.Unmarshal([]byte(r.block.Code), &root); err != nil {
-		at := &yaml.Node{Line: yamlErrorLine(r.block.Code), Column: 1}
+		at := &yaml.Node{Line: yamlErrorLine(r.block.Code, err), Column: 1}
 		remedy := "check the indentation, and put texts with : # { [ @ or ` in quotes"
 		if strings.Contains(r.block.Code, "\t") {
 			remedy = "indent with spaces, not with tabs"
