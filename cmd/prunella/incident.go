@@ -1,0 +1,162 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"prunella"
+	"prunella/client"
+)
+
+// remote is a running server.
+type remote struct {
+	Server string `help:"Base URL of the server." default:"http://127.0.0.1:7070" env:"PRUNELLA_SERVER" placeholder:"URL"`
+}
+
+type incidentCmd struct {
+	List    incidentListCmd `cmd:"" help:"List incidents, newest first."`
+	Show    incidentShowCmd `cmd:"" help:"Show one incident: what, how bad, why, what is being done."`
+	Approve approveCmd      `cmd:"" help:"Say yes to the plan that waits for an approval."`
+	Deny    denyCmd         `cmd:"" help:"Say no to the plan that waits for an approval."`
+}
+
+type incidentListCmd struct {
+	remote
+	Open  bool `help:"Only those not resolved."`
+	Limit int  `help:"At most so many." default:"50"`
+	JSON  bool `help:"Print JSON." name:"json"`
+}
+
+func (cmd incidentListCmd) Run(c *console) error {
+	list, err := client.New(cmd.Server).Incidents(c.ctx, client.IncidentQuery{Open: cmd.Open, Limit: cmd.Limit})
+	if err != nil {
+		return err
+	}
+	if cmd.JSON {
+		return printJSON(c.out, list)
+	}
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(c.out, "No incidents. To see one: prunella demo")
+		return err
+	}
+	t := tabwriter.NewWriter(c.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tSEVERITY\tSTATE\tPATTERN\tCAUSE\tOPENED\tTITLE")
+	for _, i := range list {
+		cause := "–"
+		if len(i.Causes) > 0 {
+			cause = string(i.Causes[0].Fault)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", i.ID, i.Severity, i.State, i.Pattern.Pattern, cause, i.OpenedAt.Local().Format("2006-01-02 15:04:05"), i.Title)
+	}
+	return t.Flush()
+}
+
+type incidentShowCmd struct {
+	remote
+	ID   string `arg:"" help:"The incident's id, as list shows it."`
+	JSON bool   `help:"Print JSON." name:"json"`
+}
+
+func (cmd incidentShowCmd) Run(c *console) error {
+	v, err := client.New(cmd.Server).Incident(c.ctx, prunella.IncidentID(cmd.ID))
+	if err != nil {
+		return err
+	}
+	if cmd.JSON {
+		return printJSON(c.out, v)
+	}
+	c.incident(v)
+	return nil
+}
+
+func (c *console) incident(v client.IncidentView) {
+	i, w := v.Incident, c.out
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "  %-10s %s\n", name, wrap(fmt.Sprintf(format, args...), 88, 13))
+	}
+	fmt.Fprintf(w, "%s  %s\n", i.ID, i.Title)
+	row("state", "%s: %s", i.State, i.StateReason.Text)
+	row("severity", "%s: %s", i.Severity, i.SeverityReason.Text)
+	row("pattern", "%s (%.0f %%)", i.Pattern.Pattern, 100*i.Pattern.Confidence)
+	row("onset", "%s, %d signals from %d monitors", i.Onset.Local().Format(time.DateTime), v.SignalsTotal, len(i.Monitors))
+	if i.Verdict != "" {
+		row("verdict", "%s: %s", i.Verdict, i.VerdictReason.Text)
+	}
+	for n, cause := range i.Causes {
+		fmt.Fprintf(w, "\n  %d. %s in %s (%.0f %%)\n", n+1, cause.Fault, orDash(cause.Service), 100*cause.Confidence)
+		if cause.Summary != "" {
+			fmt.Fprintf(w, "     %s\n", wrap(cause.Summary, 90, 5))
+		}
+		for _, e := range cause.For {
+			fmt.Fprintf(w, "     + %s\n", wrap(e.Text, 88, 7))
+		}
+		for _, e := range cause.Against {
+			fmt.Fprintf(w, "     - %s\n", wrap(e.Text, 88, 7))
+		}
+	}
+	for _, run := range v.Runs {
+		fmt.Fprintf(w, "\n  Run %s: %s (%s, policy: %s)\n", run.ID, run.Title, run.State, run.Policy.Reason.Text)
+		for _, s := range run.Steps {
+			fmt.Fprintf(w, "     %-9s %s\n", s.State, s.Name)
+		}
+	}
+	for _, a := range v.Approvals {
+		if a.Decision == "" {
+			fmt.Fprintf(w, "\n  This waits for you until %s:\n     prunella incident approve %s\n     prunella incident deny %s\n", a.Expires.Local().Format(time.DateTime), i.ID, i.ID)
+		}
+	}
+	fmt.Fprintln(w)
+	for _, e := range v.Events {
+		fmt.Fprintf(w, "  %s  %-10s %s\n", e.At.Local().Format("15:04:05"), e.Kind, wrap(e.Text, 78, 22))
+	}
+}
+
+// answer is what approve and deny have in common.
+type answer struct {
+	remote
+	ID   string `arg:"" help:"The incident's id, as list shows it."`
+	By   string `help:"Who decides." env:"USER" required:"" placeholder:"NAME"`
+	Note string `help:"Why, for the timeline."`
+	Hash string `help:"Hash of the plan that you read; another plan is refused. Default: of the plan that waits now."`
+}
+
+type (
+	approveCmd struct{ answer }
+	denyCmd    struct{ answer }
+)
+
+func (cmd approveCmd) Run(c *console) error { return cmd.decide(c, "approved") }
+func (cmd denyCmd) Run(c *console) error    { return cmd.decide(c, "denied") }
+
+func (a answer) decide(c *console, decision string) error {
+	api := client.New(a.Server)
+	v, err := api.Incident(c.ctx, prunella.IncidentID(a.ID))
+	if err != nil {
+		return err
+	}
+	for _, ask := range v.Approvals {
+		if ask.Decision != "" {
+			continue
+		}
+		hash := a.Hash
+		if hash == "" {
+			hash = ask.Hash
+		}
+		if _, err := api.Decide(c.ctx, ask.ID, client.Decision{Decision: decision, By: a.By, Note: a.Note, Hash: hash}); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(c.out, "%s by %s: %s\n", decision, a.By, v.Incident.Title)
+		return err
+	}
+	return &prunella.Error{Kind: prunella.NotFound, Where: a.ID, Reason: "nothing waits for an approval", Remedy: "prunella incident show " + a.ID + " says where it stands"}
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
