@@ -183,6 +183,12 @@ func proveEdit(before, after, path string, value any) error {
 	if err != nil {
 		return err
 	}
+	for _, d := range b {
+		var v any
+		if err := d.Decode(&v); err != nil { // a key twice, a merge of nothing
+			return failed(err.Error())
+		}
+	}
 	for _, docs := range [][]*yaml.Node{a, b} {
 		n, err := follow(docs, steps, path)
 		if err != nil {
