@@ -133,7 +133,7 @@ func TestSeverityTableInDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := regexp.MustCompile("(?m)^\\| (critical|high|warning|info|low) \\| ([^|]+) \\|").FindAllStringSubmatch(string(doc), -1)
+	rows := regexp.MustCompile(`(?m)^\| (critical|high|warning|info|low) \| ([^|]+) \|`).FindAllStringSubmatch(string(doc), -1)
 	if len(rows) != 5 {
 		t.Fatalf("docs/ingest.md has %d rows of severities", len(rows))
 	}

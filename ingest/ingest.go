@@ -27,7 +27,10 @@ const (
 	// DefaultMaxBody bounds a request body in bytes, as sent and decompressed.
 	DefaultMaxBody = 8 << 20
 
-	atOnce     = 64 // requests in work; more are told to come again
+	// Decoding takes many times a body's memory, so few do it at once; the
+	// others wait for patience, then they are told to come again.
+	atOnce     = 16
+	patience   = 2 * time.Second
 	retryAfter = 5 * time.Second
 )
 
@@ -176,16 +179,14 @@ func (in *intake) take(w http.ResponseWriter, r *http.Request, p protocol) (medi
 	if !known {
 		return mediaType, res, refuse(http.StatusUnsupportedMediaType, "the content type is %q: send %s", r.Header.Get("Content-Type"), strings.Join(p.types, " or "))
 	}
-	select {
-	case in.slots <- struct{}{}:
-		defer func() { <-in.slots }()
-	default:
-		return mediaType, res, refuse(http.StatusTooManyRequests, "%d requests are being read already: send again later", atOnce)
-	}
 	body, err := readBody(w, r, in.cfg.MaxBody)
 	if err != nil {
 		return mediaType, res, err
 	}
+	if !in.enter(r.Context()) {
+		return mediaType, res, refuse(http.StatusTooManyRequests, "%d requests are in work and this one has waited %s: send again later", atOnce, patience)
+	}
+	defer func() { <-in.slots }()
 	res, err = p.read(request{body: body, mediaType: mediaType, tenant: tenant, now: in.cfg.Now().UTC()})
 	if err != nil {
 		return mediaType, res, err
@@ -201,6 +202,23 @@ func (in *intake) take(w http.ResponseWriter, r *http.Request, p protocol) (medi
 		return mediaType, result{}, refuse(http.StatusServiceUnavailable, "the signals cannot be stored now: %v", err)
 	}
 	return mediaType, res, nil
+}
+
+// enter waits for one of the places in which a body is decoded and stored.
+func (in *intake) enter(ctx context.Context) bool {
+	select {
+	case in.slots <- struct{}{}:
+		return true
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case in.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // tenant looks the bearer token up by its hash, so that the time it takes says

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -177,33 +178,36 @@ func TestSinkThatRefuses(t *testing.T) {
 	}
 }
 
-func TestManyAtOnceAreToldToComeAgain(t *testing.T) {
-	s := &sink{gate: make(chan struct{})}
-	srv := httptest.NewServer(ingest.Handler(config(), s))
-	defer srv.Close()
-	codes := make(chan int)
-	for range 80 {
-		go func() {
-			resp, err := http.Post(srv.URL+"/api/v1/signals", jsonType, strings.NewReader(oneSignal))
-			if err != nil {
-				codes <- 0
-				return
+func TestManyAtOnceWaitAndAreToldToComeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sink{gate: make(chan struct{})}
+		h := ingest.Handler(config(), s)
+		codes := make(chan int, 40)
+		ask := func(n int) {
+			for range n {
+				go func() { codes <- post(h, "/api/v1/signals", jsonType, []byte(oneSignal)).Code }()
 			}
-			resp.Body.Close()
-			codes <- resp.StatusCode
-		}()
-	}
-	got := map[int]int{}
-	for range 16 { // these answer while the others wait
-		got[<-codes]++
-	}
-	close(s.gate)
-	for range 64 {
-		got[<-codes]++
-	}
-	if got[429] != 16 || got[200] != 64 {
-		t.Errorf("answers %v, want 64 taken and 16 sent away", got)
-	}
+			synctest.Wait()
+		}
+		ask(20) // 16 are at the sink, 4 wait
+		time.Sleep(1900 * time.Millisecond)
+		if len(codes) != 0 {
+			t.Fatalf("answered early: %d", <-codes)
+		}
+		time.Sleep(200 * time.Millisecond)
+		for range 4 {
+			if code := <-codes; code != 429 {
+				t.Errorf("one that waited too long gets %d", code)
+			}
+		}
+		ask(4)
+		close(s.gate) // the sink goes on, and so do those that wait
+		for range 20 {
+			if code := <-codes; code != 200 {
+				t.Errorf("one that could wait gets %d", code)
+			}
+		}
+	})
 }
 
 func TestMetricsCount(t *testing.T) {

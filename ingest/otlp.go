@@ -1,11 +1,13 @@
 package ingest
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +17,7 @@ import (
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"prunella"
@@ -37,8 +40,22 @@ var aliases = map[string]string{
 	"jwk.kid":          prunella.AttrKid,
 }
 
-// unmarshalOTLP reads a message in the request's encoding.
-func unmarshalOTLP(r request, m proto.Message, what string) error {
+// maxParts bounds the messages within a request: an empty record is two bytes
+// as sent and hundreds in memory.
+const maxParts = 250_000
+
+// unmarshalOTLP reads a message in the request's encoding. levels are the
+// fields that lead from the request to its records.
+func unmarshalOTLP(r request, m proto.Message, what string, levels ...[]protowire.Number) error {
+	parts := 0
+	if r.mediaType == typeProtobuf {
+		parts = countParts(r.body, levels)
+	} else {
+		parts = bytes.Count(r.body, []byte("{")) / 2 // an attribute is two objects
+	}
+	if parts > maxParts {
+		return refuse(http.StatusRequestEntityTooLarge, "the body has more than %d parts: send smaller batches", maxParts)
+	}
 	if r.mediaType == typeProtobuf {
 		if err := proto.Unmarshal(r.body, m); err != nil {
 			return refuse(http.StatusBadRequest, "the body is not a protobuf %s: %v", what, err)
@@ -50,6 +67,35 @@ func unmarshalOTLP(r request, m proto.Message, what string) error {
 		return refuse(http.StatusBadRequest, "the body is not a JSON %s: %s", what, strings.ReplaceAll(err.Error(), "\u00a0", " "))
 	}
 	return nil
+}
+
+// countParts counts the messages along levels. What cannot be read ends the
+// count; the decoder will say so.
+func countParts(b []byte, levels [][]protowire.Number) (n int) {
+	if len(levels) == 0 {
+		return 0
+	}
+	for len(b) > 0 {
+		field, typ, size := protowire.ConsumeTag(b)
+		if size < 0 {
+			return n
+		}
+		b = b[size:]
+		if typ != protowire.BytesType || !slices.Contains(levels[0], field) {
+			if size = protowire.ConsumeFieldValue(field, typ, b); size < 0 {
+				return n
+			}
+			b = b[size:]
+			continue
+		}
+		inner, size := protowire.ConsumeBytes(b)
+		if size < 0 {
+			return n
+		}
+		n += 1 + countParts(inner, levels[1:])
+		b = b[size:]
+	}
+	return n
 }
 
 // answerOTLP writes a response message in the request's encoding.

@@ -5,16 +5,20 @@ import (
 
 	collogspb "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"prunella"
 )
+
+// logLevels lead over resource and scope to a log record.
+var logLevels = [][]protowire.Number{{1}, {2}, {2}}
 
 // readLogs reads an ExportLogsServiceRequest. A record without a time gets the
 // observer's, then ours; one without a body is kept for its attributes; one
 // without either is refused.
 func readLogs(r request) (res result, err error) {
 	var req collogspb.ExportLogsServiceRequest
-	if err := unmarshalOTLP(r, &req, "ExportLogsServiceRequest"); err != nil {
+	if err := unmarshalOTLP(r, &req, "ExportLogsServiceRequest", logLevels...); err != nil {
 		return res, err
 	}
 	ids := number(r)

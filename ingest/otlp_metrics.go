@@ -9,15 +9,19 @@ import (
 	colmetricspb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"prunella"
 )
+
+// metricLevels lead over resource, scope, metric and kind to a data point.
+var metricLevels = [][]protowire.Number{{1}, {2}, {2}, {5, 7, 9, 10, 11}, {1}}
 
 // readMetrics reads an ExportMetricsServiceRequest: one Signal for each data
 // point. Buckets and quantiles are left out; sum and count stay.
 func readMetrics(r request) (res result, err error) {
 	var req colmetricspb.ExportMetricsServiceRequest
-	if err := unmarshalOTLP(r, &req, "ExportMetricsServiceRequest"); err != nil {
+	if err := unmarshalOTLP(r, &req, "ExportMetricsServiceRequest", metricLevels...); err != nil {
 		return res, err
 	}
 	p := points{request: r, res: &res, ids: number(r)}

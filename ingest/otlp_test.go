@@ -227,3 +227,28 @@ func TestMetrics(t *testing.T) {
 		t.Error("the fingerprint does not tell series apart")
 	}
 }
+
+// Bodies made to be small as sent and huge in memory.
+func TestTooManyParts(t *testing.T) {
+	records := &logspb.ScopeLogs{}
+	points := &metricspb.Gauge{}
+	for range 250_001 {
+		records.LogRecords = append(records.LogRecords, &logspb.LogRecord{})
+		points.DataPoints = append(points.DataPoints, &metricspb.NumberDataPoint{})
+	}
+	logs := &collogspb.ExportLogsServiceRequest{ResourceLogs: []*logspb.ResourceLogs{{ScopeLogs: []*logspb.ScopeLogs{records}}}}
+	metrics := &colmetricspb.ExportMetricsServiceRequest{ResourceMetrics: []*metricspb.ResourceMetrics{{ScopeMetrics: []*metricspb.ScopeMetrics{{Metrics: []*metricspb.Metric{metric("g", points)}}}}}}
+	h := ingest.Handler(config(), &sink{})
+	for _, c := range []struct {
+		path, contentType string
+		body              []byte
+	}{
+		{"/v1/logs", protoType, marshal(t, logs)},
+		{"/v1/metrics", protoType, marshal(t, metrics)},
+		{"/v1/logs", jsonType, []byte(`{"resourceLogs":[` + strings.Repeat("{},", 600_000) + `{}]}`)},
+	} {
+		if w := post(h, c.path, c.contentType, c.body); w.Code != 413 || !strings.Contains(w.Body.String(), "250000 parts") {
+			t.Errorf("%s %s: %d", c.path, c.contentType, w.Code)
+		}
+	}
+}

@@ -26,7 +26,7 @@ func lockPath(path string) (*os.File, error) {
 		return nil, &prunella.Error{Kind: prunella.Conflict, Op: "open store", Where: path,
 			Reason: "the data folder is in use by " + holder(f), Remedy: "stop that process or choose another folder"}
 	}
-	if err := f.Truncate(0); err == nil {
+	if err = f.Truncate(0); err == nil {
 		_, err = fmt.Fprintln(f, os.Getpid())
 	}
 	if err != nil {
