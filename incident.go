@@ -2,6 +2,7 @@ package prunella
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -85,6 +86,7 @@ type Incident struct {
 type Impact struct {
 	Service     string    `json:"service"`
 	Share       float64   `json:"share"`                 // failed / total in the last window, 0–1
+	Peak        float64   `json:"peak"`                  // the largest Share so far
 	Baseline    float64   `json:"baseline"`              // the same in quiet times
 	Rate        float64   `json:"rate"`                  // failed requests per second
 	Failed      int       `json:"failed"`                // since onset
@@ -238,12 +240,14 @@ type Change struct {
 }
 
 // Title is the default headline of an incident.
+// status is the class of the errors, "401", or "" when it is not known.
 func Title(status string, services []string) string {
+	status = strings.TrimSpace(status + " errors")
 	switch len(services) {
 	case 0:
-		return fmt.Sprintf("%s errors", status)
+		return status
 	case 1:
-		return fmt.Sprintf("%s errors in %s", status, services[0])
+		return fmt.Sprintf("%s in %s", status, services[0])
 	}
-	return fmt.Sprintf("%s errors in %d services", status, len(services))
+	return fmt.Sprintf("%s in %d services", status, len(services))
 }

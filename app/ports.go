@@ -21,6 +21,10 @@ func (s engineStore) OpenIncidents(ctx context.Context) ([]prunella.Incident, er
 	return s.Incidents(ctx, store.IncidentFilter{Open: true, Limit: 10_000})
 }
 
+func (s engineStore) LoadState(ctx context.Context, name string) ([]byte, error) {
+	return never(s.Store.LoadState(ctx, name))
+}
+
 func (s engineStore) RecentlyResolved(ctx context.Context, since time.Time) ([]prunella.Incident, error) {
 	return s.Incidents(ctx, store.IncidentFilter{States: []prunella.State{prunella.Resolved}, Since: since, Limit: 200})
 }
@@ -112,7 +116,15 @@ func (s source) Fetch(ctx context.Context, max int, wait time.Duration) ([]engin
 type monitorState struct{ *store.Store }
 
 func (s monitorState) Load(ctx context.Context, name string) ([]byte, error) {
-	return s.LoadState(ctx, "monitor/"+name)
+	return never(s.LoadState(ctx, "monitor/"+name))
+}
+
+// never turns "there is none yet" into nothing, as a first start has it.
+func never(b []byte, err error) ([]byte, error) {
+	if prunella.KindOf(err) == prunella.NotFound {
+		return nil, nil
+	}
+	return b, err
 }
 
 func (s monitorState) Save(ctx context.Context, name string, b []byte) error {

@@ -23,11 +23,7 @@ func (p *Pipeline) judge(ctx context.Context, d *draft, graph correlate.Graph, n
 	in := correlate.CascadeInput{Impacts: inc.Impact, Graph: graph, Onset: inc.Onset, Now: now, Over: over(*inc)}
 	stated, of := correlate.StatedBreadth(texts)
 	in.StatedHit = stated
-	for i := range changes {
-		if c := changes[i]; c.Name == prunella.ChangeSigner {
-			in.Change = &c
-		}
-	}
+	in.Change = signerChange(changes, inc.Onset)
 	sets, err := p.store.KeySets(ctx)
 	if err != nil {
 		return err
@@ -49,7 +45,8 @@ func (p *Pipeline) judge(ctx context.Context, d *draft, graph correlate.Graph, n
 	}
 	l.note(*inc, now)
 	in.History = l.shares
-	if c := correlate.Cascade(in); !in.Over || len(inc.Cascade.Hit) == 0 { // what the spread was stays on record
+	_, healing := inc.StateAt[prunella.Healing]
+	if c := correlate.Cascade(in); len(inc.Cascade.Hit) == 0 || !in.Over && !healing { // what the spread was stays on record
 		inc.Cascade = c
 	}
 
@@ -87,12 +84,19 @@ func (p *Pipeline) judge(ctx context.Context, d *draft, graph correlate.Graph, n
 		}
 		inc.Related = correlate.Relate(*inc, earlier)
 	}
-	status := "errors"
-	if len(inc.Statuses) > 0 {
-		status = strings.Join(inc.Statuses, " and ") + " errors"
-	}
-	inc.Title = prunella.Title(status, services)
+	inc.Title = prunella.Title(strings.Join(inc.Statuses, " and "), services)
 	return nil
+}
+
+// signerChange is the signer change nearest to an onset, nil when there is none.
+func signerChange(changes []prunella.Change, onset time.Time) *prunella.Change {
+	var best *prunella.Change
+	for i := range changes {
+		if c := &changes[i]; c.Name == prunella.ChangeSigner && (best == nil || c.At.Sub(onset).Abs() < best.At.Sub(onset).Abs()) {
+			best = c
+		}
+	}
+	return best
 }
 
 // state lays stated impacts beside the measured ones; a measured one counts more.
@@ -103,8 +107,9 @@ func state(inc *prunella.Incident, stated []prunella.Impact, graph correlate.Gra
 		switch {
 		case at >= 0 && inc.Impact[at].Total == 0 && s.Share > inc.Impact[at].Share:
 			inc.Impact = slices.Clone(inc.Impact)
-			inc.Impact[at].Share, inc.Impact[at].Stated = s.Share, true
+			inc.Impact[at].Share, inc.Impact[at].Peak, inc.Impact[at].Stated = s.Share, max(s.Share, inc.Impact[at].Peak), true
 		case at < 0 && !inc.Live:
+			s.Peak = s.Share
 			inc.Impact = append(slices.Clone(inc.Impact), s)
 		}
 	}

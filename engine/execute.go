@@ -200,6 +200,9 @@ func (e *Engine) mark(ctx context.Context, inc prunella.Incident, run *prunella.
 	now := time.Now()
 	name := run.Steps[i].Name
 	text := fmt.Sprintf("%s: %s", name, to)
+	if why.Name == "verified" {
+		text = name + ": seen to have worked, " + why.Text
+	}
 	if errText != "" {
 		text += ": " + errText
 	}

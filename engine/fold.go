@@ -178,6 +178,7 @@ func (d *draft) take(f prunella.Finding, why prunella.Reason, g correlate.Graph)
 	case f.Share > i.Share && i.Total == 0:
 		i.Share, i.Stated = f.Share, true
 	}
+	i.Peak = max(i.Peak, i.Share)
 	if i.Trend == TrendRecovered && f.Rule != prunella.RuleErrorLog {
 		i.Trend = "steady"
 	}
