@@ -48,7 +48,7 @@ var (
 		"value": Number, "baseline": Number, "ratio": Number, "share": Number, "services": Number,
 		"known": Bool, "sustained_s": Number, "onset_s": Number,
 	}
-	// SignalText is for log, alert, probe and change rules: how many observations
+	// SignalText is for log, alert and change rules: how many observations
 	// match, in how many services, and their share of all of that kind (0–1).
 	SignalText = Scope{"count": Number, "services": Number, "share": Number}
 	// Check is for a check's for and against, and a verify's until.

@@ -15,14 +15,14 @@ func Fields(block string) []Field { return fields[block] }
 var fields = map[string][]Field{
 	"signal": {
 		{"id", "text", true, "name of the rule within the file: a-z, 0-9, -"},
-		{"kind", "log | alert | probe | metric | change", true, "what is looked at"},
-		{"any", "list", false, "log, alert, probe: phrases, one of which must occur; case and white space do not matter"},
-		{"regex", "text", false, "log, alert, probe: RE2 expression that must match; combined with any by or"},
+		{"kind", "log | alert | metric | change", true, "what is looked at"},
+		{"any", "list", false, "log, alert: phrases, one of which must occur; case and white space do not matter"},
+		{"regex", "text", false, "log, alert: RE2 expression that must match; combined with any by or"},
 		{"metric", "text", false, "metric: 401.rate, 403.rate, 5xx.rate …"},
 		{"change", "text", false, "change: what changed"},
 		{"when", "condition", false, "must hold too; required for a metric"},
 		{"within", "duration", false, "change, alert: at most this long before the onset"},
-		{"weight", "number", false, "how much it says, more than 0; 1 when left out"},
+		{"weight", "number", false, "how much it says in natural-log odds, more than 0; 1 when left out"},
 		{"against", "yes or no", false, "it speaks against this skill"},
 	},
 	"check": {

@@ -21,7 +21,7 @@ var standard = []string{"name", "description", "license", "compatibility", "meta
 
 // front is the front matter: where it stands and what it says.
 type front struct {
-	start, stop int // of the YAML with both fences; stop is where the body begins
+	stop        int // where the body begins, 0 without front matter
 	open, close int // of the YAML between the fences
 	entries     []entry
 	values      map[string]any

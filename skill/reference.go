@@ -27,14 +27,6 @@ func References(text string) []string {
 	return out
 }
 
-// ReplaceReferences returns text with each reference replaced by what value
-// returns for its path.
-func ReplaceReferences(text string, value func(path string) string) string {
-	return referencePattern.ReplaceAllStringFunc(text, func(m string) string {
-		return value(strings.TrimSpace(m[2 : len(m)-1]))
-	})
-}
-
 // PlanFields are the fields of the plan's variables, which references and
 // conditions may use. A field of a list of objects gives the list of that field.
 var PlanFields = map[string][]string{

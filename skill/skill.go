@@ -99,7 +99,7 @@ var changes = []string{prunella.ChangeKeyAdded, prunella.ChangeKeyRemoved, prune
 	prunella.ChangeSigner, prunella.ChangeDeploy, prunella.ChangeConfig}
 
 func (m *mapping) signal() prunella.SignalRule {
-	kind := m.word("kind", "", "log", "alert", "probe", "metric", "change")
+	kind := m.word("kind", "", "log", "alert", "metric", "change")
 	r := prunella.SignalRule{ID: m.text("id"), Kind: prunella.SignalKind(kind), Any: m.texts("any"), Regex: m.text("regex"),
 		Metric: m.text("metric"), Within: m.duration("within", 0), Weight: m.weight(), Against: m.boolean("against"), Line: m.line()}
 	r.Change = m.word("change", "", changes...)
@@ -123,7 +123,7 @@ func (m *mapping) signal() prunella.SignalRule {
 
 // signalParts checks that a rule has what its kind needs and nothing else.
 func (m *mapping) signalParts(r prunella.SignalRule) {
-	text := r.Kind == prunella.KindLog || r.Kind == prunella.KindAlert || r.Kind == prunella.KindProbe
+	text := r.Kind == prunella.KindLog || r.Kind == prunella.KindAlert
 	belongs := map[string]bool{"any": text, "regex": text, "metric": r.Kind == prunella.KindMetric,
 		"change": r.Kind == prunella.KindChange, "within": r.Kind == prunella.KindChange || r.Kind == prunella.KindAlert}
 	for _, name := range []string{"any", "regex", "metric", "change", "within"} {
