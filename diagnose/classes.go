@@ -81,7 +81,7 @@ var classRules = []classRule{
 		`(?:push|pushed|deliver|delivered|distributed|propagated|sent) (?:only )?to (?:only )?(?:\S+ ){1,4}(?:services |verifiers )?only|only reached`,
 		`(?:refused|econnrefused).{0,60}(?:key )?distribution`,
 	)},
-	{ClassFetchFailed, []string{"jwk", "key", "idx", "discovery", "openid", "configuration", "metadata", "well-known", "certs", "fetch"}, words(
+	{ClassFetchFailed, []string{"jwk", "key set", "keyset", "keys from", "keys endpoint", "key endpoint", "/keys", "get keys", "discovery", "openid", "oidc", "metadata", "provider conf", "well-known", "certs", "idx", "data from the url"}, words(
 		fetching+`\w*.{0,50}`+keyPlace+`.{0,140}`+broken,
 		broken+`.{0,50}`+fetching+`\w*.{0,50}`+keyPlace,
 		`(?:fail\w*|unable|could(?:n't| not)|cannot|can't|error)(?: to)? (?:\S+ ){0,3}?`+fetching+`\w* .{0,40}`+keyPlace,
@@ -157,8 +157,8 @@ var denials = []classRule{
 		`(?:no|without|not) (?:\S+ ){0,3}(?:deploys?|deployed|deployments?|releases?|released|rollouts?)\b`,
 		`(?:deploys?|deployments?|releases?|rollouts?)\b.{0,20}(?:none|ruled out|excluded)`)},
 	{ClassExpired, []string{"exp", "lifetime"}, words(`not (?:yet )?expired|(?:exp|expiry|expiration|lifetime)\b.{0,25}\b(?:ok|fine|valid|correct|in the future|not (?:the )?(?:problem|issue|cause))\b|well within (?:its|their|the) (?:lifetime|expiry)|unexpired`)},
-	{ClassAudience, []string{"aud"}, words(`\b(?:audience|aud)\b.{0,20}\b(?:ok|fine|correct|unchanged|as expected|matches|match)\b`)},
-	{ClassIssuer, []string{"iss"}, words(`\b(?:issuer|iss)\b.{0,20}\b(?:ok|fine|correct|unchanged|as expected|matches|match)\b`)},
+	{ClassAudience, []string{"aud"}, words(`\b(?:audience|aud)\b (?:claim )?(?:is |are |was |looks )?(?:ok|fine|correct|unchanged|as expected|matches)\b`)},
+	{ClassIssuer, []string{"iss"}, words(`\b(?:issuer|iss)\b (?:claim )?(?:is |are |was |looks )?(?:ok|fine|correct|unchanged|as expected|matches)\b`)},
 	{ClassFetchFailed, []string{"jwks", "key set", "keys endpoint", "discovery"}, words(`(?:jwks|key set|keys endpoint|discovery)\b.{0,40}\b(?:reachable|healthy|updated|is up|ok\b|fine|serving|serves|accessible|answers 200|returns? 200|200 ok)\b`)},
 	{ClassClock, []string{"clock", "time"}, words(`clocks?\b.{0,30}\b(?:in sync|synchroni[sz]ed|agree|ok|fine|correct|accurate|within)\b`, `(?:no|without|not) (?:\S+ ){0,3}(?:clock[ -]?(?:skew|drift)|time (?:skew|drift))`)},
 	{ClassRotated, []string{"rotat", "rollover", "key"}, words(`(?:no|not|without|never) (?:\S+ ){0,4}?(?:key )?(?:rotat\w+|rollover)|\bkeys?\b.{0,20}\b(?:unchanged|not changed|did(?:n't| not) change|have(?:n't| not) changed)\b`)},

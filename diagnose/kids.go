@@ -15,7 +15,9 @@ var kidForms = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)\b(?:key|jwk|signer)\s+['"<\[]([^'"<>\]\s]{2,200})['">\]]`),
 	regexp.MustCompile(`(?i)(?:key that matches:?|matches|matching|key for|with id|with kid)\s+['"]([^'"\s]{2,200})['"]`),
 	regexp.MustCompile(`(?i)\b(?:kid|key[ _-]?id|keyid)\s+([A-Za-z0-9][A-Za-z0-9._~+=-]{2,199})`),
-	regexp.MustCompile(`(?i)\b(?:signing |public |previous |old |new )keys?\s+([A-Za-z0-9][A-Za-z0-9._~+=-]{2,199})`),
+	regexp.MustCompile(`(?i)\b(?:keys?|signer)\s+([A-Za-z0-9][A-Za-z0-9._~+=-]{2,199})`),
+	regexp.MustCompile(`(?i)(?:\bto|\bfrom|\bwith|\bby|->|→|=>|\breplaced|\bcarry|\bcarries|\bpromot\w+|\bactivat\w+)\s+['"]?([A-Za-z]+[A-Za-z0-9]*[-_.][A-Za-z0-9._-]*\d[A-Za-z0-9._-]*)`),
+	regexp.MustCompile(`(?i)\b([A-Za-z]+[-_.]20\d\d[-_.]?(?:0[1-9]|1[0-2])[A-Za-z0-9._-]*)`),
 	regexp.MustCompile(`(?i)\b((?:key|kid|sig|signing|signer|jwk|jwt)[-_][A-Za-z0-9]*[-_.]?\d[A-Za-z0-9._-]*)`),
 	regexp.MustCompile(`(?:^|[\s'"=:(\[])([A-Za-z0-9_-]{43})(?:$|[\s'",;:.)\]])`),
 }
@@ -28,6 +30,8 @@ var (
 	hasDigit  = regexp.MustCompile(`\d`)
 	dateForm  = regexp.MustCompile(`(20\d\d)[-_.]?(0[1-9]|1[0-2])(?:[-_.]?(0[1-9]|[12]\d|3[01]))?`)
 	algorithm = regexp.MustCompile(`(?i)^(?:rs|es|ps|hs)\d{3}$|^(?:rsa|ec|eddsa|ed25519|p-?256|x509|sha-?\d+|oauth2|http\S*|base64\S*|v\d+\.\d+\S*)$`)
+	release   = regexp.MustCompile(`(?i)^v?\d+\.\d+(?:\.\d+)?|[-_](?:service|svc)$|^[a-z]+[-_]\d{1,2}$|\.(?:pem|json|jwks|ya?ml|go|java|py|rb|ts|js)$`)
+	keyNamed  = regexp.MustCompile(`(?i)^(?:key|kid|sig|signing|signer|jwk|jwt)[-_]`)
 	keyWord   = regexp.MustCompile(`^(?i:null|none|nil|unknown|undefined|empty|missing|mismatch|not|found|header|claim|value|field|the|was|is|in|and|no|invalid|true|false|ids?|redacted|hidden|token|key|keys|in_use|microsoft\S*)$`)
 )
 
@@ -48,14 +52,18 @@ func allDigits(s string) bool { return strings.Trim(s, "0123456789.,:") == "" }
 // complains of a key.
 func kidsIn(text string, attrs []string, classes []Class) map[string][]Role {
 	out := map[string][]Role{}
+	aboutKeys := keyish.MatchString(strings.ToLower(text))
 	for i, form := range kidForms {
+		if i > looseForm && !aboutKeys {
+			break // its own shape is not enough where nothing speaks of keys
+		}
 		for _, at := range form.FindAllStringSubmatchIndex(text, 50) {
 			from := at[2]
 			kid := strings.TrimRight(text[from:at[3]], ".,:;=/")
 			if strings.HasSuffix(text[from:at[3]], "=") && !strings.Contains(kid, "=") && len(kid) > 20 {
 				kid = text[from:at[3]] // base64 padding
 			}
-			if !kidLike(kid, i >= looseForm) {
+			if !kidLike(kid, i >= looseForm) || i > looseForm && release.MatchString(kid) && !keyNamed.MatchString(kid) {
 				continue
 			}
 			add(out, kid, rolesAt(text, from, from+len(kid))...)

@@ -64,7 +64,7 @@ func newNames(known []string, groups []TextGroup) names {
 func (n names) resolve(raw string) (string, bool) {
 	raw = strings.ToLower(strings.Trim(raw, " -_'\""))
 	base := raw
-	for _, suffix := range []string{"-service", "_service", " service", "-svc", "_svc", " svc", "-api", "service"} {
+	for _, suffix := range []string{"-service", "_service", " service", "-svc", "_svc", " svc", "service"} {
 		if s, ok := strings.CutSuffix(raw, suffix); ok && len(s) > 1 {
 			base = strings.TrimRight(s, "-_ ")
 			break
@@ -81,13 +81,15 @@ func (n names) resolve(raw string) (string, bool) {
 const word = `[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*`
 
 var (
-	suffixed  = regexp.MustCompile(`\b(` + word + `)[ _-](?:micro)?(?:service|svc)\b`)
-	glued     = regexp.MustCompile(`\b([A-Z][a-z]+)Service\b`)
-	labelled  = regexp.MustCompile(`\b(?:service(?:[._]name)?|svc|app|application|component|deployment|subscriber|verifier|consumer)['"]?(?:=|:|['"]: ?|= )['"]?(` + word + `)`)
-	quotedOne = regexp.MustCompile(`\b(?:service|svc|subscriber|verifier)s? ['"](` + word + `)['"]`)
-	listBefor = regexp.MustCompile(`\b((?:` + word + `, ){0,30}` + word + `,? (?:and|&) ` + word + `|(?:` + word + `, ){1,30}` + word + `) (?:micro)?services\b`)
-	listAfter = regexp.MustCompile(`\b(?:micro)?services?(?: affected| failing| hit| down)? ?[:(]+ ?((?:` + word + `(?:, and |, | and |/))*` + word + `)`)
-	listSplit = regexp.MustCompile(`, and |, | and | & |/`)
+	suffixed   = regexp.MustCompile(`\b(` + word + `)[ _-](?:micro)?(?:service|svc)\b`)
+	glued      = regexp.MustCompile(`\b([A-Z][a-z]+)Service\b`)
+	labelled   = regexp.MustCompile(`\b(?:service(?:[._]name)?|svc|app|application|component|deployment|subscriber|verifier|consumer)['"]?(?:=|:|['"]: ?|= )['"]?(` + word + `)`)
+	quotedOne  = regexp.MustCompile(`\b(?:service|svc|subscriber|verifier)s? ['"](` + word + `)['"]`)
+	listBefore = regexp.MustCompile(`\b((?:` + word + `, ){0,30}` + word + `,? (?:and|&) ` + word + `|(?:` + word + `, ){1,30}` + word + `) (?:micro)?services\b`)
+	listAfter  = regexp.MustCompile(`\b(?:micro)?services(?: affected| failing| hit| down)? ?(?:\(` + word + `\)|[:(] ?` + word + `(?:, and |, | and |/)` + word + `(?:(?:, and |, | and |/)` + word + `)*)`)
+	listHead   = regexp.MustCompile(`^[^:(]*[:(] ?`)
+	compound   = regexp.MustCompile(`\b(` + word + `-(?:api|bff|worker|backend|server|gateway|app|web))\b`)
+	listSplit  = regexp.MustCompile(`, and |, | and | & |/`)
 )
 
 // words that stand before "service" without being its name
@@ -124,11 +126,15 @@ func serviceWords(text, low string, bare []bareName) []found {
 	if len(low) == len(text) {
 		one(glued, text)
 	}
-	for _, re := range []*regexp.Regexp{listBefor, listAfter} {
-		for _, at := range re.FindAllStringSubmatchIndex(low, 20) {
-			for _, w := range listSplit.Split(low[at[2]:at[3]], -1) {
-				out = append(out, found{w, at[2]})
-			}
+	one(compound, low)
+	for _, at := range listBefore.FindAllStringSubmatchIndex(low, 20) {
+		for _, w := range listSplit.Split(low[at[2]:at[3]], -1) {
+			out = append(out, found{w, at[2]})
+		}
+	}
+	for _, at := range listAfter.FindAllStringIndex(low, 20) {
+		for _, w := range listSplit.Split(strings.TrimRight(listHead.ReplaceAllString(low[at[0]:at[1]], ""), ")"), -1) {
+			out = append(out, found{w, at[0]})
 		}
 	}
 	for _, b := range bare {

@@ -47,7 +47,7 @@ func (v *view) sufferers(f prunella.Fault) []string {
 
 // placeOf names the service where the fault lies: the issuer for faults of
 // keys that it manages and for caches of several verifiers; the service itself
-// when only one is at fault.
+// when only one is at fault. It is "" when texts name no issuer to blame.
 func (v *view) placeOf(c *prunella.Cause) string {
 	worst := ""
 	if len(c.Services) > 0 {
@@ -60,7 +60,9 @@ func (v *view) placeOf(c *prunella.Cause) string {
 		}
 	}
 	switch c.Fault {
-	case partial, removal, sameKid, jwksDown, vendor:
+	case jwksDown, vendor:
+		return v.issuer() // a verifier is never to blame for these
+	case partial, removal, sameKid:
 		return first(v.issuer(), worst)
 	case stale, audience, issuer:
 		if len(c.Services) == 1 {
@@ -176,9 +178,9 @@ func (v *view) headline(c *prunella.Cause) string {
 	line = numbered.ReplaceAllString(line, pick)
 	who := names4(c.Services)
 	if who == "" {
-		who = "services"
+		who = "some services"
 		if strings.HasPrefix(line, "{who}") {
-			who = "Services"
+			who = "Some services"
 		}
 	}
 	kid := "in question"
