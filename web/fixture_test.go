@@ -72,7 +72,7 @@ func (w *world) fillStatus() {
 			{Name: "releases", LastRun: w.ago(48 * time.Second), LastError: "the releases list answered 502"}, {Name: "heartbeat", LastRun: w.ago(time.Second)}},
 		Engine: client.Engine{Owner: "node-1", LastTick: w.start}}
 	for i, s := range serviceNames {
-		w.status.Baselines = append(w.status.Baselines, client.Baseline{Service: s, Known: i != 5, Have: []int{60, 60, 60, 60, 60, 7, 60}[i], Need: 30, Rate: 10, Share: 0.0008})
+		w.status.Baselines = append(w.status.Baselines, client.Baseline{Service: s, Known: i != 4, Have: []int{60, 60, 60, 60, 7, 60, 60}[i], Need: 30, Rate: 10, Share: 0.0008})
 	}
 }
 

@@ -71,7 +71,7 @@ func (s *server) incident(r *http.Request, now time.Time) (view, error) {
 	p := incidentPage{I: v.Incident, Rail: rail(v.Incident, now), Name: nameOf(r), Events: v.Events, Notified: v.Notifications,
 		Runs: newestFirst(v.Runs), Groups: groupSignals(signals), Shown: len(signals), Total: total,
 		Held: v.Incident.State == prunella.Escalated, Over: v.Incident.State == prunella.Resolved,
-		Plot: ratePlot(points, from, to, marksOf(v)), Graph: drawGraph(graph, v.Incident, now), Anchors: map[prunella.SignalID]string{}}
+		Plot: ratePlot(points, hitBy(v.Incident), from, to, marksOf(v)), Graph: drawGraph(graph, v.Incident, now), Anchors: map[prunella.SignalID]string{}}
 	for _, sig := range signals {
 		p.Anchors[sig.ID] = "signal-" + string(sig.ID)
 	}
@@ -169,8 +169,9 @@ func rail(inc prunella.Incident, now time.Time) []stage {
 		if s.state == prunella.Resolved && !inc.ResolvedAt.IsZero() {
 			at = inc.ResolvedAt
 		}
-		if s.optional && at.IsZero() && inc.State != s.state {
-			continue
+		missing := at.IsZero() && inc.State != s.state
+		if missing && (s.optional || inc.State == prunella.Escalated && s.state != prunella.Resolved) {
+			continue // an escalated incident goes no further by itself
 		}
 		st := stage{Name: s.name, At: at}
 		if inc.State == s.state && s.state != prunella.Resolved {
@@ -206,7 +207,9 @@ func timeRail(out []stage, inc prunella.Incident, now time.Time) []stage {
 			st.State = "done"
 		}
 		if !st.At.IsZero() && !previous.IsZero() && !st.At.Before(previous) {
-			st.Took = duration(st.At.Sub(previous))
+			if took := st.At.Sub(previous); took >= time.Millisecond {
+				st.Took = duration(took)
+			}
 			previous = st.At
 		}
 	}
@@ -247,6 +250,16 @@ func plotRange(inc prunella.Incident, runs []prunella.Run, now time.Time) (from,
 		to = to.Add(min(length/5, now.Sub(end)))
 	}
 	return inc.Onset.Add(-before), to
+}
+
+// hitBy are the services whose requests the incident is about.
+func hitBy(inc prunella.Incident) []string {
+	out := append([]string(nil), inc.Cascade.Hit...)
+	sort.Strings(out)
+	for _, i := range inc.Impact {
+		out = including(out, i.Service)
+	}
+	return out
 }
 
 // marksOf are the onset, the changes, every step that acted, and the end.

@@ -35,6 +35,7 @@ type boardRow struct {
 
 type boardCell struct {
 	Cell   prunella.TrustCell // Trust is TrustUnknown when it was never probed
+	Mark   mark
 	Probed bool
 }
 
@@ -64,12 +65,28 @@ func boardOf(b client.KeyBoard, set prunella.KeySet, now time.Time) issuerBoard 
 			if !ok {
 				c = prunella.TrustCell{Service: s, Kid: k.Kid, Trust: prunella.TrustUnknown}
 			}
-			row.Cells = append(row.Cells, boardCell{Cell: c, Probed: ok})
+			row.Cells = append(row.Cells, boardCell{Cell: c, Mark: cellMark(c.Trust, k, set), Probed: ok})
 		}
 		out.Rows = append(out.Rows, row)
 	}
-	out.Headline, out.Tone = headlineOf(out, b)
+	out.Headline, out.Tone = headlineOf(out)
 	return out
+}
+
+// cellMark has the tone that the answer deserves for this key: a removed key
+// should be refused, a next one may still be, the signer's may not.
+func cellMark(t prunella.Trust, k prunella.PublicKey, set prunella.KeySet) mark {
+	m := trustMark(t)
+	gone := k.Kid != set.Signer && !k.Published && k.State != "next"
+	switch {
+	case k.State == "revoked" && t == prunella.Trusts:
+		m.Tone = "bad"
+	case gone:
+		m.Tone = "quiet"
+	case t == prunella.Rejects && k.Kid != set.Signer:
+		m.Tone = "warn"
+	}
+	return m
 }
 
 func keyState(k prunella.PublicKey, set prunella.KeySet) string {
@@ -86,7 +103,7 @@ func keyState(k prunella.PublicKey, set prunella.KeySet) string {
 
 // headlineOf is the board's answer in one sentence: the worst that is true,
 // else what may be done.
-func headlineOf(b issuerBoard, all client.KeyBoard) (prunella.Reason, string) {
+func headlineOf(b issuerBoard) (prunella.Reason, string) {
 	if !b.Set.Reachable {
 		return prunella.Reason{Name: "unreachable", Text: "The key set cannot be fetched: " + b.Set.Error}, "bad"
 	}
@@ -99,23 +116,12 @@ func headlineOf(b issuerBoard, all client.KeyBoard) (prunella.Reason, string) {
 			if k.Verdict.Reason.Name != rank.name {
 				continue
 			}
-			if rank.name == "signer-rejected" {
-				_, rejecting, _ := standing(all, b.Set.Issuer, k.Key.Kid)
-				r := k.Verdict.Reason
-				r.Text = list(rejecting) + " " + plural(rejecting, "rejects", "reject") + " the key that signs every new token."
-				return upperReason(r), rank.tone
-			}
 			r := k.Verdict.Reason
-			r.Text = "Key " + short(k.Key.Kid) + ": " + lowerFirst(r.Text)
+			r.Text = short(k.Key.Kid) + " " + lowerFirst(r.Text)
 			return r, rank.tone
 		}
 	}
 	return prunella.Reason{Name: "no-keys", Text: "The issuer publishes no key."}, "bad"
-}
-
-func upperReason(r prunella.Reason) prunella.Reason {
-	r.Text = upperFirst(r.Text)
-	return r
 }
 
 func lowerFirst(s string) string {

@@ -97,7 +97,7 @@ func (s *server) sparks(r *http.Request, status client.Status, open []prunella.I
 	var out []spark
 	for _, b := range status.Baselines {
 		sp := sparkOf(byService[b.Service], now.Add(-window), now)
-		sp.Service, sp.Baseline, sp.Known, sp.Have, sp.Need, sp.Hit = b.Service, b.Share, b.Known, b.Have, b.Need, hit[b.Service]
+		sp.Service, sp.Baseline, sp.Known, sp.Have, sp.Need, sp.Hit = b.Service, b.Share, b.Known, b.Have, b.Need, hit[b.Service] && sp.Share > max(0.01, 3*b.Share)
 		out = append(out, sp)
 	}
 	return out, window, nil

@@ -33,8 +33,9 @@ type plot struct {
 	Curves  []curve
 	XTicks  []tick
 	YTicks  []tick
-	Marks   []plotMark
-	Shade   string // area between measured and baseline, in box units
+	Signs   []plotMark // drawn above the curves; steps that follow each other closely share one
+	Marks   []plotMark // listed below
+	Shade   string     // area between measured and baseline, in box units
 }
 
 type curve struct {
@@ -53,11 +54,15 @@ type tick struct {
 type plotMark struct {
 	X     float64 // %
 	Y     int     // px of its sign
-	Sign  string  // what stands at the line: "!", "∆", "1"
+	Wide  int     // px of half its sign
+	Sign  string  // what stands at the line: "!", "∆", "1", "2–5"
 	Class string  // onset | change | action | resolved
 	At    time.Time
 	Text  string
 }
+
+// Span is the width of the sign in px.
+func (m plotMark) Span() int { return 2 * m.Wide }
 
 // sample is a point of a summed series.
 type sample struct {
@@ -125,10 +130,17 @@ func interval(points []prunella.SeriesPoint, span time.Duration) time.Duration {
 	return step
 }
 
-// ratePlot draws the 401 rate of all services against what is normal for them,
-// and the 5xx rate where that is what rose.
-func ratePlot(points []prunella.SeriesPoint, from, to time.Time, marks []plotMark) plot {
+// ratePlot draws the 401 rate of the services, summed, against what is normal
+// for them, and the 5xx rate where that is what rose. No services means all.
+func ratePlot(points []prunella.SeriesPoint, services []string, from, to time.Time, marks []plotMark) plot {
 	p := plot{Title: "401 responses, all services together", Unit: "per second", From: from, To: to}
+	if len(services) > 0 {
+		points = ofServices(points, services)
+		p.Title = "401 responses of " + services[0]
+		if len(services) > 1 {
+			p.Title = "401 responses of the " + count(len(services), "affected service")
+		}
+	}
 	step := interval(points, to.Sub(from))
 	measured, baseline, other := addUp(points, "errors.401", step), addUp(points, "baseline.401", step), addUp(points, "errors.5xx", step)
 	if len(measured) < 2 && len(other) < 2 {
@@ -142,7 +154,7 @@ func ratePlot(points []prunella.SeriesPoint, from, to time.Time, marks []plotMar
 	}
 	step2 := niceStep(top/4, []float64{1, 2, 5})
 	ceiling := math.Max(step2, math.Ceil(top/step2)*step2)
-	p.Marks, p.Top = lanes(marks, from, to)
+	p.Signs, p.Marks, p.Top = lanes(marks, from, to)
 	p.Bottom = p.Top + plotHeight
 	p.Height = p.Bottom + 26
 	for v := 0.0; v <= ceiling+step2/2; v += step2 {
@@ -165,6 +177,20 @@ func ratePlot(points []prunella.SeriesPoint, from, to time.Time, marks []plotMar
 	p.Summary = fmt.Sprintf("401 responses from %s to %s UTC: peak %s per second, normally %s, at last %s.",
 		from.UTC().Format("15:04:05"), to.UTC().Format("15:04:05"), number(peak(measured)), number(lastValue(baseline)), number(lastValue(measured)))
 	return p
+}
+
+func ofServices(points []prunella.SeriesPoint, services []string) []prunella.SeriesPoint {
+	wanted := map[string]bool{}
+	for _, s := range services {
+		wanted[s] = true
+	}
+	var out []prunella.SeriesPoint
+	for _, p := range points {
+		if wanted[p.Service] {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 func peak(s []sample) float64 {
@@ -283,16 +309,34 @@ func timeTicks(from, to time.Time) []tick {
 	return out
 }
 
-// lanes places marks by time and puts those that would overlap into rows.
-func lanes(marks []plotMark, from, to time.Time) ([]plotMark, int) {
+// lanes places marks by time, lets steps that follow each other closely share
+// a sign, and puts signs that would still overlap into rows. It returns the
+// signs, every mark in the range, and the height of the rows in px.
+func lanes(marks []plotMark, from, to time.Time) (signs, listed []plotMark, height int) {
 	sort.SliceStable(marks, func(i, j int) bool { return marks[i].At.Before(marks[j].At) })
-	var ends []float64
-	var placed []plotMark
+	first := "" // sign of the first step of the shared one
+	last := -laneGap
 	for _, m := range marks {
 		if m.At.Before(from) || m.At.After(to) {
 			continue
 		}
 		m.X = float64(m.At.Sub(from)) / float64(to.Sub(from)) * 100
+		listed = append(listed, m)
+		if m.Class == "action" {
+			if n := len(signs) - 1; n >= 0 && signs[n].Class == "action" && m.X-last < laneGap {
+				signs[n].Sign = first + "–" + m.Sign
+				signs[n].Text += ", " + m.Text
+				last = m.X
+				continue
+			}
+			first, last = m.Sign, m.X
+		}
+		signs = append(signs, m)
+	}
+	var ends []float64
+	for i := range signs {
+		m := &signs[i]
+		m.Wide = 9 + 3*max(0, len([]rune(m.Sign))-1)
 		lane := 0
 		for lane < len(ends) && m.X-ends[lane] < laneGap {
 			lane++
@@ -301,13 +345,9 @@ func lanes(marks []plotMark, from, to time.Time) ([]plotMark, int) {
 			ends = append(ends, 0)
 		}
 		ends[lane] = m.X
-		m.Y = lane
-		placed = append(placed, m)
+		m.Y = lane*laneHeight + laneHeight/2
 	}
-	for i := range placed {
-		placed[i].Y = placed[i].Y*laneHeight + laneHeight/2
-	}
-	return placed, max(1, len(ends))*laneHeight + 6
+	return signs, listed, max(1, len(ends))*laneHeight + 6
 }
 
 // spark is a small multiple: one service's requests and how many fail.

@@ -75,7 +75,7 @@ func reportPlot(r prunella.Report) plot {
 	if len(r.Faults) > 0 && r.Timings.Verified >= 0 && r.Verdict == prunella.Healed {
 		marks = append(marks, plotMark{At: r.Faults[0].At.Add(time.Duration(r.Timings.Verified) * time.Millisecond), Sign: "✓", Class: "resolved", Text: "verified"})
 	}
-	return ratePlot(r.Series, from, max2(to, from.Add(time.Second)), marks)
+	return ratePlot(r.Series, nil, from, max2(to, from.Add(time.Second)), marks)
 }
 
 func max2(a, b time.Time) time.Time {

@@ -40,36 +40,36 @@ func judge(b client.KeyBoard, set prunella.KeySet, key prunella.PublicKey, now t
 	}
 	switch {
 	case key.State == "revoked":
-		reason("revoked", "Revoked: no verifier may accept it again.")
+		reason("revoked", "Is revoked: no verifier may accept it again.")
 	case !key.Published && len(only) > 0:
-		reason("removed-too-early", "Removed too early: %s still %s only this key.", list(only), verb(only))
+		reason("removed-too-early", "Was removed too early: %s still %s only this key.", list(only), verb(only))
 	case !key.Published && key.State != "next":
-		reason("removed", "Removed from the published set; nobody needs it.")
+		reason("removed", "Is no longer published, and nobody needs it.")
 	case key.Kid == set.Signer && len(rejecting) > 0:
-		reason("signer-rejected", "It signs every new token, and %s %s it.", list(rejecting), plural(rejecting, "rejects", "reject"))
+		reason("signer-rejected", "Signs every new token, but %s %s it.", list(rejecting), plural(rejecting, "rejects", "reject"))
 	case key.Kid == set.Signer && len(unknown) > 0:
-		reason("signer", "Not removable: it signs every new token. Whether %s %s it is unknown.", list(unknown), plural(unknown, "trusts", "trust"))
+		reason("signer", "Signs every new token, so it stays. Whether %s %s it is unknown.", list(unknown), plural(unknown, "trusts", "trust"))
 	case key.Kid == set.Signer:
-		reason("signer", "Not removable: it signs every new token, and all %s trust it.", count(len(trusting), "service"))
+		reason("signer", "Signs every new token, so it stays; all %s trust it.", count(len(trusting), "service"))
 	case key.State == "next" && v.MayPromote:
 		reason("may-promote", "May become the signer: all %s trust it.", count(len(trusting), "service"))
 	case key.State == "next" && len(rejecting) > 0:
-		reason("not-promotable", "Not yet the signer: %s %s it.", list(rejecting), plural(rejecting, "rejects", "reject"))
+		reason("not-promotable", "May not sign yet: %s %s it.", list(rejecting), plural(rejecting, "rejects", "reject"))
 	case key.State == "next":
-		reason("not-proven", "Not yet the signer: whether %s %s it is unknown.", list(unknown), plural(unknown, "trusts", "trust"))
+		reason("not-proven", "May not sign yet: whether %s %s it is unknown.", list(unknown), plural(unknown, "trusts", "trust"))
 	case len(only) > 0:
-		reason("still-needed", "Not yet: %s still %s only this key.", list(only), verb(only))
+		reason("still-needed", "May not be removed yet: %s still %s only this key.", list(only), verb(only))
 	case len(unsure) > 0:
-		reason("need-unknown", "Not yet: whether %s %s the signer's key is unknown.", list(unsure), plural(unsure, "trusts", "trust"))
+		reason("need-unknown", "May not be removed yet: whether %s %s the signer's key is unknown.", list(unsure), plural(unsure, "trusts", "trust"))
 	case set.Signer == "":
-		reason("signer-unknown", "Not yet: which key signs is unknown, because no token could be had.")
+		reason("signer-unknown", "May not be removed yet: which key signs is unknown, because no token could be had.")
 	case key.LastSigned.IsZero() || set.TokenLifetime == 0:
-		reason("tokens-may-live", "Not yet proven: every service trusts the signer's key, but when the last token of this key expires is unknown.")
+		reason("tokens-may-live", "May not be removed yet: every service trusts the signer's key, but when the last token of this one expires is unknown.")
 	case now.Before(expired):
-		reason("tokens-alive", "Not yet: every service trusts the signer's key, but tokens of this one live until %s UTC.", expired.UTC().Format("15:04:05"))
+		reason("tokens-alive", "May not be removed yet: every service trusts the signer's key, but tokens of this one live until %s UTC.", expired.UTC().Format("15:04:05"))
 	default:
 		v.MayRemove = true
-		reason("may-remove", "Yes, it may be removed: every service trusts the signer's key and the last token of this one has expired.")
+		reason("may-remove", "May be removed: every service trusts the signer's key, and the last token of this one has expired.")
 	}
 	return v
 }
