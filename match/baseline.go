@@ -66,6 +66,15 @@ func (q *quiet) quantile(p float64) float64 {
 	return 1
 }
 
+// expected is the share to reckon with in quiet times, on the high side while
+// little was seen.
+func (q *quiet) expected() float64 {
+	if q == nil {
+		return 0.02
+	}
+	return clamp((q.Failed+2)/(q.Requests+100), 0.0005, 0.95)
+}
+
 // view states the baseline.
 func (q *quiet) view(service, status string, need int) Baseline {
 	b := Baseline{Service: service, Status: status, Need: need}

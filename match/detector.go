@@ -185,9 +185,9 @@ func (d *Detector) learn(name string, sv *service, now time.Time) {
 	}
 	until := d.index(sv.Watermark.Add(-d.cfg.Window)) - 1
 	keep := math.Exp2(-d.cfg.Bucket.Seconds() / d.cfg.HalfLife.Seconds())
-	for _, b := range sv.Buckets {
-		if b.N <= sv.Learned || b.N > until {
-			continue
+	for _, b := range sv.from(sv.Learned + 1) {
+		if b.N > until {
+			break
 		}
 		for k, status := range statuses {
 			if sp := sv.Spikes[status]; sp != nil && (sp.Active && b.N >= d.index(sp.Onset)-1 || b.N <= sp.SkipTo) {
@@ -217,9 +217,9 @@ func (d *Detector) points(name string, sv *service, now time.Time, step *Step) {
 	}
 	until := d.index(complete) - 1
 	seconds := d.cfg.Bucket.Seconds()
-	for _, b := range sv.Buckets {
-		if b.N <= sv.Emitted || b.N > until {
-			continue
+	for _, b := range sv.from(sv.Emitted + 1) {
+		if b.N > until {
+			break
 		}
 		at := d.start(b.N)
 		point := func(series string, v float64) {
@@ -250,7 +250,13 @@ func (d *Detector) sweep(now time.Time) {
 			}
 		}
 		sv.Lag = sv.Lag * 9 / 10
-		sv.Tokens.forget(now.Add(-2 * d.cfg.Window))
+		since := now.Add(-2 * d.cfg.Window)
+		for _, sp := range sv.Spikes {
+			if from := sp.Onset.Add(-d.cfg.Window); sp.Active && from.Before(since) {
+				since = from // what it said at the beginning still names the failure
+			}
+		}
+		sv.Tokens.forget(since)
 		sv.LastErrors = slices.DeleteFunc(sv.LastErrors, func(s prunella.Signal) bool { return d.timeOf(s).Before(old) })
 	}
 	for k, p := range d.Probes {
@@ -325,4 +331,4 @@ func floorDiv(a, b int64) int64 {
 
 func num(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
 
-func percent(v float64) string { return strconv.FormatFloat(100*v, 'f', -1, 64) + " %" }
+func percent(v float64) string { return strconv.FormatFloat(math.Round(1000*v)/10, 'f', -1, 64) + " %" }

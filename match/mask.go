@@ -31,16 +31,49 @@ func tokenize(line string) []string {
 	if len(fields) > maxTokens {
 		fields, cut = fields[:maxTokens], true
 	}
+	kept := make([]string, 0, len(fields)+1)
 	for i, f := range fields {
-		fields[i] = maskField(f)
-		if i > 1 && fields[i-1] == "user" && fields[i-2] == "for" {
-			fields[i] = wild
+		masked := maskField(f)
+		if n := len(kept); n > 0 {
+			if n > 1 && kept[n-1] == "user" && kept[n-2] == "for" {
+				masked = wild
+			}
+			if kept[n-1] == wild && isNumber(fields[i-1]) && unit(f) {
+				kept[n-1] = wild + strings.TrimLeft(f, unitLetters) // "45.6 KB," is one value
+				continue
+			}
 		}
+		kept = append(kept, masked)
 	}
+	fields = kept
 	if cut {
 		fields = append(fields, "…")
 	}
 	return fields
+}
+
+const unitLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZµ%/"
+
+// unit reports a unit of size, time or share, perhaps with punctuation after it.
+func unit(f string) bool {
+	switch strings.TrimRight(f, ",;.)]") {
+	case "B", "KB", "MB", "GB", "TB", "KiB", "MiB", "GiB", "bytes", "ns", "us", "µs", "ms", "s", "sec", "secs", "seconds", "min", "minutes", "h", "hours", "days", "%":
+		return true
+	}
+	return false
+}
+
+func isNumber(f string) bool {
+	digits := 0
+	for i := 0; i < len(f); i++ {
+		switch c := f[i]; {
+		case c >= '0' && c <= '9':
+			digits++
+		case c != '.' && c != ',' && c != '-' && c != '+':
+			return false
+		}
+	}
+	return digits > 0
 }
 
 // delimiter separates the words inside a field; it is kept as it is.

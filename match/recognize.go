@@ -142,7 +142,7 @@ func (r *Recognizer) Recognize(f Features, now time.Time) prunella.Match {
 		if len(all) > 0 {
 			m.Reason.Operands["best"], m.Reason.Operands["score"] = string(all[0].Skill), num(all[0].Score)
 			m.Reason.Text = fmt.Sprintf("no skill describes this well enough; the nearest is %s with %s, %s are needed",
-				all[0].Skill, percent(round3(all[0].Score)), percent(threshold))
+				all[0].Skill, percent(all[0].Score), percent(threshold))
 		}
 		return m
 	}

@@ -116,10 +116,7 @@ func (d *Detector) count(sv *service, s prunella.Signal, class int) {
 	st := sv.Streams[key]
 	if st == nil {
 		if len(sv.Streams) >= maxStreams {
-			sv.dropOldStreams(at.Add(-10 * d.cfg.Window))
-			if len(sv.Streams) >= maxStreams {
-				return
-			}
+			return // the sweep makes room
 		}
 		st = &stream{}
 		sv.Streams[key] = st
@@ -296,15 +293,24 @@ func (sv *service) at(n int64) *bucket {
 // sum adds up the buckets from index a to b.
 func (sv *service) sum(a, b int64) (out bucket) {
 	out.N = a
-	for _, x := range sv.Buckets {
-		if x.N >= a && x.N <= b {
-			out.Requests += x.Requests
-			for i := range x.Failed {
-				out.Failed[i] += x.Failed[i]
-			}
+	for _, x := range sv.from(a) {
+		if x.N > b {
+			break
+		}
+		out.Requests += x.Requests
+		for i := range x.Failed {
+			out.Failed[i] += x.Failed[i]
 		}
 	}
 	return out
+}
+
+// from returns the buckets with index n and later.
+func (sv *service) from(n int64) []bucket {
+	if len(sv.Buckets) == 0 {
+		return nil
+	}
+	return sv.Buckets[min(max(0, n-sv.Buckets[0].N), int64(len(sv.Buckets))):]
 }
 
 func (sv *service) dropOldStreams(before time.Time) {

@@ -61,10 +61,11 @@ func (d *Detector) judgeSpike(name string, sv *service, k int, status string, no
 		d.follow(name, sv, k, status, sp, base, now, step)
 		return
 	}
-	e, ok := d.lookBack(sv, k, limit, sp.SkipTo)
+	expected := sv.Quiet[status].expected()
+	e, ok := d.lookBack(sv, k, limit, expected, sp.SkipTo)
 	if !ok || e.buckets < 2 || e.sustained < d.cfg.Sustain ||
 		e.failed < float64(d.cfg.MinFailures) || e.total < float64(d.cfg.MinRequests) ||
-		e.share < limit || !significant(e.failed, e.total, base.Share) {
+		e.share < limit || surprise(e.failed, e.total, expected) < minSurprise {
 		return
 	}
 	*sp = spike{Active: true, Onset: e.onset, Failed: e.failed, Total: e.total, Peak: e.share, Rise: e.rise.Seconds(),
@@ -74,22 +75,18 @@ func (d *Detector) judgeSpike(name string, sv *service, k int, status string, no
 
 // follow keeps an active spike current and ends it.
 func (d *Detector) follow(name string, sv *service, k int, status string, sp *spike, base Baseline, now time.Time, step *Step) {
-	last := d.index(sv.Watermark.Add(-1))
-	quietFrom := max(d.index(sv.Watermark.Add(-d.cfg.Window/2)), d.index(sp.Onset))
-	recent := sv.sum(quietFrom, last)
-	if over := max(sp.Threshold/2, min(sp.Threshold, 2*base.Share)); recent.Requests >= max(1, float64(d.cfg.MinRequests)/2) &&
-		sv.Watermark.Sub(sp.Onset) > d.cfg.Window/2 && recent.Failed[k] <= over*recent.Requests {
+	if recent, over := d.calm(sv, k, sp, sv.Quiet[status].expected()); over {
 		sp.Active = false
-		sp.SkipTo = last
+		sp.SkipTo = d.index(sv.Watermark.Add(-1))
 		share := recent.Failed[k] / recent.Requests
 		step.Findings = append(step.Findings, prunella.Finding{
 			Rule: RuleRecovered, Service: name, Source: sourceOf(sv), Onset: sp.Onset, Time: now, Severity: prunella.Info,
-			Share: share, Baseline: base.Rate, Value: recent.Failed[k] / (d.cfg.Window / 2).Seconds(), Status: status,
+			Share: share, Baseline: base.Rate, Status: status,
 			Attrs: map[string]string{"of": RuleErrorRate, "failed": num(math.Round(sp.Failed)), "total": num(math.Round(sp.Total))},
 			Reason: prunella.Reason{Name: "back-to-baseline",
-				Text: fmt.Sprintf("%s of %s is %s again, %.0f requests in %s; it failed from %s on",
-					status, name, percent(round3(share)), recent.Requests, d.cfg.Window/2, sp.Onset.Format(time.RFC3339)),
-				Operands: map[string]string{"share": num(share), "limit": num(over), "requests": num(math.Round(recent.Requests))}},
+				Text: fmt.Sprintf("%s of %s is %s again, of the last %.0f requests; it failed from %s on",
+					status, name, percent(round3(share)), recent.Requests, sp.Onset.Format(time.RFC3339)),
+				Operands: map[string]string{"share": num(share), "limit": num(sp.Threshold), "requests": num(math.Round(recent.Requests))}},
 		})
 		return
 	}
@@ -105,47 +102,90 @@ func (d *Detector) follow(name string, sv *service, k int, status string, sp *sp
 	step.Findings = append(step.Findings, d.spikeFinding(name, sv, status, sp, e, base, now))
 }
 
-// lookBack walks from the newest bucket to the first of an unbroken row that
-// exceeds the limit. Up to two buckets below it are tolerated inside the row.
-func (d *Detector) lookBack(sv *service, k int, limit float64, skipTo int64) (excess, bool) {
-	first := -1
-	gap := 0
-	for i := len(sv.Buckets) - 1; i >= 0 && sv.Buckets[i].N > skipTo && gap <= 2; i-- {
-		b := sv.Buckets[i]
-		switch {
-		case b.Requests < 0.5:
-			if first < 0 && len(sv.Buckets)-i > ringBuckets/3 {
-				return excess{}, false
-			}
-		case b.Failed[k] > limit*b.Requests && b.Failed[k] >= 0.5:
-			first, gap = i, 0
-		default:
-			gap++
-		}
-	}
-	if first < 0 {
+// lookBack places the onset where the likelihood of "quiet before, failing
+// after" is greatest (Page's CUSUM read backwards), once for failing as in the
+// last two buckets and once as in the whole window. A stray failure shortly
+// before the onset, or a lucky bucket after it, changes nothing. It reports
+// false when the newest buckets are below the limit: that burst is over.
+func (d *Detector) lookBack(sv *service, k int, limit, quietShare float64, skipTo int64) (excess, bool) {
+	last := len(sv.Buckets) - 1
+	newest := sv.Buckets[last].N
+	recent := sv.sum(newest-int64(max(1, d.cfg.Sustain/d.cfg.Bucket)), newest)
+	if recent.Failed[k] < limit*recent.Requests || recent.Failed[k] == 0 {
 		return excess{}, false
 	}
-	return d.since(sv, k, d.onsetIn(sv, k, first), limit), true
+	best, bestOdds := -1, 0.0
+	for _, span := range []int64{1, int64(d.cfg.Window / d.cfg.Bucket)} {
+		w := sv.sum(newest-span, newest)
+		if w.Requests <= 0 || w.Failed[k] < limit*w.Requests {
+			continue
+		}
+		q := clamp(w.Failed[k]/w.Requests, 1.01*quietShare, 0.995)
+		top, odds, topOdds := -1, 0.0, 0.0
+		for i := last; i >= 0 && sv.Buckets[i].N > skipTo && odds > topOdds-minSurprise; i-- {
+			odds += logOdds(sv.Buckets[i], k, q, quietShare)
+			if odds > topOdds {
+				top, topOdds = i, odds
+			}
+		}
+		if topOdds > bestOdds {
+			best, bestOdds = top, topOdds
+		}
+	}
+	if best < 0 {
+		return excess{}, false
+	}
+	return d.since(sv, k, d.onsetIn(sv, k, best), limit), true
 }
 
-// onsetIn places the onset inside the first exceeding bucket: when the next
-// bucket is worse, the first one was quiet for a part of its time.
+// logOdds is how much a bucket speaks for failing with share q against quiet, in nats.
+func logOdds(b bucket, k int, q, quietShare float64) float64 {
+	failed := min(b.Failed[k], b.Requests)
+	return failed*math.Log(q/quietShare) + (b.Requests-failed)*math.Log((1-q)/(1-quietShare))
+}
+
+// calm returns the requests and failures of the newest time, half a window at
+// least, that speaks strongly for quiet and is below the limit.
+func (d *Detector) calm(sv *service, k int, sp *spike, quietShare float64) (bucket, bool) {
+	quietShare = min(quietShare, sp.Threshold/2)
+	q := clamp(max(sp.Peak/2, sp.Threshold), 1.01*quietShare, 0.995)
+	var sum bucket
+	odds := 0.0
+	least, most := int(d.cfg.Window/d.cfg.Bucket)/2, 2*int(d.cfg.Window/d.cfg.Bucket)
+	for i := len(sv.Buckets) - 1; i >= 0 && len(sv.Buckets)-i <= most && !d.start(sv.Buckets[i].N).Before(sp.Onset); i-- {
+		b := sv.Buckets[i]
+		odds -= logOdds(b, k, q, quietShare)
+		sum.Requests += b.Requests
+		sum.Failed[k] += b.Failed[k]
+		if len(sv.Buckets)-i > least && odds >= minSurprise/2 && sum.Requests >= float64(d.cfg.MinRequests)/2 && sum.Failed[k] <= sp.Threshold*sum.Requests {
+			return sum, true
+		}
+	}
+	return bucket{}, false
+}
+
+// onsetIn places the onset inside its first buckets: what they lack of the
+// share that is reached soon after is the time that was still quiet. Points
+// that cover more than a bucket spread their failures over it, so as many
+// buckets are looked at as a point may cover.
 func (d *Detector) onsetIn(sv *service, k, first int) time.Time {
-	b := sv.Buckets[first]
-	at := d.start(b.N)
-	if first+1 >= len(sv.Buckets) {
-		return at
+	span := min(3+int(sv.Lag/d.cfg.Bucket), len(sv.Buckets)-first)
+	reached := 0.0
+	share := make([]float64, span)
+	for i := range share {
+		if b := sv.Buckets[first+i]; b.Requests >= 0.5 {
+			share[i] = b.Failed[k] / b.Requests
+			reached = max(reached, share[i])
+		}
 	}
-	next := sv.Buckets[first+1]
-	if next.Requests < 1 || next.Failed[k] <= 0 {
-		return at
+	still := 0.0
+	for i, s := range share {
+		if sv.Buckets[first+i].Requests < 0.5 || s >= 0.8*reached {
+			break
+		}
+		still += 1 - s/reached
 	}
-	part := (b.Failed[k] / b.Requests) / (next.Failed[k] / next.Requests)
-	if part >= 1 {
-		return at
-	}
-	return at.Add(time.Duration((1 - part) * float64(d.cfg.Bucket)))
+	return d.start(sv.Buckets[first].N).Add(time.Duration(still * float64(d.cfg.Bucket)))
 }
 
 // since sums up what happened from an onset to the newest data.
@@ -168,8 +208,8 @@ func (d *Detector) since(sv *service, k int, onset time.Time, limit float64) exc
 		e.rate = w.Failed[k] / max(s, d.cfg.Bucket.Seconds()/2)
 	}
 	peak := 0.0
-	for _, b := range sv.Buckets {
-		if b.N < first || b.Requests < 0.5 {
+	for _, b := range sv.from(first) {
+		if b.Requests < 0.5 {
 			continue
 		}
 		if b.Failed[k] > limit*b.Requests {
@@ -177,8 +217,8 @@ func (d *Detector) since(sv *service, k int, onset time.Time, limit float64) exc
 		}
 		peak = max(peak, b.Failed[k]/b.Requests)
 	}
-	for _, b := range sv.Buckets {
-		if b.N >= first && b.Requests >= 0.5 && b.Failed[k] >= peak/2*b.Requests {
+	for _, b := range sv.from(first) {
+		if b.Requests >= 0.5 && b.Failed[k] >= peak/2*b.Requests {
 			e.rise = max(0, d.start(b.N).Sub(onset))
 			break
 		}
@@ -205,12 +245,18 @@ func (d *Detector) trend(sv *service, k int, first, last int64) string {
 	return "steady"
 }
 
-// significant says that chance alone hardly gives so many failures: more than
-// four standard deviations over the baseline share (at least 0.2 %).
-func significant(failed, total, base float64) bool {
-	p := min(0.99, max(base, 0.002))
-	return failed-total*p > 4*math.Sqrt(total*p*(1-p))
+// surprise is how unlikely so many failures are in quiet times, in nats: the
+// chance is at most e^-surprise (Chernoff's bound, n × Kullback-Leibler).
+func surprise(failed, total, quietShare float64) float64 {
+	if total <= 0 || failed/total <= quietShare {
+		return 0
+	}
+	x := min(failed/total, 1-1e-9)
+	return total * (x*math.Log(x/quietShare) + (1-x)*math.Log((1-x)/(1-quietShare)))
 }
+
+// minSurprise makes a finding by chance rarer than one in ten million looks.
+const minSurprise = 16
 
 func (d *Detector) spikeFinding(name string, sv *service, status string, sp *spike, e excess, base Baseline, now time.Time) prunella.Finding {
 	f := prunella.Finding{
@@ -237,13 +283,13 @@ func (d *Detector) spikeFinding(name string, sv *service, status string, sp *spi
 		operands["baseline_rate"], operands["baseline_share"] = num(base.Rate), num(base.Share)
 		operands["factor"] = num(d.cfg.Factor)
 		f.Reason = prunella.Reason{Name: "over-baseline", Operands: operands,
-			Text: fmt.Sprintf("%s of %s requests to %s answer %s, in quiet times %s; since %s",
-				percent(round3(e.share)), num(math.Round(e.total)), name, status, percent(round3(base.Share)), sp.Onset.Format("15:04:05.0"))}
+			Text: fmt.Sprintf("%s of the requests to %s answer %s, in quiet times %s; %.0f of %.0f since %s",
+				percent(e.share), name, status, percent(base.Share), e.failed, e.total, sp.Onset.Format("15:04:05.0"))}
 		return f
 	}
 	f.Reason = prunella.Reason{Name: "strong-without-baseline", Operands: operands,
-		Text: fmt.Sprintf("%s of %s requests to %s answer %s since %s; there is not enough history for a baseline (%d of %d buckets), but this share is too high to be quiet",
-			percent(round3(e.share)), num(math.Round(e.total)), name, status, sp.Onset.Format("15:04:05.0"), base.Have, base.Need)}
+		Text: fmt.Sprintf("%s of the requests to %s answer %s, %.0f of %.0f since %s; there is not enough history for a baseline (%d of %d buckets), but such a share is never quiet",
+			percent(e.share), name, status, e.failed, e.total, sp.Onset.Format("15:04:05.0"), base.Have, base.Need)}
 	return f
 }
 
@@ -255,3 +301,5 @@ func sourceOf(sv *service) string {
 }
 
 func round3(v float64) float64 { return math.Round(v*1000) / 1000 }
+
+func clamp(v, low, high float64) float64 { return min(max(v, low), high) }
