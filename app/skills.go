@@ -41,7 +41,7 @@ func loadSkills(folder string, exclude []string, catalog []prunella.Spec) (*skil
 		}
 		pages, dir = os.DirFS(folder), "."
 	}
-	skills, problems, err := skill.LoadDir(pages, dir)
+	skills, problems, err := skill.LoadDir(pages, dir, catalog...)
 	if err != nil {
 		return nil, err
 	}
@@ -70,11 +70,12 @@ func loadSkills(folder string, exclude []string, catalog []prunella.Spec) (*skil
 		if err != nil {
 			return nil, err
 		}
-		found := skill.Lint(d, catalog)
-		if bad := skill.Errors(found); len(bad) > 0 {
-			return nil, &prunella.Error{Kind: prunella.Invalid, Op: "read skills", Where: fmt.Sprintf("%s:%d", filepath.Join(folder, s.Path), bad[0].Line), Reason: bad[0].Text, Remedy: bad[0].Remedy}
+		pg := page{markdown: body(string(b)), links: string(b)}
+		for _, p := range problems {
+			if p.File == s.Path {
+				pg.problems = append(pg.problems, p)
+			}
 		}
-		pg := page{markdown: body(string(b)), problems: found, links: string(b)}
 		if v, ok := d.Meta("claimed-confidence"); ok {
 			if f, err := strconv.ParseFloat(strings.TrimSuffix(v, "%"), 64); err == nil {
 				pg.claimed = f / 100

@@ -80,7 +80,7 @@ type Engine struct {
 // New makes an engine; Start runs it.
 func New(cfg Config, store Store, world World, metrics *Metrics, log *slog.Logger) *Engine {
 	e := &Engine{cfg: cfg.withDefaults(), store: store, world: world, metrics: metrics, log: log.With("component", "engine"),
-		catalog: map[string]prunella.Spec{}, wake: make(chan struct{}, 1), busy: map[prunella.IncidentID]bool{}}
+		catalog: map[string]prunella.Spec{}, wake: make(chan struct{}, 1), busy: map[prunella.IncidentID]bool{}, last: time.Now()}
 	for _, s := range cfg.Catalog {
 		if s.Action {
 			e.catalog[s.Name] = s

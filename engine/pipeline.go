@@ -166,7 +166,7 @@ func (p *Pipeline) RunOnce(ctx context.Context) error {
 	end := time.Now().Add(p.Interval())
 	for n := 0; n < maxMessages; {
 		wait := time.Until(end)
-		if wait <= 0 {
+		if wait < 10*time.Millisecond { // too short to ask for anything
 			break
 		}
 		messages, err := p.source.Fetch(ctx, maxMessages-n, wait)

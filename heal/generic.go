@@ -8,8 +8,9 @@ import (
 )
 
 // genericRules is the remedy for a failure that no skill heals: undo the change
-// that preceded it. It is empty when no change did, or when that change cannot
-// be taken back, so that nothing is tried without a reason.
+// that preceded it, or, where key material was replaced for good, let those who
+// hold the old copy fetch it anew. It is empty when no change preceded the
+// failure, so that nothing is tried without a reason.
 func genericRules(in Input) []prunella.ActionRule {
 	c := in.Cause.Change
 	if c == nil {
@@ -46,6 +47,15 @@ func genericRules(in Input) []prunella.ActionRule {
 			})
 		}
 		return rules
+	case prunella.ChangeKeyMaterial:
+		return []prunella.ActionRule{{
+			Title: "restart ${item.name}, so that it fetches the changed key", Do: "kubernetes.rollout-restart", ForEach: "keys.lacking",
+			When: "item.deployment != ''", With: map[string]any{"deployment": "${item.deployment}"},
+			Effect: prunella.Reversible, Attempts: 1, Timeout: 2 * time.Minute, OnFailure: "escalate",
+			Verify: &prunella.VerifyRule{Read: "trust.grid", With: map[string]any{"issuer": in.Keys.Issuer},
+				Until: "'${item.name}' in result.trusting", Within: time.Minute},
+			Undo: &prunella.UndoRule{Do: "none-needed", With: map[string]any{"because": "a restarted process runs the same image with the same configuration"}},
+		}}
 	case prunella.ChangeDeploy:
 		for _, s := range in.Services {
 			if s.Name == c.Service && s.Deployment != "" {

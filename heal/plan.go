@@ -60,7 +60,10 @@ func Plan(in Input) (prunella.Run, error) {
 		run.Skill, run.Version, run.Title = in.Skill.Name, in.Skill.Version, in.Skill.Title
 		rules = in.Skill.Actions
 	} else {
-		run.Title = "undo the change that preceded the failure"
+		run.Title = "Undo the change that preceded the failure"
+		if c := in.Cause.Change; c != nil && c.Name == prunella.ChangeKeyMaterial {
+			run.Title = "Let the verifiers fetch the changed key"
+		}
 	}
 	vars := variables(in)
 	for _, rule := range rules {

@@ -123,7 +123,7 @@ func TestGenericRemedyUndoesTheChange(t *testing.T) {
 		"key removed":              {&prunella.Change{Name: prunella.ChangeKeyRemoved, Kid: "gone"}, func(k *Keys) { k.Previous = "" }, []string{"keys.publish gone"}},
 		"deploy":                   {&prunella.Change{Name: prunella.ChangeDeploy, Service: "order", Version: "v2"}, nil, []string{"kubernetes.rollout-undo "}},
 		"deploy of an unknown one": {&prunella.Change{Name: prunella.ChangeDeploy, Service: "elsewhere"}, nil, nil},
-		"new material has no undo": {&prunella.Change{Name: prunella.ChangeKeyMaterial, Kid: "new"}, nil, nil},
+		"new material is fetched":  {&prunella.Change{Name: prunella.ChangeKeyMaterial, Kid: "new"}, nil, []string{"kubernetes.rollout-restart ", "kubernetes.rollout-restart "}},
 	} {
 		in := input()
 		in.Cause.Change = c.change
