@@ -35,7 +35,10 @@ type telemetry struct {
 	logger  otellog.Logger
 	logs    *sdklog.LoggerProvider
 	metrics *sdkmetric.MeterProvider
+	reader  *sdkmetric.ManualReader
 	target  *target
+	cancel  context.CancelFunc // of the export loop
+	done    chan struct{}      // closed when it has ended
 	now     func() time.Time
 
 	mu     sync.Mutex
@@ -51,8 +54,8 @@ func newTelemetry(name, version, pod string, every time.Duration, to exportTarge
 	res := resource.NewSchemaless(attribute.String("service.name", name), attribute.String("service.version", version),
 		attribute.String("host.name", pod), attribute.String("k8s.pod.name", pod))
 	t := &telemetry{target: &target{}, now: now, tokens: logsPerSecond, filled: time.Now()}
-	t.metrics = sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(
-		sdkmetric.NewPeriodicReader(metricSink{t.target}, sdkmetric.WithInterval(every), sdkmetric.WithTimeout(3*time.Second))))
+	t.reader = sdkmetric.NewManualReader()
+	t.metrics = sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(t.reader))
 	t.logs = sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(
 		sdklog.NewBatchProcessor(logSink{t.target}, sdklog.WithExportInterval(200*time.Millisecond))))
 	t.logger = t.logs.Logger("lab/" + name)
@@ -61,10 +64,38 @@ func newTelemetry(name, version, pod string, every time.Duration, to exportTarge
 	var err, err2 error
 	t.Requests, err = meter.Float64Histogram("http.server.request.duration", metric.WithUnit("s"), buckets)
 	t.Calls, err2 = meter.Float64Histogram("http.client.request.duration", metric.WithUnit("s"), buckets)
-	if err := errors.Join(err, err2); err != nil {
+	if err := errors.Join(err, err2, t.target.point(context.Background(), to)); err != nil {
 		return nil, err
 	}
-	return t, t.target.point(context.Background(), to)
+	ctx, cancel := context.WithCancel(context.Background()) // ends at close
+	t.cancel, t.done = cancel, make(chan struct{})
+	go t.export(ctx, every)
+	return t, nil
+}
+
+// export sends the metrics at an interval. The SDK's own periodic reader does
+// the same, but prints when it is stopped amid an export.
+func (t *telemetry) export(ctx context.Context, every time.Duration) {
+	defer close(t.done)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			t.exportOnce(ctx)
+		}
+	}
+}
+
+func (t *telemetry) exportOnce(ctx context.Context) {
+	_, e := t.target.get()
+	var m metricdata.ResourceMetrics
+	if e == nil || t.reader.Collect(ctx, &m) != nil {
+		return
+	}
+	_ = e.Export(ctx, &m) // a collector that is away gets the next, cumulative as they are
 }
 
 // log emits one record. Warnings and errors beyond logsPerSecond are dropped.
@@ -98,6 +129,9 @@ func (t *telemetry) allow() bool {
 func (t *telemetry) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond) // a collector that is away must not hold up a stop
 	defer cancel()
+	t.cancel()
+	<-t.done
+	t.exportOnce(ctx)
 	_, _ = t.logs.Shutdown(ctx), t.metrics.Shutdown(ctx)
 	return t.target.point(ctx, exportTarget{})
 }
@@ -151,8 +185,8 @@ func (t *target) get() (*otlploghttp.Exporter, *otlpmetrichttp.Exporter) {
 	return t.logs, t.metrics
 }
 
-// logSink and metricSink are the SDK's doors to the target. They report no
-// error: the SDK would print it.
+// logSink is the SDK's door to the target. It reports no error: the SDK would
+// print it.
 type logSink struct{ *target }
 
 func (s logSink) Export(ctx context.Context, records []sdklog.Record) error {
@@ -164,23 +198,3 @@ func (s logSink) Export(ctx context.Context, records []sdklog.Record) error {
 
 func (s logSink) ForceFlush(context.Context) error { return nil }
 func (s logSink) Shutdown(context.Context) error   { return nil }
-
-type metricSink struct{ *target }
-
-func (s metricSink) Temporality(k sdkmetric.InstrumentKind) metricdata.Temporality {
-	return sdkmetric.DefaultTemporalitySelector(k)
-}
-
-func (s metricSink) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation {
-	return sdkmetric.DefaultAggregationSelector(k)
-}
-
-func (s metricSink) Export(ctx context.Context, m *metricdata.ResourceMetrics) error {
-	if _, e := s.get(); e != nil {
-		_ = e.Export(ctx, m)
-	}
-	return nil
-}
-
-func (s metricSink) ForceFlush(context.Context) error { return nil }
-func (s metricSink) Shutdown(context.Context) error   { return nil }

@@ -17,7 +17,7 @@ const (
 	freshShare    = 0.4                    // of calls with the token of a login just made
 	freshEvery    = 500 * time.Millisecond // how often such a login is made
 	checkoutShare = 0.3                    // of gateway calls that pass order and payment
-	maxInFlight   = 64                     // calls; beyond that a client waits its turn by not calling
+	maxInFlight   = 400                    // calls; beyond that a client waits its turn by not calling
 	reloginAfter  = 5 * time.Second        // age a refused token must have before its session logs in again
 )
 

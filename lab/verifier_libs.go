@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/MicahParks/keyfunc/v3"
@@ -80,9 +81,9 @@ type jwxVerifier struct {
 	client *http.Client
 	cancel context.CancelFunc
 
-	mu    sync.Mutex
-	set   jwk.Set   // nil until the first fetch succeeded
-	tried time.Time // last attempt at it
+	set   atomic.Pointer[jwk.CachedSet] // nil until the first fetch succeeded
+	mu    sync.Mutex                    // held during an attempt at it
+	tried time.Time                     // last attempt
 }
 
 func newJWXVerifier(ctx context.Context, c verifierConfig) (verifier, error) {
@@ -93,21 +94,26 @@ func newJWXVerifier(ctx context.Context, c verifierConfig) (verifier, error) {
 		cancel()
 		return nil, fmt.Errorf("start jwk cache: %w", err)
 	}
-	return &jwxVerifier{cfg: c, cache: cache, client: client, cancel: cancel}, nil
+	v := &jwxVerifier{cfg: c, cache: cache, client: client, cancel: cancel}
+	_, _ = v.ready(ctx) // a service starts without keys and says so when it needs them
+	return v, nil
 }
 
-// ready registers the URL, which needs one good fetch, at most once a second.
+// ready registers the URL, which needs one good fetch, at most once a second;
+// who comes meanwhile does not wait.
 func (v *jwxVerifier) ready(ctx context.Context) (jwk.Set, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.set != nil {
-		return v.set, nil
+	if set := v.set.Load(); set != nil {
+		return *set, nil
 	}
+	if !v.mu.TryLock() {
+		return nil, fmt.Errorf("key set %s is being loaded", v.cfg.jwksURL)
+	}
+	defer v.mu.Unlock()
 	if time.Since(v.tried) < time.Second {
 		return nil, fmt.Errorf("key set %s is not available yet", v.cfg.jwksURL)
 	}
 	v.tried = time.Now()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 500*time.Millisecond)
 	defer cancel()
 	if err := v.register(ctx); err != nil {
 		return nil, fmt.Errorf("key set %s cannot be loaded: %w", v.cfg.jwksURL, err)
@@ -116,7 +122,7 @@ func (v *jwxVerifier) ready(ctx context.Context) (jwk.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.set = set
+	v.set.Store(&set)
 	return set, nil
 }
 

@@ -46,10 +46,10 @@ type World struct {
 }
 
 type secrets struct {
-	admin, kube  string
-	operator     string // client secret of the watcher
-	customer     string // client secret of the traffic
-	serviceAdmin string
+	admin    string // of the key API and of the services' own administration
+	kube     string
+	operator string // client secret of the watcher
+	customer string // client secret of the traffic
 }
 
 const (
@@ -70,7 +70,7 @@ func Start(ctx context.Context, spec Spec) (*World, error) {
 	}
 	w := &World{spec: spec, nodes: map[string]*node{}, client: newClient(3 * time.Second),
 		rng:     mrand.New(mrand.NewPCG(uint64(spec.Seed), 0x6c6162)),
-		secrets: secrets{newSecret(), newSecret(), newSecret(), newSecret(), newSecret()}}
+		secrets: secrets{newSecret(), newSecret(), newSecret(), newSecret()}}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	if err := w.build(ctx); err != nil {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -139,7 +139,7 @@ func (w *World) makeNodes() ([]subscriber, error) {
 		if err := os.MkdirAll(n.dir, 0o700); err != nil {
 			return nil, err
 		}
-		n.base = serviceConfig{Name: s.Name, Kind: s.Kind, Ordinal: i, ConfigPath: n.configPath(), AdminToken: w.secrets.serviceAdmin,
+		n.base = serviceConfig{Name: s.Name, Kind: s.Kind, Ordinal: i, ConfigPath: n.configPath(), AdminToken: w.secrets.admin,
 			Algs: []string{w.spec.Alg}, MetricsEvery: w.spec.MetricsEvery}
 		if s.Kind != StaticFile {
 			continue

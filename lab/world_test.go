@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -282,5 +285,45 @@ func TestEveryProcessOnItsOwn(t *testing.T) {
 	eventually(t, 10*time.Second, "50 calls", func() bool { return w.Counts(mended).Total > 50 })
 	if c := w.Counts(mended); c.Failed > 0 {
 		t.Errorf("%d calls failed after the revert: %+v", c.Failed, c.Failures)
+	}
+}
+
+func TestChildrenDieWithTheirParent(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, parentArg)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var inv prunella.Inventory
+	if err := json.NewDecoder(out).Decode(&inv); err != nil {
+		t.Fatal(err)
+	}
+	urls := []string{inv.Issuers[0].URL, inv.Services[0].URL, inv.Services[1].URL}
+	for _, u := range urls {
+		if res := get(t, u+"/healthz", ""); res.StatusCode != http.StatusOK {
+			t.Fatalf("%s is not alive: %s", u, res.Status)
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	for _, u := range urls {
+		eventually(t, 5*time.Second, u+" refuses connections", func() bool {
+			c, err := net.Dial("tcp", strings.TrimPrefix(u, "http://"))
+			if err == nil {
+				c.Close()
+			}
+			return err != nil
+		})
 	}
 }
