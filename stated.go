@@ -34,9 +34,9 @@ var (
 	allOf      = regexp.MustCompile(`\b(?:all|every|each|any)\s+(?:of\s+(?:the\s+|our\s+)?)?` + upTo3 + traffic)
 	allParts   = regexp.MustCompile(`\b(?:all|every)\s+(?:of\s+(?:the\s+|our\s+)?)?(\d{1,4}\s+)?` + upTo3 + parts)
 	total      = regexp.MustCompile(`\b(?:complete(?:ly)?|total(?:ly)?|full(?:y)?|entirely)\s+(?:\w+\s+)?(?:outage|broken|down|unavailable|non-?functional|failing|inaccessible)`)
-	failing    = regexp.MustCompile(`\b(?:fail\w*|reject\w*|refus\w*|den(?:y|ied|ies|ying)|unauthori[sz]ed|forbidden|errors?|erroring|unable|cannot|can't|could not|couldn't|broken|down|outage|affected|impacted|unavailable|unreachable|inaccessible|non-?functional|invalid|timing out|timed? ?out|dropped|lost|lack(?:s|ing)?|missing|not (?:working|functional|available|found|reachable|receive\w*)|40[13]s?|50[0234]s?)\b`)
+	failing    = regexp.MustCompile(`\b(?:fail\w*|reject\w*|refus\w*|den(?:y|ied|ies|ying)|unauthori[sz]ed|forbidden|errors?|erroring|unable|cannot|can't|could not|couldn't|broken|down|outage|affected|impacted|unavailable|unreachable|inaccessible|non-?functional|invalid|timing out|timed? ?out|dropped|lost|lack(?:s|ing)?|missing|(?:not|never) (?:working|functional|available|found|reach\w*|receiv\w*|got|arriv\w+|recovered)|40[13]s?|50[0234]s?)\b`)
 	fine       = regexp.MustCompile(`\b(?:no longer|not affected|unaffected|not impacted|recovered|resolved|healthy|restored|succe(?:ss|ed)\w*|no errors?|without errors?|none of|never|not all|not every|would|could|might|may|if)\b`)
-	failsMore  = regexp.MustCompile(`\b(?:unsuccessful\w*|not succe\w*|no success\w*|could not|couldn't)\b`)
+	failsMore  = regexp.MustCompile(`\b(?:unsuccessful\w*|not succe\w*|no success\w*|could not|couldn't|never (?:receiv\w+|got|reach\w*|arriv\w+|came|recovered))\b`)
 )
 
 // Statements returns the impact that a text claims. Only clauses that speak of
@@ -68,15 +68,15 @@ func Statements(text string) []Statement {
 			if s := share(m[1]); s > 0 {
 				out = append(out, Statement{Clause: c, Of: m[2], Share: s})
 			}
+		case allParts.MatchString(lower):
+			m := allParts.FindStringSubmatch(lower)
+			n := number(strings.TrimSpace(m[1]))
+			out = append(out, Statement{Clause: c, Of: m[2], Share: 1, Hit: n, Count: n})
 		case nParts.MatchString(lower):
 			m := nParts.FindStringSubmatch(lower)
 			if n := number(m[1]); n > 0 {
 				out = append(out, Statement{Clause: c, Of: m[2], Hit: n})
 			}
-		case allParts.MatchString(lower):
-			m := allParts.FindStringSubmatch(lower)
-			n := number(strings.TrimSpace(m[1]))
-			out = append(out, Statement{Clause: c, Of: m[2], Share: 1, Hit: n, Count: n})
 		case allOf.MatchString(lower):
 			m := allOf.FindStringSubmatch(lower)
 			out = append(out, Statement{Clause: c, Of: m[1], Share: 1})
