@@ -69,7 +69,8 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 }
 
 func (b *Bus) connect(cfg Config) (err error) {
-	opts := []nats.Option{nats.Name("prunella"), nats.MaxReconnects(-1),
+	opts := []nats.Option{nats.Name("prunella"), nats.MaxReconnects(-1), nats.ReconnectWait(500 * time.Millisecond),
+		nats.ReconnectBufSize(-1), // what could not be sent is an error now, not a surprise later
 		nats.ReconnectHandler(func(*nats.Conn) { b.reconnected() }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.log.Warn("nats", "err", err) }),
 	}

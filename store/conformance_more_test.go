@@ -136,7 +136,7 @@ func testRings(t *testing.T, s *store.Store) {
 		must(t, s.Commit(t.Context(), store.Batch{Logs: logs}))
 	}
 	write("quiet", 0, 10)
-	for i := range 7 {
+	for i := range 4 {
 		write("busy", i*1000, 1000)
 	}
 	r, err := s.SearchLogs(t.Context(), store.LogQuery{Limit: 100_000})
@@ -144,10 +144,10 @@ func testRings(t *testing.T, s *store.Store) {
 	if r.Total != store.RingPerService+10 {
 		t.Errorf("%d lines are kept, want the last %d of the busy service and 10 of the quiet one", r.Total, store.RingPerService)
 	}
-	if r.Signals[0].ID != "busy6999" {
+	if r.Signals[0].ID != "busy3999" {
 		t.Errorf("the newest is %s", r.Signals[0].ID)
 	}
-	for i := range 60 {
+	for i := range 24 {
 		write(fmt.Sprint("invented", i), 0, 1000)
 	}
 	if r, err = s.SearchLogs(t.Context(), store.LogQuery{Limit: 1}); err != nil || r.Total > store.RingTotal {

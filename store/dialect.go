@@ -31,21 +31,19 @@ func openSQLite(ctx context.Context, file string) (write, read *sql.DB, err erro
 	if err := checkOurs(ctx, file); err != nil {
 		return nil, nil, err
 	}
-	open := func(cache, conns int, pragmas ...string) (*sql.DB, error) {
-		q := url.Values{"_txlock": {"immediate"}}
-		for _, p := range append(pragmas, "busy_timeout(10000)", "synchronous(full)", "foreign_keys(1)", fmt.Sprintf("cache_size(-%d)", cache)) {
-			q.Add("_pragma", p)
-		}
-		db, err := sql.Open("sqlite", address(file)+"?"+q.Encode())
+	open := func(conns int, params url.Values) (*sql.DB, error) {
+		params.Set("_busy_timeout", "10000")
+		db, err := sql.Open("sqlite", address(file)+"?"+params.Encode())
 		if err != nil {
 			return nil, failed("open store", err)
 		}
 		db.SetMaxOpenConns(conns)
 		return db, nil
 	}
-	// auto_vacuum takes effect only before the first table, hence first.
-	write, err = open(writerCacheKiB, 1, "auto_vacuum(incremental)", "journal_mode(wal)", fmt.Sprintf("application_id(%d)", applicationID),
-		"journal_size_limit(16777216)")
+	write, err = open(1, url.Values{
+		"_txlock": {"immediate"}, "_auto_vacuum": {"incremental"}, "_journal_mode": {"wal"}, "_synchronous": {"full"}, "_foreign_keys": {"on"},
+		"_pragma": {fmt.Sprintf("cache_size(-%d)", writerCacheKiB), fmt.Sprintf("application_id(%d)", applicationID), "journal_size_limit(16777216)"},
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -53,7 +51,7 @@ func openSQLite(ctx context.Context, file string) (write, read *sql.DB, err erro
 		write.Close()
 		return nil, nil, openFailed(file, err)
 	}
-	read, err = open(readerCacheKiB, readers, "query_only(1)")
+	read, err = open(readers, url.Values{"_pragma": {"query_only(1)", fmt.Sprintf("cache_size(-%d)", readerCacheKiB)}})
 	if err != nil {
 		write.Close()
 		return nil, nil, err

@@ -13,8 +13,8 @@ import (
 // The log rings: lines kept for each service and for all together. The second
 // bound holds whatever number of service names the outside invents.
 const (
-	RingPerService = 5_000
-	RingTotal      = 50_000
+	RingPerService = 2_500
+	RingTotal      = 25_000
 	cutEvery       = 500
 )
 

@@ -231,3 +231,26 @@ func TestAcknowledgedCommitsSurviveKill(t *testing.T) {
 		must(t, s.Close())
 	}
 }
+
+func TestPruneGivesSpaceBack(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	var changes []prunella.Signal
+	for i := range 2000 {
+		changes = append(changes, prunella.Signal{ID: prunella.SignalID(fmt.Sprint(i)), Kind: prunella.KindChange, Time: t0, Body: strings.Repeat("x", 1000)})
+	}
+	must(t, s.Commit(t.Context(), store.Batch{Changes: changes}))
+	must(t, s.Close())
+	size := func() int64 {
+		info, err := os.Stat(filepath.Join(dir, "prunella.db"))
+		must(t, err)
+		return info.Size()
+	}
+	before := size()
+	s = open(t, dir)
+	must(t, s.Prune(t.Context(), t0.Add(time.Hour)))
+	must(t, s.Close())
+	if after := size(); after > before/4 {
+		t.Errorf("the file has %d bytes after pruning everything, %d before", after, before)
+	}
+}
