@@ -16,10 +16,12 @@ const (
 	maxNamed   = 8  // per Finding and kind of token
 )
 
-// kidWords introduce a key id in a text: kid "x", kid=x, key ID x, key with id
-// x, "kid":"x", signing key 'x'.
+// Words that introduce a key id in a text: kid "x", kid=x, key ID x, key with id
+// x, "kid":"x"; and, when none of these is there, signing key 'x'.
 var (
-	kidWords = regexp.MustCompile(`(?i)\b(?:kid|key[ _-]?id|key with (?:the )?(?:id|kid)|(?:signing|public|verification|signer'?s?) key)\b["'\x60]?\s*(?:is|was|of|:|=|→|->)?\s*[("'\x60\[<]*([A-Za-z0-9._~+/=-]{3,128})`)
+	kidValue = `\b["'\x60]?\s*(?:is|was|of|:|=|→|->)?\s*[("'\x60\[<]*([A-Za-z0-9._~+/=-]{3,128})`
+	kidWords = regexp.MustCompile(`(?i)\b(?:kid|key[ _-]?id|key with (?:the )?(?:id|kid))` + kidValue)
+	keyWords = regexp.MustCompile(`(?i)\b(?:signing|public|verification|signer'?s?) key` + kidValue)
 	traceKey = regexp.MustCompile(`(?i)\btrace[_-]?id["']?\s*[:=]\s*["']?([0-9a-f]{16,32})\b`)
 )
 
@@ -61,10 +63,14 @@ func Kids(text string) []string {
 		text = text[:8192]
 	}
 	var out []string
-	for _, m := range kidWords.FindAllStringSubmatch(text, 2*maxNamed) {
-		kid := strings.TrimRight(m[1], ".-/=~")
-		if likeID(kid) {
-			out = append(out, kid)
+	for _, words := range []*regexp.Regexp{kidWords, keyWords} {
+		for _, m := range words.FindAllStringSubmatch(text, 2*maxNamed) {
+			if kid := strings.TrimRight(m[1], ".-/=~"); likeID(kid) && len(out) < 2*maxNamed {
+				out = appendNew(out, kid)
+			}
+		}
+		if len(out) > 0 {
+			break
 		}
 	}
 	return out
