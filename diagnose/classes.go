@@ -94,6 +94,7 @@ var classRules = []classRule{
 		`\b(?:old|previous|prior|former|outgoing) keys?\b.{0,50}?\b(?:removed|purged|deleted|revoked|withdrawn|dropped|pulled|retired|no longer|gone|pruned|disappeared)\b`,
 		`(?:removed|removing|purged|deleted|revoked|withdrew|retired|dropped|pulled|unpublished) (?:the |its )?(?:\S+ ){0,2}?(?:key|kid)\b`,
 		`\bkid\b.{0,50}\b(?:removed|purged|deleted|revoked|withdrawn|dropped|pulled|unpublished|no longer (?:in|published|served|listed|advertised)|disappeared)\b`,
+		`(?:stopped|ceased) (?:publish|serv|list|advertis|expos)\w* .{0,30}\b(?:key|kid)\b`,
 		`prematurel?y? (?:key )?(?:remov|purg|revo|retir|delet)\w*|(?:removed|purged|revoked|retired|deleted|withdrawn) (?:too (?:early|soon)|prematurely|before)`,
 	)},
 	{ClassMaterialChanged, []string{"kid", "key", "material", "thumbprint", "fingerprint", "modulus"}, words(
@@ -127,8 +128,8 @@ var classRules = []classRule{
 	{ClassStaleCache, []string{"cache", "jwk", "refresh", "key set", "keyset"}, words(
 		`(?:stale|outdated|old|expired) (?:\S+ )?(?:jwks|cache|cached|key ?set|jwk set)|cached (?:jwks|keys?|key ?set|set|public|copy)|jwks[ -]cache|key[ -]?(?:set )?cache|cache.{0,30}(?:ttl|24 ?h|86400)|too many requests to the jwks|refresh.{0,30}(?:rate[- ]?limit|cool-?down|throttl|next in|not due)`,
 	)},
-	{ClassRotated, []string{"rotat", "key", "roll", "signer"}, words(
-		`\bkeys?\b.{0,50}\brotat|\brotat\w*.{0,50}\bkeys?\b|jwks rotation|key rollover|rolled over|(?:signing key|signer) .{0,20}(?:changed|switched|replaced|promoted|activated)|new signing key|(?:switched|promoted|moved|changed) .{0,20}\bto (?:the )?(?:new )?(?:signing )?key`,
+	{ClassRotated, []string{"rotat", "cert", "key", "roll", "signer"}, words(
+		`\bkeys?\b.{0,50}\brotat|\brotat\w*.{0,50}\bkeys?\b|jwks rotation|key rollover|rolled over|(?:signing key|signer) .{0,20}(?:changed|switched|replaced|promoted|activated)|new signing key|(?:signing|public) (?:keys?|cert\w*) (?:\S+ ){0,2}(?:replaced|renewed|switched|swapped)|(?:switched|promoted|moved|changed) .{0,20}\bto (?:the )?(?:new )?(?:signing )?key`,
 	)},
 	{ClassDeploy, []string{"deploy", "release", "rollout", "rolled", "ship", "live"}, words(
 		`(?:recent|new|after|since|following|latest|last|this|bad|faulty) (?:the |a |our )?(?:code |canary )?(?:deploy\w*|release|rollout)\b`,
@@ -155,7 +156,7 @@ var denials = []classRule{
 	{ClassDeploy, []string{"deploy", "release", "rollout"}, words(
 		`(?:last|latest|most recent) (?:deploy\w*|release|rollout) (?:was |is )?(?:\S+ )?(?:>|over |more than )?(?:\d+ ?(?:h|hr|hrs|hours?|d|days?|weeks?)\b|yesterday|days|weeks|last week)`,
 		`(?:no|without|not) (?:\S+ ){0,3}(?:deploys?|deployed|deployments?|releases?|released|rollouts?)\b`,
-		`(?:deploys?|deployments?|releases?|rollouts?)\b.{0,20}(?:none|ruled out|excluded)`)},
+		`(?:deploys?|deployments?|releases?|rollouts?)\b.{0,20}(?:none|ruled out|excluded)|nothing (?:\S+ ){0,2}(?:deployed|released|shipped|rolled out)`)},
 	{ClassExpired, []string{"exp", "lifetime"}, words(`not (?:yet )?expired|(?:exp|expiry|expiration|lifetime)\b.{0,25}\b(?:ok|fine|valid|correct|in the future|not (?:the )?(?:problem|issue|cause))\b|well within (?:its|their|the) (?:lifetime|expiry)|unexpired`)},
 	{ClassAudience, []string{"aud"}, words(`\b(?:audience|aud)\b (?:claim )?(?:is |are |was |looks )?(?:ok|fine|correct|unchanged|as expected|matches)\b`)},
 	{ClassIssuer, []string{"iss"}, words(`\b(?:issuer|iss)\b (?:claim )?(?:is |are |was |looks )?(?:ok|fine|correct|unchanged|as expected|matches)\b`)},

@@ -164,7 +164,7 @@ func (v *view) ceiling() (float64, []prunella.Evidence) {
 	for _, g := range v.missing {
 		c -= losses[g.name]
 		out = append(out, prunella.Evidence{Name: "unknown-" + strings.ReplaceAll(g.name, ".", "-"), Source: g.name,
-			Text: fmt.Sprintf("Unknown: %s %s.", g.name, clip(g.why, 200))})
+			Text: fmt.Sprintf("Not known: %s%s.", g.name, because(g.why))})
 	}
 	return max(c, 0.4), out
 }

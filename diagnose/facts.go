@@ -64,7 +64,6 @@ type TextFact struct {
 	Count   int
 	Classes []Class // most telling first
 	Denied  []Class // what the text rules out: "no recent deploy"
-	Group   int     // index of its TextGroup in the order of Facts.Texts' input, after sorting
 	source  TextGroup
 }
 
@@ -98,7 +97,7 @@ type ShareFact struct {
 }
 
 const (
-	maxTexts  = 400
+	maxTexts  = 120
 	maxLength = 6000 // bytes of one text that are read
 )
 
@@ -107,23 +106,19 @@ const (
 // groups' own Services count as known too. It never fails: what it does not
 // understand it leaves out.
 func ExtractFacts(texts []TextGroup, known ...string) Facts {
-	groups := slices.Clone(texts)
-	sort.SliceStable(groups, func(i, j int) bool { return groupKey(groups[i]) < groupKey(groups[j]) })
-	if len(groups) > maxTexts {
-		groups = groups[:maxTexts]
-	}
+	groups := choose(texts)
 	names := newNames(known, groups)
 
 	var f Facts
 	kids := map[string]*KidFact{}
 	services := map[string]*ServiceFact{}
-	for i, g := range groups {
+	for _, g := range groups {
 		text := g.Example
 		if text == "" {
 			text = g.Template
 		}
 		text = tidy(text)
-		t := TextFact{Text: text, Monitor: g.Monitor, Count: max(g.Count, 1), Group: i, source: g}
+		t := TextFact{Text: text, Monitor: g.Monitor, Count: max(g.Count, 1), source: g}
 		t.Classes, t.Denied = classify(text)
 		f.Texts = append(f.Texts, t)
 
@@ -222,6 +217,27 @@ func (f Facts) FailingServices() []string {
 		}
 	}
 	return out
+}
+
+// choose returns at most maxTexts groups in a fixed order. When there are more,
+// every monitor's most frequent ones come first, so that none goes unheard.
+func choose(texts []TextGroup) []TextGroup {
+	groups := slices.Clone(texts)
+	sort.SliceStable(groups, func(i, j int) bool { return groupKey(groups[i]) < groupKey(groups[j]) })
+	if len(groups) <= maxTexts {
+		return groups
+	}
+	sort.SliceStable(groups, func(i, j int) bool { return groups[i].Count > groups[j].Count })
+	seen := map[string]int{}
+	rank := make(map[string]int, len(groups))
+	for _, g := range groups {
+		rank[groupKey(g)] = seen[g.Monitor]
+		seen[g.Monitor]++
+	}
+	sort.SliceStable(groups, func(i, j int) bool { return rank[groupKey(groups[i])] < rank[groupKey(groups[j])] })
+	groups = groups[:maxTexts]
+	sort.SliceStable(groups, func(i, j int) bool { return groupKey(groups[i]) < groupKey(groups[j]) })
+	return groups
 }
 
 func groupKey(g TextGroup) string {

@@ -13,6 +13,7 @@ var kidForms = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)\b(?:kid|key[ _-]?id|jwt_kid|jwk_kid|keyid)s?['"]?\s*(?:is|of|was)?\s*[:=]\s*(?:is\s+)?[\[(]*['"<]*([A-Za-z0-9][A-Za-z0-9._~/+=:@-]{1,199})`),
 	regexp.MustCompile(`(?i)\b(?:kid|key[ _-]?id|keyid)s?\s*(?:is|of|was)?\s*[\[(]*['"<\[]([^'"<>\]\s]{1,200})['">\]]`),
 	regexp.MustCompile(`(?i)\b(?:key|jwk|signer)\s+['"<\[]([^'"<>\]\s]{2,200})['">\]]`),
+	regexp.MustCompile(`(?i)\b(?:old|new|previous|prior|former|current|outgoing|incoming)\s+['"]([^'"<>\]\s]{2,200})['"]`),
 	regexp.MustCompile(`(?i)(?:key that matches:?|matches|matching|key for|with id|with kid)\s+['"]([^'"\s]{2,200})['"]`),
 	regexp.MustCompile(`(?i)\b(?:kid|key[ _-]?id|keyid)\s+([A-Za-z0-9][A-Za-z0-9._~+=-]{2,199})`),
 	regexp.MustCompile(`(?i)\b(?:keys?|signer)\s+([A-Za-z0-9][A-Za-z0-9._~+=-]{2,199})`),
@@ -24,7 +25,7 @@ var kidForms = []*regexp.Regexp{
 
 // looseForm is the first of the forms whose token must also look like an id,
 // since any word may stand there ("kid mismatch", "new signing key failed").
-const looseForm = 4
+const looseForm = 5
 
 var (
 	hasDigit  = regexp.MustCompile(`\d`)

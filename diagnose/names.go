@@ -87,6 +87,7 @@ var (
 	quotedOne  = regexp.MustCompile(`\b(?:service|svc|subscriber|verifier)s? ['"](` + word + `)['"]`)
 	listBefore = regexp.MustCompile(`\b((?:` + word + `, ){0,30}` + word + `,? (?:and|&) ` + word + `|(?:` + word + `, ){1,30}` + word + `) (?:micro)?services\b`)
 	listAfter  = regexp.MustCompile(`\b(?:micro)?services(?: affected| failing| hit| down)? ?(?:\(` + word + `\)|[:(] ?` + word + `(?:, and |, | and |/)` + word + `(?:(?:, and |, | and |/)` + word + `)*)`)
+	leading    = regexp.MustCompile(`^\W{0,2}(` + word + `)\W{0,2}: `)
 	listHead   = regexp.MustCompile(`^[^:(]*[:(] ?`)
 	compound   = regexp.MustCompile(`\b(` + word + `-(?:api|bff|worker|backend|server|gateway|app|web))\b`)
 	listSplit  = regexp.MustCompile(`, and |, | and | & |/`)
@@ -127,6 +128,9 @@ func serviceWords(text, low string, bare []bareName) []found {
 		one(glued, text)
 	}
 	one(compound, low)
+	if m := leading.FindStringSubmatchIndex(low); m != nil && everyday[low[m[2]:m[3]]] {
+		out = append(out, found{low[m[2]:m[3]], m[2]})
+	}
 	for _, at := range listBefore.FindAllStringSubmatchIndex(low, 20) {
 		for _, w := range listSplit.Split(low[at[2]:at[3]], -1) {
 			out = append(out, found{w, at[2]})

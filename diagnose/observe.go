@@ -276,7 +276,13 @@ func (v *view) observeKids() []observation {
 	if len(held) > 0 && v.facts.Classes()[ClassBadSignature] > 0 {
 		out = append(out, v.seen("known-kid-refused", readJWKS, 1, "Tokens are refused for their signature although %s is published%s.", v.kidList(held), map[bool]string{true: " and trusted", false: ""}[v.grid.ok]))
 	}
-	if signer := v.signer(); signer != "" && v.jwks.named[signer] == false && len(v.jwks.named) > 1 {
+	came, went := v.turnover()
+	if fresh, gone := intersect(v.kids, came), intersect(v.kids, went); len(fresh) > 0 && len(gone) == 0 {
+		out = append(out, v.seen("failing-kid-is-new", "kids", 1, "Refused tokens carry %s, the key that came last.", v.kidList(fresh)))
+	} else if len(gone) > 0 && len(fresh) == 0 {
+		out = append(out, v.seen("failing-kid-is-old", "kids", 1, "Refused tokens carry %s, the key that went.", v.kidList(gone)))
+	}
+	if signer := v.signer(); signer != "" && !v.jwks.named[signer] && len(v.jwks.named) > 1 {
 		others := 0
 		for kid, named := range v.jwks.named {
 			if kid != signer && named {
@@ -288,6 +294,29 @@ func (v *view) observeKids() []observation {
 		}
 	}
 	return out
+}
+
+// turnover returns the kids that came and those that went around the onset, by
+// the changes seen or, failing that, by what texts call them.
+func (v *view) turnover() (came, went []string) {
+	for _, c := range v.changes {
+		switch {
+		case v.near(c) == 0:
+		case isRotation(c):
+			came, went = append(came, c.Kid), append(went, c.Before)
+		case isRemoval(c):
+			went = append(went, c.Kid)
+		}
+	}
+	if len(came)+len(went) == 0 {
+		came = append(v.facts.KidsWith(RoleNew), v.facts.KidsWith(RoleActive)...)
+		went = append(v.facts.KidsWith(RoleOld), v.facts.KidsWith(RoleRemoved)...)
+	}
+	both := intersect(came, went)
+	apart := func(kids []string) []string {
+		return slices.DeleteFunc(kids, func(k string) bool { return k == "" || slices.Contains(both, k) })
+	}
+	return apart(came), apart(went)
 }
 
 // materialChanged returns the change of a kid's material near the onset.

@@ -272,13 +272,17 @@ func isKeyFault(f prunella.Fault) bool {
 // not say when.
 func (v *view) toldChange(f prunella.Fault) *prunella.Change {
 	said := v.facts.Classes()
-	if said[ClassRotated] == 0 && said[ClassKeyRemoved] == 0 {
-		return nil
-	}
+	rotated, removed := said[ClassRotated] > 0, said[ClassKeyRemoved] > 0
 	c := prunella.Change{Name: prunella.ChangeSigner, Service: v.issuer(), Kid: v.newKid(), Before: v.oldKid()}
-	if f == removal || said[ClassRotated] == 0 {
-		c.Name = prunella.ChangeKeyRemoved
-		c.Kid, c.Before = first(v.oldKid(), c.Kid), ""
+	if removed && (f == removal || f == unknown && !rotated) {
+		c = prunella.Change{Name: prunella.ChangeKeyRemoved, Service: c.Service, Kid: c.Before}
+		if gone := v.facts.KidsWith(RoleRemoved); len(gone) > 0 {
+			c.Kid = gone[0]
+		} else if c.Kid == "" {
+			c.Kid = first(v.facts.KidsWith(RoleFailing)...)
+		}
+	} else if !rotated && len(v.facts.KidsWith(RoleNew)) == 0 {
+		return nil
 	}
 	if v.facts.Ago > 0 && !v.s.Incident.Onset.IsZero() {
 		c.At = v.s.Incident.Onset.Add(-v.facts.Ago)

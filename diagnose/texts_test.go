@@ -41,6 +41,15 @@ func TestMessages(t *testing.T) {
 			"orders-service: Unable to find a signing key that matches 'NkQ4'. jwks cache is 24h old",
 			"quotes-service: kid mismatch, serving cached JWKS",
 		), prunella.FaultStaleCache, "auth0", []string{"orders", "quotes"}, 0.5},
+		{"certificate replaced, caches stay", messages(
+			"identity provider signing certificate replaced (new kid 'A9F3', previous 'B1C2' revoked)",
+			"5 out of 12 microservices still validating with cached JWKS",
+			"invoice-service: IDX10501: Signature validation failed. Unable to match key: kid: 'A9F3'",
+		), prunella.FaultStaleCache, "identity", []string{"invoice"}, 0.45},
+		{"no longer published", messages(
+			"Key server stopped publishing key q-2026-01 at 11:02 although tokens signed by it live until 12:02",
+			"basket service: kid q-2026-01 not in JWKS",
+		), prunella.FaultEarlyRemoval, "basket", []string{"basket"}, 0.4},
 		{"clock skew", messages(
 			"ledger-service: token used before issued",
 			"host ledger-4: chronyd lost its sources, clock is 190 s behind",

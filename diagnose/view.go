@@ -86,13 +86,13 @@ func (v *view) read(name string) (map[string]any, bool) {
 	switch {
 	case !there:
 		if v.measured() {
-			v.missing = append(v.missing, gap{name, "was not read"})
+			v.missing = append(v.missing, gap{name, "not read"})
 		}
 	case r.Err != "":
 		v.missing = append(v.missing, gap{name, r.Err})
 	default:
 		if known, stated := r.Result["known"].(bool); stated && !known {
-			v.missing = append(v.missing, gap{name, "is not known for this world"})
+			v.missing = append(v.missing, gap{name, first(text(r.Result["reason"]), "does not know")})
 			return nil, false
 		}
 		return r.Result, r.Result != nil

@@ -118,13 +118,15 @@ var table = map[string]row{
 		odds{deploy: 1, stale: -1, partial: -1}},
 
 	// the published set
-	"jwks-unreachable":  {"nobody can fetch the set from where we stand", odds{jwksDown: 4, vendor: 2.5}},
-	"jwks-reachable":    {"the set is served", odds{jwksDown: -3, vendor: -1}},
-	"known-kid-refused": {"tokens of a published, trusted key are refused for their signature", odds{forged: 1.5, sameKid: 1.5, stale: -1, partial: -1, flood: -1.5}},
-	"foreign-kid":       {"refused tokens carry a kid that the issuer never had", odds{forged: 1, issuer: 1, flood: 0.5, stale: -1, partial: -1, removal: -1}},
-	"many-foreign-kids": {"many different kids that the issuer never had: somebody invents them", odds{flood: 4.5, forged: 0.5, stale: -1.5, partial: -1.5, removal: -1.5, sameKid: -1}},
-	"material-changed":  {"the same kid was seen with another thumbprint", odds{sameKid: 4.5, stale: -1, partial: -1, removal: -1, forged: -1, deploy: -1}},
-	"odd-kid-name":      {"the signer's kid is not its thumbprint while all others are: a kid that may be used again", odds{sameKid: 1.5}},
+	"jwks-unreachable":   {"nobody can fetch the set from where we stand", odds{jwksDown: 4, vendor: 2.5}},
+	"jwks-reachable":     {"the set is served", odds{jwksDown: -3, vendor: -1}},
+	"known-kid-refused":  {"tokens of a published, trusted key are refused for their signature", odds{forged: 1.5, sameKid: 1.5, stale: -1, partial: -1, flood: -1.5}},
+	"foreign-kid":        {"refused tokens carry a kid that the issuer never had", odds{forged: 1, issuer: 1, flood: 0.5, stale: -1, partial: -1, removal: -1}},
+	"many-foreign-kids":  {"many different kids that the issuer never had: somebody invents them", odds{flood: 4.5, forged: 0.5, stale: -1.5, partial: -1.5, removal: -1.5, sameKid: -1}},
+	"material-changed":   {"the same kid was seen with another thumbprint", odds{sameKid: 4.5, stale: -1, partial: -1, removal: -1, forged: -1, deploy: -1}},
+	"failing-kid-is-new": {"the refused tokens carry the key that came last", odds{stale: 0.8, partial: 0.8, removal: -1.5, deploy: -0.5}},
+	"failing-kid-is-old": {"the refused tokens carry the key that went", odds{removal: 1.5, stale: -1, partial: -1, deploy: -0.5}},
+	"odd-kid-name":       {"the signer's kid is not its thumbprint while all others are: a kid that may be used again", odds{sameKid: 1.5}},
 
 	// what changed
 	"rotation-at-onset":   {"the signing key changed just before", odds{stale: 1.5, partial: 1.5, removal: 0.3, deploy: -1, skew: -0.5, audience: -0.5, issuer: -0.5, forged: -0.5, flood: -0.5}},
