@@ -82,3 +82,15 @@ func TestDocsListWhatThereIs(t *testing.T) {
 		}
 	}
 }
+
+func TestTheExampleInTheDocsIsAScenario(t *testing.T) {
+	b, err := os.ReadFile("../docs/scenarios.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "```yaml\n")
+	example, _, _ := strings.Cut(rest, "```")
+	if f, err := scenario.Parse("docs.yaml", []byte(example)); err != nil || f.Name != "clock-behind" {
+		t.Errorf("%q: %v", f.Name, err)
+	}
+}

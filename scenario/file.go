@@ -99,8 +99,8 @@ type Injection struct {
 	With  map[string]string
 }
 
-// Message is what a monitor says, At on a virtual clock; the last message is
-// said now, the others that much earlier.
+// Message is what a monitor says, At on a virtual clock that the engine's time
+// scale divides; the last message is said now, the others that much earlier.
 type Message struct {
 	At         time.Duration
 	Monitor    string

@@ -112,6 +112,13 @@ func (d *drill) judge() []prunella.ReportCheck {
 	}
 	if e.Incidents != nil {
 		s.add("incidents", e.Incidents.String(), strconv.Itoa(len(d.views)), e.Incidents.holds(len(d.views)))
+		if len(d.views) > 1 {
+			var titles []string
+			for _, v := range d.views[1:] {
+				titles = append(titles, fmt.Sprintf("%s (%s, opened %s)", v.Incident.Title, v.Incident.State, clock(v.Incident.OpenedAt)))
+			}
+			s.checks[len(s.checks)-1].Note = "besides the worst: " + strings.Join(titles, "; ")
+		}
 	}
 	seen := len(d.views) > 0
 	pattern, severity, verdict := rep.Pattern, string(rep.Severity), string(rep.Verdict)

@@ -105,7 +105,7 @@ func Stages(t prunella.Timings) string {
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 
-// line folds white space, so that a text stays in its line.
-func line(s string) string { return strings.Join(strings.Fields(s), " ") }
+// line folds white space, so that a text stays in its line, and drops control characters.
+func line(s string) string { return strings.Join(strings.Fields(clean(s)), " ") }
 
 func cell(s string) string { return strings.ReplaceAll(line(s), "|", "\\|") }

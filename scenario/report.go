@@ -81,6 +81,7 @@ func (d *drill) finish(ctx context.Context, failure error) {
 			}
 		}
 	}
+	complete(rep)
 	d.say("", "%s", rep.Status)
 	if d.api != nil && ctx.Err() == nil {
 		if err := d.api.PutReport(ctx, *rep); err != nil {
@@ -89,6 +90,25 @@ func (d *drill) finish(ctx context.Context, failure error) {
 		if d.Linger != nil {
 			d.Linger(ctx, *rep)
 		}
+	}
+}
+
+// complete makes every list of the report a list in JSON too.
+func complete(r *prunella.Report) {
+	for _, list := range []*[]string{&r.Conditions, &r.ServicesAffected, &r.Plan, &r.Escalations, &r.Cause.Kids, &r.Cause.Services, &r.Cause.Evidence, &r.Cause.Against} {
+		fill(list)
+	}
+	fill(&r.Checks)
+	fill(&r.Injected)
+	fill(&r.Faults)
+	fill(&r.Hypotheses)
+	fill(&r.Steps)
+	fill(&r.Timeline)
+}
+
+func fill[T any](list *[]T) {
+	if *list == nil {
+		*list = []T{}
 	}
 }
 

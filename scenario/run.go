@@ -51,7 +51,7 @@ type Progress struct {
 	At      time.Time
 	Elapsed time.Duration // since the run began
 	Stage   string        // world | engine | steady | inject | watch | hold | judge
-	Kind    string        // "" or the Kind of the prunella.Event it tells of
+	Kind    string        // "", "wait" for a line that the next one replaces, "fault", or the Kind of the prunella.Event it tells of
 	Text    string
 }
 
@@ -235,7 +235,8 @@ func (d *drill) sendMessages(ctx context.Context) error {
 	last := d.s.Messages[len(d.s.Messages)-1].At
 	d.injected = now
 	for _, m := range d.s.Messages {
-		at := now.Add(m.At - last)
+		// The engine's windows are shorter by the time scale, and so are the gaps.
+		at := now.Add(time.Duration(float64(m.At-last) / d.s.Given.Engine.TimeScale))
 		sig := prunella.Signal{Source: m.Monitor, Service: m.Service, Time: at, Kind: prunella.KindLog,
 			Severity: m.Severity, Body: m.Text, Attributes: m.Attributes}
 		if err := d.api.SendSignals(ctx, []prunella.Signal{sig}); err != nil {

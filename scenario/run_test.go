@@ -137,7 +137,7 @@ func TestRunIsErrorWhenItProvesNothing(t *testing.T) {
 		"nothing asserted":   {text: rotation[:strings.Index(rotation, "expect:")], world: &fakeWorld{}, want: "asserts nothing"},
 		"fault did not bite": {text: rotation, world: &fakeWorld{unproven: true}, want: "was not observed to bite"},
 		"calls fail before":  {text: quick(rotation), world: &fakeWorld{failing: 9}, want: "no steady state within 200ms: 9.0 % of calls fail"},
-		"baseline not known": {text: quick(rotation), world: &fakeWorld{}, spoil: func(e *fakeEngine) { e.learned = false }, want: "learning what is normal"},
+		"baseline not known": {text: quick(rotation), world: &fakeWorld{}, spoil: func(e *fakeEngine) { e.learned = false }, want: "does not know yet what is normal for order, payment, user"},
 		"canaries refused":   {text: quick(rotation), world: &fakeWorld{}, spoil: func(e *fakeEngine) { e.keys.Cells = e.keys.Cells[1:] }, want: "no canary token was accepted yet by order"},
 		"incident before": {text: quick(rotation), world: &fakeWorld{}, spoil: func(e *fakeEngine) {
 			e.views = []client.IncidentView{{Incident: prunella.Incident{ID: "inc-0", State: prunella.Open}}}
@@ -247,7 +247,7 @@ func TestMessagesAreSaidOnAVirtualClock(t *testing.T) {
 	if len(e.signals) != 2 || e.signals[0].Body != "kid k9 missing" || e.signals[0].Attr("kid") != "k9" || e.signals[1].Severity != prunella.Critical {
 		t.Fatalf("signals %+v", e.signals)
 	}
-	if gap := e.signals[1].Time.Sub(e.signals[0].Time); gap != 2*time.Minute || e.signals[1].Time.After(time.Now()) {
+	if gap := e.signals[1].Time.Sub(e.signals[0].Time); gap != 6*time.Second || e.signals[1].Time.After(time.Now()) {
 		t.Errorf("gap %s, last at %s", gap, e.signals[1].Time)
 	}
 	if inv := e.cfg.Inventory; len(inv.Services) != 2 || inv.Services[1].Calls[0] != "user" || inv.Services[0].URL != "" {

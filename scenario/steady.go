@@ -32,7 +32,7 @@ func (d *drill) awaitSteady(ctx context.Context) error {
 		}
 		if lacks != said {
 			said = lacks
-			d.say("", "waiting: %s", lacks)
+			d.say("wait", "%s", lacks)
 		}
 		if err := d.wait(ctx, tick); err != nil {
 			return err
@@ -77,19 +77,25 @@ func (d *drill) unsteady(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// unknownBaselines leaves the windows out, so that progress is not told twice a second.
+// unknownBaselines says for whom the engine does not know yet what is normal.
 func unknownBaselines(inv prunella.Inventory, known []client.Baseline) string {
 	var lacking []string
+	have, need := 0, 0
 	for _, s := range inv.Services {
-		if !slices.ContainsFunc(known, func(b client.Baseline) bool { return b.Service == s.Name && b.Known }) {
-			lacking = append(lacking, s.Name)
+		i := slices.IndexFunc(known, func(b client.Baseline) bool { return b.Service == s.Name })
+		if i >= 0 {
+			have, need = have+min(known[i].Have, known[i].Need), need+known[i].Need
+			if known[i].Known {
+				continue
+			}
 		}
+		lacking = append(lacking, s.Name)
 	}
 	switch {
 	case len(lacking) == 0:
 		return ""
-	case len(lacking) == len(inv.Services):
-		return "the engine is learning what is normal"
+	case need > 0 && len(lacking) == len(inv.Services):
+		return fmt.Sprintf("the engine is learning what is normal: %d %% of the history it needs", 100*have/need)
 	}
 	return "the engine does not know yet what is normal for " + strings.Join(lacking, ", ")
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -50,24 +51,49 @@ var titles = map[string]string{
 // marks tell lines of the timeline apart at a glance.
 var marks = map[string]struct{ sign, style string }{
 	"fault": {"✗", red}, "change": {"Δ", yellow}, "severity": {"!", red}, "pattern": {"≈", cyan}, "cause": {"?", cyan},
-	"approval": {"✋", yellow}, "step": {"▸", bold}, "state": {"→", bold}, "escalation": {"☎", yellow}, "verdict": {"✓", green},
+	"approval": {"✋", yellow}, "step": {"▸", bold}, "state": {"→", bold}, "escalation": {"☎", yellow}, "verdict": {"✓", green}, "wait": {"…", dim},
 }
 
+// keyID is an RFC 7638 thumbprint, too long to be read in passing.
+var keyID = regexp.MustCompile(`\b[A-Za-z0-9_-]{43}(?:\b|$)`)
+
+// longest is how much of one text a line of progress shows.
+const longest = 400
+
 // narrator prints progress: a heading for each stage, a line for each thing
-// that was just seen or decided, with the time since the start.
+// that was just seen or decided, with the time since the start. What is said
+// twice is shown once. On a terminal a line of waiting gives way to the next.
 func (c *console) narrator() func(scenario.Progress) {
-	last := ""
+	stage, said, open := "", "", false
 	return func(p scenario.Progress) {
-		if p.Stage != last {
-			last = p.Stage
+		text := keyID.ReplaceAllStringFunc(strings.Join(strings.Fields(p.Text), " "), func(kid string) string { return kid[:8] + "…" })
+		if r := []rune(text); len(r) > longest {
+			text = string(r[:longest-1]) + "…"
+		}
+		waits := p.Kind == "wait"
+		if text == said || waits && !c.tty && p.Stage == stage {
+			return
+		}
+		if open {
+			fmt.Fprint(c.err, "\r\x1b[K")
+			open = false
+		}
+		if p.Stage != stage {
+			stage = p.Stage
 			fmt.Fprintf(c.err, "\n%s\n", c.paint(bold, titles[p.Stage]))
 		}
+		said = text
 		m, ok := marks[p.Kind]
 		if !ok {
 			m.sign, m.style = "·", dim
 		}
-		text := strings.Join(strings.Fields(p.Text), " ")
-		fmt.Fprintf(c.err, "  %s %s %s\n", c.paint(dim, fmt.Sprintf("%6.1f s", p.Elapsed.Seconds())), c.paint(m.style, m.sign), wrap(text, 92, 13))
+		fmt.Fprintf(c.err, "  %s %s ", c.paint(dim, fmt.Sprintf("%6.1f s", p.Elapsed.Seconds())), c.paint(m.style, m.sign))
+		if waits && c.tty {
+			fmt.Fprint(c.err, wrap(text, 1000, 0))
+			open = true
+			return
+		}
+		fmt.Fprintln(c.err, wrap(text, 92, 13))
 	}
 }
 
