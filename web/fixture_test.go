@@ -31,7 +31,8 @@ type world struct {
 	down      error // what Ready and Status answer
 	decided   []client.Decision
 	listeners map[chan client.Change]bool
-	gone      bool // new subscriptions end at once, as when a server is stopping
+	opened    chan struct{} // told of each subscription, when somebody waits for it
+	gone      bool          // new subscriptions end at once, as when a server is stopping
 }
 
 const (
@@ -91,10 +92,23 @@ func (w *world) fillSeries() {
 					failing = rate * math.Max(0.02, 0.92-healed/20)
 				}
 			}
+			if s == "payment" && at.After(w.ago(6*time.Minute)) {
+				failing = rate * 0.12
+			}
 			w.series = append(w.series,
 				prunella.SeriesPoint{Service: s, Name: "requests", At: at, Value: rate},
 				prunella.SeriesPoint{Service: s, Name: "errors.401", At: at, Value: failing},
 				prunella.SeriesPoint{Service: s, Name: "baseline.401", At: at, Value: 0.012})
+		}
+	}
+	over := w.incidents[3].Incident
+	for at := over.Onset.Add(-2 * time.Minute); at.Before(over.ResolvedAt.Add(2 * time.Minute)); at = at.Add(2 * time.Second) {
+		failing := 0.01
+		if since := at.Sub(over.Onset).Seconds(); since > 0 {
+			failing = math.Max(0.01, math.Min(9, since)-math.Max(0, since-20))
+		}
+		for s := range hit {
+			w.series = append(w.series, prunella.SeriesPoint{Service: s, Name: "errors.401", At: at, Value: failing}, prunella.SeriesPoint{Service: s, Name: "baseline.401", At: at, Value: 0.012})
 		}
 	}
 	sort.SliceStable(w.series, func(i, j int) bool { return w.series[i].At.Before(w.series[j].At) })
@@ -286,6 +300,9 @@ func (w *world) Subscribe(ctx context.Context) <-chan client.Change {
 		return ch
 	}
 	w.listeners[ch] = true
+	if w.opened != nil {
+		w.opened <- struct{}{}
+	}
 	context.AfterFunc(ctx, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()

@@ -68,7 +68,7 @@ func coarse(d time.Duration) time.Duration {
 const exactLayout = "2006-01-02 15:04:05 UTC"
 
 // timeTag is a <time> whose visible text is text; mode tells the script how to
-// keep it current: "ago", "for" (elapsed since) or "" (it does not change).
+// keep it current: "ago", "due", "for" (elapsed since) or "" (it does not change).
 func timeTag(t time.Time, text, mode string) template.HTML {
 	if t.IsZero() {
 		return `<span class="muted">never</span>`
@@ -82,6 +82,14 @@ func timeTag(t time.Time, text, mode string) template.HTML {
 }
 
 func ago(now, t time.Time) template.HTML { return timeTag(t, relative(now, t), "ago") }
+
+// when is ago for what is to come; once it is past it is simply due.
+func when(now, t time.Time) template.HTML {
+	if !t.After(now) {
+		return timeTag(t, "due now", "due")
+	}
+	return timeTag(t, relative(now, t), "due")
+}
 
 func elapsed(now, t time.Time) template.HTML { return timeTag(t, duration(now.Sub(t)), "for") }
 

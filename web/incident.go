@@ -119,15 +119,15 @@ func dueOf(inc prunella.Incident, a *ask) due {
 		}
 		return due{"approve or refuse", inc.DueAt}
 	case prunella.Escalated:
-		return due{What: "a person holds it; nothing runs by itself"}
+		return due{What: "waits for a person; nothing runs by itself"}
 	case prunella.Resolved:
 		return due{}
 	case prunella.Verifying:
-		return due{"verdict", inc.DueAt}
+		return due{"a verdict", inc.DueAt}
 	case prunella.Healing:
-		return due{"next step", inc.DueAt}
+		return due{"a step", inc.DueAt}
 	}
-	return due{"next look", inc.DueAt}
+	return due{"a look", inc.DueAt}
 }
 
 // stage is one station of an incident's way.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"sort"
 	"time"
 
 	"prunella"
@@ -52,6 +53,7 @@ func (s *server) keys(r *http.Request, now time.Time) (view, error) {
 }
 
 func boardOf(b client.KeyBoard, set prunella.KeySet, now time.Time) issuerBoard {
+	set.Keys = inOrder(set)
 	out := issuerBoard{Set: set}
 	cells := cellsOf(b, set.Issuer)
 	for _, k := range set.Keys {
@@ -70,6 +72,30 @@ func boardOf(b client.KeyBoard, set prunella.KeySet, now time.Time) issuerBoard 
 		out.Rows = append(out.Rows, row)
 	}
 	out.Headline, out.Tone = headlineOf(out)
+	return out
+}
+
+// inOrder puts what matters first: the signer, then what is published, then
+// the rest; newest first in each.
+func inOrder(set prunella.KeySet) []prunella.PublicKey {
+	rank := func(k prunella.PublicKey) int {
+		switch {
+		case k.Kid == set.Signer:
+			return 0
+		case k.State == "next":
+			return 1
+		case k.Published:
+			return 2
+		}
+		return 3
+	}
+	out := append([]prunella.PublicKey(nil), set.Keys...)
+	sort.SliceStable(out, func(i, j int) bool {
+		if a, b := rank(out[i]), rank(out[j]); a != b {
+			return a < b
+		}
+		return out[i].FirstSeen.After(out[j].FirstSeen)
+	})
 	return out
 }
 

@@ -43,9 +43,10 @@ type renderer struct {
 }
 
 var functions = template.FuncMap{
-	"ago": ago, "elapsed": elapsed, "clock": clock, "stamp": stamp, "relative": relative,
+	"ago": ago, "when": when, "elapsed": elapsed, "clock": clock, "stamp": stamp, "relative": relative,
 	"duration": duration, "millis": millis, "percent": percent, "number": number, "count": count, "list": list, "short": short,
 	"compact": compact, "thousands": func(n int64) string { return thousands(n) },
+	"whole":    func(n int) string { return thousands(int64(n)) },
 	"params":   func(m map[string]any) []pair { return pairs(m) },
 	"texts":    func(m map[string]string) []pair { return pairs(m) },
 	"severity": severityMark, "state": stateMark, "step": stepMark, "result": resultMark, "verdict": verdictMark, "trust": trustMark, "fresh": freshMark,

@@ -57,12 +57,12 @@ func judge(b client.KeyBoard, set prunella.KeySet, key prunella.PublicKey, now t
 		reason("not-promotable", "May not sign yet: %s %s it.", list(rejecting), plural(rejecting, "rejects", "reject"))
 	case key.State == "next":
 		reason("not-proven", "May not sign yet: whether %s %s it is unknown.", list(unknown), plural(unknown, "trusts", "trust"))
+	case set.Signer == "":
+		reason("signer-unknown", "May not be removed yet: which key signs is unknown, because no token could be had.")
 	case len(only) > 0:
 		reason("still-needed", "May not be removed yet: %s still %s only this key.", list(only), verb(only))
 	case len(unsure) > 0:
 		reason("need-unknown", "May not be removed yet: whether %s %s the signer's key is unknown.", list(unsure), plural(unsure, "trusts", "trust"))
-	case set.Signer == "":
-		reason("signer-unknown", "May not be removed yet: which key signs is unknown, because no token could be had.")
 	case key.LastSigned.IsZero() || set.TokenLifetime == 0:
 		reason("tokens-may-live", "May not be removed yet: every service trusts the signer's key, but when the last token of this one expires is unknown.")
 	case now.Before(expired):

@@ -26,6 +26,7 @@
       const s = (now - Date.parse(t.dateTime)) / 1000;
       let text;
       if (t.dataset.tick === "for") text = duration(Math.abs(s));
+      else if (t.dataset.tick === "due" && s >= 0) text = "due now";
       else if (Math.abs(s) < 1) text = "now";
       else text = s < 0 ? "in " + duration(coarse(-s)) : duration(coarse(s)) + " ago";
       if (t.textContent !== text) t.textContent = text;
