@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 )
@@ -27,7 +26,6 @@ type node struct {
 	skew     time.Duration
 	export   exportTarget
 	hookShut bool // a fault holds the webhook port closed
-	started  int  // instances so far
 }
 
 // image is what a Deployment runs.
@@ -61,7 +59,6 @@ func (n *node) roll(ctx context.Context, img image, pod string) error {
 	}
 	old := n.instance
 	n.instance, n.image = next, img
-	n.started++
 	if old != nil {
 		err = old.stop(ctx)
 	}
@@ -114,11 +111,6 @@ func (n *node) stop(ctx context.Context) error {
 		n.instance = nil
 	}
 	return errors.Join(err, n.ln.Close())
-}
-
-// versionOf returns the tag of a container image, "v1.8.2".
-func versionOf(image string) string {
-	return image[strings.LastIndex(image, ":")+1:]
 }
 
 // config is the configuration file as it is mounted now.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"sync"
 	"time"
 )
@@ -184,14 +185,16 @@ func (c *child) stop(context.Context) error {
 }
 
 // ChildMain runs this process as one program of a lab when args (without the
-// program's name) say so, until its standard input ends. Every main and
+// program's name) say so, until its standard input ends; an interrupt or the end
+// of ctx does not end it. Every main and
 // TestMain whose binary may start a lab with Spec.Processes calls it first and
 // exits when handled is true.
 func ChildMain(ctx context.Context, args []string) (handled bool, err error) {
 	if len(args) < len(childArgs) || args[0] != childArgs[0] || args[1] != childArgs[1] {
 		return false, nil
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	signal.Ignore(os.Interrupt) // Ctrl-C reaches the whole group; the parent decides when we end
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	var cfg bootConfig

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -240,7 +241,7 @@ func (w *World) steady(ctx context.Context) error {
 func (w *World) ExportTo(url, token string) error {
 	ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
 	defer cancel()
-	to := exportTarget{URL: url, Token: token}
+	to := exportTarget{URL: strings.TrimRight(url, "/"), Token: token}
 	return errors.Join(w.auth.call(ctx, "export", to, nil), w.everyNode(func(n *node) error { return n.exportTo(ctx, to) }))
 }
 
