@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 
 	"prunella"
 	"prunella/scenario"
@@ -35,6 +36,9 @@ func (cmd demoCmd) Run(c *console) error {
 	if cmd.NoUI {
 		listen = "127.0.0.1:0"
 	}
+	if err := portFree(listen); err != nil {
+		return err
+	}
 	seed := cmd.Seed
 	if seed == 0 {
 		seed = newSeed()
@@ -60,6 +64,16 @@ func (cmd demoCmd) Run(c *console) error {
 		c.summary(c.out, report)
 	}
 	return verdictError(report)
+}
+
+// portFree tells of a taken port before a world is started.
+func portFree(listen string) error {
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		return &prunella.Error{Kind: prunella.Unavailable, Op: "listen", Where: listen, Err: err,
+			Remedy: "stop what uses it, or choose another address with --listen, or none with --no-ui"}
+	}
+	return ln.Close()
 }
 
 // verdictError is nil for PASSED.

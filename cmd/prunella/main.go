@@ -73,15 +73,7 @@ func main() {
 func run(ctx context.Context, args []string, out, errw io.Writer) (code int) {
 	c := &console{ctx: ctx, out: out, err: errw, tty: isTerminal(errw)}
 	c.colour = c.tty && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-	defer func() {
-		if p := recover(); p != nil {
-			fmt.Fprintf(errw, "prunella: something that should not happen happened: %v. Please report it, with what you ran (--debug prints the stack).\n", p)
-			if c.debug {
-				fmt.Fprintf(errw, "%s", debug.Stack())
-			}
-			code = exitError
-		}
-	}()
+	defer c.recovered(errw, &code)
 	var root cli
 	exited, status := false, 0
 	parser, err := kong.New(&root, kong.Name("prunella"), kong.Writers(out, errw),
@@ -101,6 +93,19 @@ func run(ctx context.Context, args []string, out, errw io.Writer) (code int) {
 	}
 	c.debug = root.Debug
 	return c.complain(parsed.Run(c))
+}
+
+// recovered, deferred, turns a panic into a sentence and an exit code.
+func (c *console) recovered(w io.Writer, code *int) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	fmt.Fprintf(w, "prunella: something that should not happen happened: %v. Please report it, with what you ran (--debug prints the stack).\n", p)
+	if c.debug {
+		fmt.Fprintf(w, "%s", debug.Stack())
+	}
+	*code = exitError
 }
 
 // helpFor is the subcommand whose help would have told.
