@@ -94,7 +94,8 @@ type Impact struct {
 	Criticality string    `json:"criticality,omitempty"` // high | normal | low
 	Trend       string    `json:"trend,omitempty"`       // rising | steady | falling
 	Since       time.Time `json:"since"`
-	Stated      bool      `json:"stated,omitempty"` // taken from a text ("100% of requests"), not measured
+	QuietSince  time.Time `json:"quiet_since,omitzero"` // back at its baseline since then
+	Stated      bool      `json:"stated,omitempty"`     // taken from a text ("100% of requests"), not measured
 }
 
 // Match is which known failure an incident is.

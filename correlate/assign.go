@@ -67,6 +67,7 @@ type bond struct {
 //	shared-token       they share a key id, a trace, or a change that preceded both
 //	shared-host        they share a host that few services share, and their onsets are close
 //	graph-neighbour    one calls the other, and their onsets are close
+//	same-issuer        one issues the tokens that the other fails to verify, and their onsets are close
 //	same-status-onset  the same kind of authentication failure at the same issuer, onsets close, no contradicting key
 //
 // A finding that only supports (error-log), and the end of a failure
@@ -157,11 +158,29 @@ func bonded(f prunella.Finding, inc prunella.Incident, g Graph, cfg Config) bond
 			return say(neighbour, "graph-neighbour", fmt.Sprintf("%s and %s call each other, onsets %s apart", f.Service, s, apart.Round(100*time.Millisecond)))
 		}
 	}
+	if issuer := issuerBetween(f, inc, g); cfg.Hops > 0 && issuer != "" {
+		operands["issuer"] = issuer
+		return say(neighbour, "same-issuer", fmt.Sprintf("%s issues the tokens that the other verifies, onsets %s apart", issuer, apart.Round(100*time.Millisecond)))
+	}
 	if cfg.Hops > 0 && sameAuthFailure(f, inc, g) {
 		operands["status"] = f.Status
 		return say(sameOnset, "same-status-onset", fmt.Sprintf("the same kind of failure, onsets %s apart", apart.Round(100*time.Millisecond)))
 	}
 	return bond{}
+}
+
+// issuerBetween names the issuer when one side is a failing issuer and the other
+// a service that fails to verify its tokens.
+func issuerBetween(f prunella.Finding, inc prunella.Incident, g Graph) string {
+	for _, s := range servicesOf(inc) {
+		if g.Issuer(f.Service) == s && (family(f.Status) == "auth" || f.Rule == prunella.RuleProbe) {
+			return s
+		}
+		if f.Service != "" && g.Issuer(s) == f.Service && (len(inc.Statuses) == 0 || slices.ContainsFunc(inc.Statuses, func(st string) bool { return family(st) == "auth" })) {
+			return f.Service
+		}
+	}
+	return ""
 }
 
 // otherKind reports that a change is all that ties an authentication failure

@@ -18,12 +18,13 @@ import (
 // diagnose gathers evidence, ranks causes, and decides what follows: a heal, a
 // question to a person, another look, or a call for help.
 func (e *Engine) diagnose(ctx context.Context, inc prunella.Incident, _ int64, now time.Time) (bool, error) {
-	if quiet, why := recovered(inc); quiet {
-		_, err := e.move(ctx, inc, prunella.Resolved, why, Change{
-			Apply: func(i *prunella.Incident) error {
-				i.Verdict, i.VerdictReason = prunella.UnknownVerdict, why
-				return nil
-			}})
+	if since, quiet := recovered(inc); quiet {
+		if over := since.Add(e.cfg.scaled(e.cfg.Hold)); now.Before(over) { // it may come back; nothing is changed while it is quiet
+			return false, e.due(ctx, inc.ID, over)
+		}
+		why := prunella.Reason{Name: "recovered-by-itself", Text: "every service is back at its usual error share, and nothing was done",
+			Operands: map[string]string{"since": since.UTC().Format(time.RFC3339)}}
+		_, err := e.move(ctx, inc, prunella.Resolved, why, Change{Apply: func(i *prunella.Incident) error { i.VerdictReason = why; return nil }})
 		return false, err
 	}
 	skills := e.cfg.Skills()
@@ -132,17 +133,21 @@ func outcomesOf(checks map[prunella.SkillName][]diagnose.CheckResult) []prunella
 	return out
 }
 
-// recovered says whether an incident went away before anything was done.
-func recovered(inc prunella.Incident) (bool, prunella.Reason) {
+// recovered says since when every hit service has been quiet again, for an
+// incident that nothing was done about.
+func recovered(inc prunella.Incident) (since time.Time, ok bool) {
 	if !inc.Live || len(inc.Impact) == 0 || inc.Attempts > 0 {
-		return false, prunella.Reason{}
+		return since, false
 	}
 	for _, i := range inc.Impact {
 		if i.Trend != TrendRecovered {
-			return false, prunella.Reason{}
+			return since, false
+		}
+		if i.QuietSince.After(since) {
+			since = i.QuietSince
 		}
 	}
-	return true, prunella.Reason{Name: "recovered-by-itself", Text: "every service is back at its usual error share before anything was done"}
+	return since, true
 }
 
 // TrendRecovered is Impact.Trend of a service whose finding ended.

@@ -119,7 +119,11 @@ func (d *draft) reopen(now time.Time, why prunella.Reason) {
 	d.reopened = true
 	d.inc.State, d.inc.StateReason = prunella.Open, why
 	d.inc.Recurrences++
-	d.inc.Verdict, d.inc.VerdictReason = prunella.NotHealed, prunella.Reason{Name: "recurred", Text: "it came back within the watch: " + why.Text}
+	if d.inc.Verdict == prunella.Healed {
+		d.inc.Verdict, d.inc.VerdictReason = prunella.NotHealed, prunella.Reason{Name: "recurred", Text: "it came back within the watch: " + why.Text}
+	} else {
+		d.inc.Verdict, d.inc.VerdictReason = "", prunella.Reason{}
+	}
 	d.inc.StateAt = map[prunella.State]time.Time{prunella.Open: now}
 	d.inc.OpenedAt, d.inc.ResolvedAt, d.inc.DueAt = now, time.Time{}, time.Time{}
 	d.events = append(d.events, prunella.Event{Incident: d.inc.ID, At: now, Kind: "state", Text: "reopened: " + why.Text, Reason: why})
@@ -139,7 +143,7 @@ func (d *draft) take(f prunella.Finding, why prunella.Reason, g correlate.Graph)
 	at := slices.IndexFunc(inc.Impact, func(i prunella.Impact) bool { return i.Service == f.Service })
 	if f.Rule == prunella.RuleRecovered {
 		if at >= 0 && (f.Attrs["of"] == prunella.RuleErrorRate || inc.Impact[at].Total == 0) {
-			inc.Impact[at].Share, inc.Impact[at].Rate, inc.Impact[at].Trend = f.Share, 0, TrendRecovered
+			inc.Impact[at].Share, inc.Impact[at].Rate, inc.Impact[at].Trend, inc.Impact[at].QuietSince = f.Share, 0, TrendRecovered, f.Time
 		}
 		return
 	}
@@ -179,8 +183,11 @@ func (d *draft) take(f prunella.Finding, why prunella.Reason, g correlate.Graph)
 		i.Share, i.Stated = f.Share, true
 	}
 	i.Peak = max(i.Peak, i.Share)
-	if i.Trend == TrendRecovered && f.Rule != prunella.RuleErrorLog {
-		i.Trend = "steady"
+	if f.Rule != prunella.RuleErrorLog {
+		i.QuietSince = time.Time{}
+		if i.Trend == TrendRecovered {
+			i.Trend = "steady"
+		}
 	}
 	sortImpact(inc.Impact)
 }
