@@ -41,8 +41,8 @@ type Backend interface {
 	HandBack(ctx context.Context, id prunella.IncidentID, n client.Note) (prunella.Incident, error)
 	Escalate(ctx context.Context, id prunella.IncidentID, n client.Note) (prunella.Incident, error)
 
-	// Subscribe announces changes until ctx is done, then closes the channel.
-	// A slow reader may miss changes but never the last one of each What and
-	// ID for longer than it takes to read.
+	// Subscribe announces changes until ctx is done or the server stops, then
+	// closes the channel, which ends the stream. To a slow reader several
+	// changes of one What and ID may be announced as one, after the last.
 	Subscribe(ctx context.Context) <-chan client.Change
 }

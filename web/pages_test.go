@@ -211,6 +211,7 @@ func TestHostileTexts(t *testing.T) {
 	w.board.Cells[0].Reason, w.board.Sets[0].Keys[0].Kid = evil, evil
 	w.status.Baselines[0].Service = evil
 	w.skills[0].Markdown = evil + "\n\n<script>alert(3)</script>\n\n<!-- c --> [x](javascript:alert(4)) ![p](http://evil.example/p.png) ![q](javascript:alert(5)) [[skills/\"><b>.skill]] [[<i>x</i>]]\n\n```\"><script>\n</code></pre><script>alert(6)</script>\n```\n\n```check\n</pre><script>alert(7)</script>\n```\n"
+	w.reports[0].Params["missed"] = "$(touch x); it's"
 	w.reports[0].Title, w.reports[0].Injected[0].Text, w.reports[0].Checks[0].Actual = evil, evil, evil
 	site := serve(t, w)
 	for _, path := range append(everyPage, "/"+url.PathEscape(evil), "/skills?q="+url.QueryEscape(evil)) {
@@ -234,6 +235,7 @@ func TestHostileTexts(t *testing.T) {
 	if err := RenderReport(&file, w.reports[0], true); err != nil {
 		t.Fatal(err)
 	}
+	wants(t, file.String(), `--set 'missed=$(touch x); it'\''s'`)
 	if strings.Contains(file.String(), "<script") {
 		t.Error("the standalone report holds a script")
 	}

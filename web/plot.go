@@ -304,7 +304,7 @@ func timeTicks(from, to time.Time) []tick {
 		if pos < 3 || pos > 97 {
 			continue
 		}
-		out = append(out, tick{Pos: pos, Text: t.Format(layout), Minor: len(out)%2 == 1})
+		out = append(out, tick{Pos: pos, Text: t.Format(layout), Minor: len(out)%2 == 1 || pos < 9 || pos > 91})
 	}
 	return out
 }

@@ -45,11 +45,11 @@ type renderer struct {
 var functions = template.FuncMap{
 	"ago": ago, "when": when, "elapsed": elapsed, "clock": clock, "stamp": stamp, "relative": relative,
 	"duration": duration, "millis": millis, "percent": percent, "number": number, "count": count, "list": list, "short": short,
-	"compact": compact, "thousands": func(n int64) string { return thousands(n) },
-	"whole":    func(n int) string { return thousands(int64(n)) },
-	"params":   func(m map[string]any) []pair { return pairs(m) },
-	"texts":    func(m map[string]string) []pair { return pairs(m) },
-	"severity": severityMark, "state": stateMark, "step": stepMark, "result": resultMark, "verdict": verdictMark, "trust": trustMark, "fresh": freshMark,
+	"thousands": func(n int64) string { return thousands(n) },
+	"whole":     func(n int) string { return thousands(int64(n)) },
+	"params":    func(m map[string]any) []pair { return pairs(m) },
+	"texts":     func(m map[string]string) []pair { return pairs(m) },
+	"severity":  severityMark, "state": stateMark, "step": stepMark, "result": resultMark, "verdict": verdictMark, "fresh": freshMark,
 	"stepText": func(s string) mark { return stepMark(prunella.StepState(s)) },
 	"pct100":   func(share float64) float64 { return 100 * min(1, max(0, share)) },
 	"evidence": func(list []prunella.Evidence, anchors map[prunella.SignalID]string) linkedEvidence {
@@ -66,7 +66,6 @@ var functions = template.FuncMap{
 		}
 		return duration(d)
 	},
-	"upper": func(s prunella.Severity) string { return strings.ToUpper(string(s)) },
 }
 
 // linkedEvidence is evidence and where on the page its signals stand.

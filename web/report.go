@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"prunella"
@@ -16,6 +17,7 @@ type reportPage struct {
 	Plot       plot
 	Passed     int
 	Heal       string // "Auto-heal" …
+	Again      string // command that runs it again
 	Took       time.Duration
 	Stages     []timing
 	Hypotheses []prunella.Cause // besides the best
@@ -32,7 +34,10 @@ var remediationWords = map[string]string{
 }
 
 func reportOf(r prunella.Report) reportPage {
-	p := reportPage{R: r, Heal: remediationWords[r.Remediation], Took: r.Ended.Sub(r.Started)}
+	p := reportPage{R: r, Heal: remediationWords[r.Remediation], Took: r.Ended.Sub(r.Started), Again: "prunella scenario run " + quoted(r.Scenario) + " --seed " + strconv.FormatInt(r.Seed, 10)}
+	for _, kv := range pairs(r.Params) {
+		p.Again += " --set " + quoted(kv.Key+"="+kv.Value)
+	}
 	if p.Heal == "" {
 		p.Heal = r.Remediation
 	}
@@ -47,6 +52,18 @@ func reportOf(r prunella.Report) reportPage {
 	}
 	p.Plot = reportPlot(r)
 	return p
+}
+
+// quoted is s as one word of a shell command: a report may come from anybody,
+// and its command is there to be pasted.
+func quoted(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.,:/=@%+", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func reportPlot(r prunella.Report) plot {
@@ -75,14 +92,10 @@ func reportPlot(r prunella.Report) plot {
 	if len(r.Faults) > 0 && r.Timings.Verified >= 0 && r.Verdict == prunella.Healed {
 		marks = append(marks, plotMark{At: r.Faults[0].At.Add(time.Duration(r.Timings.Verified) * time.Millisecond), Sign: "✓", Class: "resolved", Text: "verified"})
 	}
-	return ratePlot(r.Series, nil, from, max2(to, from.Add(time.Second)), marks)
-}
-
-func max2(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+	if shortest := from.Add(time.Second); to.Before(shortest) {
+		to = shortest
 	}
-	return b
+	return ratePlot(r.Series, nil, from, to, marks)
 }
 
 // RenderReport writes a report as HTML: one complete file that needs nothing
