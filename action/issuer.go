@@ -246,21 +246,27 @@ func publicKey(raw []byte) (prunella.PublicKey, error) {
 }
 
 // KeySet returns what an issuer publishes, signs with and, when it has a key
-// API, holds back: keys that are not in the set have Published false. Only an
-// unknown issuer is an error; an unreachable one is Reachable false.
+// API, holds back: keys that are not in the set have Published false. When the
+// set cannot be read the KeySet holds what else is known, and the error says why
+// (prunella.Unavailable: no answer; Invalid: an answer that is not a key set).
+// An unknown issuer is prunella.NotFound and no KeySet.
 func (w *World) KeySet(ctx context.Context, issuer string) (prunella.KeySet, error) {
 	i, err := w.issuer(issuer, nil)
 	if err != nil {
 		return prunella.KeySet{}, err
 	}
-	ks := w.keySet(ctx, i)
-	return ks.KeySet, nil
+	v := w.keySet(ctx, i)
+	if v.err != nil {
+		return v.KeySet, w.failed("read the key set", v.err)
+	}
+	return v.KeySet, nil
 }
 
 // keySetView is a KeySet and what the key API says.
 type keySetView struct {
 	prunella.KeySet
 	stated string // signer by the key API's word
+	err    error  // why the set could not be read
 }
 
 func (v keySetView) signer() string {
@@ -283,7 +289,7 @@ func (w *World) keySet(ctx context.Context, i prunella.Issuer) keySetView {
 	}
 	address, keys, age, err := w.fetchKeys(ctx, i)
 	wg.Wait()
-	v.URL, v.MaxAge, v.Keys, v.Reachable = address, age, keys, err == nil
+	v.URL, v.MaxAge, v.Keys, v.Reachable, v.err = address, age, keys, err == nil, err
 	if err != nil {
 		v.Error = w.secrets.clean(err.Error())
 	}

@@ -64,8 +64,9 @@ type kubeClient struct {
 
 func newKubeClient(k prunella.Kubernetes, t *http.Transport, timeout time.Duration) (*kubeClient, error) {
 	cfg := &rest.Config{
-		Host: k.Server, BearerToken: k.Token, UserAgent: "prunella", QPS: 50, Burst: 100, Timeout: timeout,
-		Transport:      t, // shared, so that Close ends its connections
+		Host: k.Server, BearerToken: k.Token, UserAgent: "prunella", Timeout: timeout,
+		QPS:            -1, // the server has its own fairness; a queue of ours would eat the step's time
+		Transport:      t,  // shared, so that Close ends its connections
 		WarningHandler: rest.NoWarnings{},
 	}
 	failed := func(err error) (*kubeClient, error) {

@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -44,17 +43,13 @@ func (m *JWKS) RunOnce(ctx context.Context, now time.Time) ([]prunella.Signal, e
 		return nil, err
 	}
 	ks, err := m.world.KeySet(ctx, m.issuer)
-	if err != nil {
+	if err != nil && ks.Issuer == "" {
 		return nil, err
 	}
-	if !ks.Reachable {
-		outcome := "unreachable"
-		if ks.URL != "" && (strings.Contains(ks.Error, "cannot be read") || strings.Contains(ks.Error, "not a key set") || strings.Contains(ks.Error, "not the JSON")) {
-			outcome = "invalid"
-		}
+	if err != nil {
 		// The board keeps showing the keys that were last seen, with the error.
 		ks.Keys = last.View.Keys
-		return m.probe.say(m.signal(now, outcome, ks.Error)), m.views.PutKeySet(ctx, ks)
+		return m.probe.say(m.signal(now, outcomeOf(err), ks.Error)), m.views.PutKeySet(ctx, ks)
 	}
 	view, changes := m.compare(last, ks, now)
 	m.mem.offer(view, now, len(changes) > 0)
@@ -205,13 +200,13 @@ func (m *Token) activated(ctx context.Context, kid string) time.Time {
 	return time.Time{}
 }
 
+// outcomeOf tells an answer that is wrong from no answer.
 func outcomeOf(err error) string {
-	var e *prunella.Error
-	if errors.As(err, &e) && e.Kind == prunella.Unavailable {
-		return "unreachable"
-	}
-	if errors.As(err, &e) && e.Kind == prunella.Unauthorized {
+	switch prunella.KindOf(err) {
+	case prunella.Invalid, prunella.TooLarge:
+		return "invalid"
+	case prunella.Unauthorized:
 		return "refused"
 	}
-	return "invalid"
+	return "unreachable"
 }

@@ -26,7 +26,10 @@ type Monitor interface {
 
 // World is what the monitors look at.
 type World interface {
-	// KeySet tells what an issuer publishes, holds and signs with.
+	// KeySet tells what an issuer publishes, holds and signs with. When the set
+	// cannot be read, the KeySet holds what else is known and the error says why:
+	// prunella.Invalid for an answer that is not a key set. Of an issuer that is
+	// not in the inventory there is only an error.
 	KeySet(ctx context.Context, issuer string) (prunella.KeySet, error)
 	// Token has a token issued and tells its kid and lifetime.
 	Token(ctx context.Context, issuer string) (kid string, lifetime time.Duration, err error)

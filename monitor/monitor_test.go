@@ -66,8 +66,11 @@ func TestJWKSChanges(t *testing.T) {
 		t.Errorf("after the restart: %v", lines(got, attrs...))
 	}
 	for _, k := range v.keys.Keys {
-		if published := k.Kid != "k1"; k.Published != published || k.Kid == "k2" && !k.FirstSeen.Equal(v.keys.Keys[0].FirstSeen) && k.FirstSeen.IsZero() {
+		if k.Published != (k.Kid != "k1") || k.FirstSeen.IsZero() || k.FirstSeen.After(k.LastSeen) {
 			t.Errorf("the board shows %+v", k)
+		}
+		if k.LastSigned.IsZero() != (k.Kid != "k1") {
+			t.Errorf("only k1 has signed, and the board shows %+v", k)
 		}
 	}
 }
