@@ -64,7 +64,7 @@ func Severity(in SeverityInput) (prunella.Severity, prunella.Reason) {
 	}
 	total := max(in.Services, hit)
 	breadthHit, breadthOf := hit, total
-	if in.StatedTotal > 0 && in.StatedHit*max(1, total) > hit*in.StatedTotal {
+	if in.StatedTotal > 0 && in.StatedHit > hit && (in.Services == 0 || in.StatedHit*in.Services > hit*in.StatedTotal) {
 		breadthHit, breadthOf, stated = in.StatedHit, in.StatedTotal, true
 	}
 	operands := map[string]string{

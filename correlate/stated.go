@@ -3,7 +3,6 @@ package correlate
 import (
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
 
 	"prunella"
@@ -65,6 +64,9 @@ func StatedImpacts(texts []prunella.TextGroup, known []string) []prunella.Impact
 func StatedBreadth(texts []prunella.TextGroup) (hit, total int) {
 	for _, t := range texts {
 		for _, st := range prunella.Statements(t.Example) {
+			if !strings.Contains(st.Of, "service") && !strings.HasPrefix(st.Of, "verifier") {
+				continue // so many pods or nodes say nothing of services
+			}
 			if st.Hit > hit || st.Hit == hit && st.Count > total {
 				hit, total = st.Hit, max(st.Count, total)
 			}
@@ -73,35 +75,43 @@ func StatedBreadth(texts []prunella.TextGroup) (hit, total int) {
 	return hit, total
 }
 
-// namedIn returns the services that a text names, sorted: known ones by name,
-// and, when none are known, what stands before "service".
+// namedIn returns the services that a text names, in the order of their first
+// mention: known ones by name, and, when none are known, what stands before
+// "service".
 func namedIn(text string, known []string) []string {
 	var out []string
 	lower := strings.ToLower(text)
-	for _, name := range known {
-		if hasWord(lower, strings.ToLower(name)) {
-			out = append(out, name)
-		}
-	}
 	if len(known) == 0 {
 		for _, m := range serviceWords.FindAllStringSubmatch(lower, 16) {
 			if !slices.Contains(notNames, m[1]) && !slices.Contains(out, m[1]) {
 				out = append(out, m[1])
 			}
 		}
+		return out
 	}
-	sort.Strings(out)
+	place := map[string]int{}
+	for _, name := range known {
+		if i := indexName(lower, strings.ToLower(name)); i >= 0 {
+			place[name] = i
+			out = append(out, name)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b string) int { return place[a] - place[b] })
 	return out
 }
 
-// hasWord finds a service name followed by "service" (or "-service", " api"),
-// or a name that is no plain English word because it has a hyphen or digit.
-func hasWord(text, name string) bool {
+// indexName finds a service name followed by "service" (or "-service", " api"),
+// or a name that is no plain English word because it has a hyphen or digit; -1
+// when there is none.
+func indexName(text, name string) int {
+	if name == "" {
+		return -1
+	}
 	distinct := strings.ContainsAny(name, "-_0123456789")
 	for at := 0; ; {
 		i := strings.Index(text[at:], name)
 		if i < 0 {
-			return false
+			return -1
 		}
 		i += at
 		end := i + len(name)
@@ -111,7 +121,7 @@ func hasWord(text, name string) bool {
 		}
 		rest := strings.TrimLeft(text[end:], " -")
 		if distinct || strings.HasPrefix(rest, "service") && !strings.HasPrefix(rest, "services") || strings.HasPrefix(rest, "svc") || strings.HasPrefix(rest, "api") {
-			return true
+			return i
 		}
 	}
 }

@@ -100,16 +100,6 @@ func (c Config) filled() Config {
 	return c
 }
 
-// Rules of Findings; see prunella.Finding.
-const (
-	RuleErrorRate    = prunella.RuleErrorRate
-	RuleErrorLog     = prunella.RuleErrorLog
-	RuleAlert        = prunella.RuleAlert
-	RuleProbe        = prunella.RuleProbe
-	RuleErrorMessage = prunella.RuleErrorMessage
-	RuleRecovered    = prunella.RuleRecovered
-)
-
 // Step is what one Observe found.
 type Step struct {
 	Findings    []prunella.Finding

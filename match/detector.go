@@ -116,13 +116,13 @@ func (d *Detector) Observe(signals []prunella.Signal, now time.Time) Step {
 		for k, status := range statuses {
 			d.judgeSpike(name, sv, k, status, now, &step)
 		}
-		d.judgeTexts(name, now, &step)
-		d.learn(name, sv, now)
+		d.learn(sv)
 		d.points(name, sv, now, &step)
 		if touched[name] {
 			step.Learned[name] = sv.Quiet["401"].view(name, "401", d.cfg.MinHistory)
 		}
 	}
+	d.judgeTexts(now, &step)
 	d.sweep(now)
 	return step
 }
@@ -149,7 +149,7 @@ func (d *Detector) metric(s prunella.Signal, step *Step, touched map[string]bool
 	touched[s.Service] = true
 }
 
-// Edges returns every call between services seen so far, sorted.
+// LearnedEdges returns every call between services seen so far, sorted.
 func (d *Detector) LearnedEdges() []prunella.Edge {
 	out := make([]prunella.Edge, 0, len(d.Edges))
 	for key := range d.Edges {
@@ -179,7 +179,7 @@ func (d *Detector) Baselines() []Baseline {
 
 // learn moves the baselines forward over buckets that left the window. Buckets
 // from an onset until its recovery are skipped.
-func (d *Detector) learn(name string, sv *service, now time.Time) {
+func (d *Detector) learn(sv *service) {
 	if len(sv.Buckets) == 0 {
 		return
 	}

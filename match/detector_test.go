@@ -487,3 +487,20 @@ func BenchmarkObserve(b *testing.B) {
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "signals/s")
 }
+
+func BenchmarkSnapshot(b *testing.B) {
+	batches, times := story(7)
+	d := match.NewDetector(lab())
+	for i := range batches {
+		d.Observe(batches[i], times[i])
+	}
+	size := 0
+	for b.Loop() {
+		snap, err := d.Snapshot()
+		if err != nil {
+			b.Fatal(err)
+		}
+		size = len(snap)
+	}
+	b.ReportMetric(float64(size), "bytes")
+}

@@ -26,6 +26,7 @@ type miner struct {
 	Tick      int         `json:"tick"` // lines seen
 	Templates []*template `json:"templates"`
 
+	byID     map[string]*template
 	byLength map[int][]*template
 	exact    map[string]*template // masked line -> template
 }
@@ -48,9 +49,11 @@ func newMiner() *miner {
 
 // index rebuilds what a snapshot does not hold.
 func (m *miner) index() {
+	m.byID = map[string]*template{}
 	m.byLength = map[int][]*template{}
 	m.exact = map[string]*template{}
 	for _, t := range m.Templates {
+		m.byID[t.ID] = t
 		m.byLength[len(t.Tokens)] = append(m.byLength[len(t.Tokens)], t)
 	}
 }
@@ -71,6 +74,7 @@ func (m *miner) add(line string) (t *template, merged []string) {
 		m.Next++
 		t = &template{ID: "t" + strconv.Itoa(m.Next), Tokens: tokens}
 		m.Templates = append(m.Templates, t)
+		m.byID[t.ID] = t
 		m.byLength[len(tokens)] = append(m.byLength[len(tokens)], t)
 		if len(near) > 0 {
 			t, merged = m.merge(append(near, t))
@@ -217,6 +221,9 @@ func (m *miner) bound() {
 func (m *miner) drop(gone map[*template]bool) {
 	if len(gone) == 0 {
 		return
+	}
+	for t := range gone {
+		delete(m.byID, t.ID)
 	}
 	isGone := func(t *template) bool { return gone[t] }
 	m.Templates = slices.DeleteFunc(m.Templates, isGone)

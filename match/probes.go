@@ -59,8 +59,8 @@ func (d *Detector) probeSignal(s prunella.Signal, now time.Time, step *Step) {
 	case "ok":
 		if p.Active {
 			step.Findings = append(step.Findings, prunella.Finding{
-				Rule: RuleRecovered, Service: s.Service, Source: s.Source, Onset: p.FailedAt, Time: now, Severity: prunella.Info,
-				Attrs: map[string]string{"of": RuleProbe, "probe": s.Name}, Signals: []prunella.Signal{s},
+				Rule: prunella.RuleRecovered, Service: s.Service, Source: s.Source, Onset: p.FailedAt, Time: now, Severity: prunella.Info,
+				Attrs: map[string]string{"of": prunella.RuleProbe, "probe": s.Name}, Signals: []prunella.Signal{s},
 				Reason: prunella.Reason{Name: "probe-ok", Text: fmt.Sprintf("probe %s of %s is ok again", s.Name, s.Service),
 					Operands: map[string]string{"probe": s.Name, "failed": strconv.Itoa(p.Fails)}},
 			})
@@ -95,7 +95,7 @@ func (d *Detector) probeSignal(s prunella.Signal, now time.Time, step *Step) {
 	}
 	p.Said = d.index(now)
 	f := prunella.Finding{
-		Rule: RuleProbe, Service: s.Service, Source: s.Source, Onset: p.FailedAt, Time: now, Severity: prunella.High,
+		Rule: prunella.RuleProbe, Service: s.Service, Source: s.Source, Onset: p.FailedAt, Time: now, Severity: prunella.High,
 		Value: float64(p.Fails), Tokens: append(TokensOf(s), d.hostTokens(s.Service)...), Signals: []prunella.Signal{s},
 		Attrs: map[string]string{"probe": s.Name, "outcome": outcome},
 		Reason: prunella.Reason{Name: "probe-" + outcome,
@@ -143,8 +143,8 @@ func (d *Detector) alertSignal(s prunella.Signal, now time.Time, step *Step) {
 		if a != nil {
 			delete(d.Alerts, key)
 			step.Findings = append(step.Findings, prunella.Finding{
-				Rule: RuleRecovered, Service: s.Service, Source: s.Source, Onset: a.Since, Time: now, Severity: prunella.Info,
-				Attrs: map[string]string{"of": RuleAlert, "alert": s.Name}, Signals: []prunella.Signal{s},
+				Rule: prunella.RuleRecovered, Service: s.Service, Source: s.Source, Onset: a.Since, Time: now, Severity: prunella.Info,
+				Attrs: map[string]string{"of": prunella.RuleAlert, "alert": s.Name}, Signals: []prunella.Signal{s},
 				Reason: prunella.Reason{Name: "alert-resolved", Text: fmt.Sprintf("alert %s is resolved", s.Name),
 					Operands: map[string]string{"alert": s.Name}},
 			})
@@ -167,7 +167,7 @@ func (d *Detector) alertSignal(s prunella.Signal, now time.Time, step *Step) {
 	}
 	a.Said = d.index(now)
 	f := prunella.Finding{
-		Rule: RuleAlert, Service: s.Service, Source: s.Source, Onset: a.Since, Time: now, Severity: s.Severity,
+		Rule: prunella.RuleAlert, Service: s.Service, Source: s.Source, Onset: a.Since, Time: now, Severity: s.Severity,
 		Tokens: append(TokensOf(s), d.hostTokens(s.Service)...), Signals: []prunella.Signal{s}, Status: statusIn(s),
 		Attrs: map[string]string{"alert": s.Name},
 		Reason: prunella.Reason{Name: "alert", Text: fmt.Sprintf("alert %s fires: %s", firstOf(s.Name, s.Source), shorten(s.Body, 160)),

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand"
 	"sort"
-	"strconv"
 	"time"
 
 	"prunella"
@@ -155,9 +154,4 @@ func (w *world) first(rule, service string) (prunella.Finding, bool) {
 		}
 	}
 	return prunella.Finding{}, false
-}
-
-func number(s string) float64 {
-	v, _ := strconv.ParseFloat(s, 64)
-	return v
 }

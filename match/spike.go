@@ -80,9 +80,9 @@ func (d *Detector) follow(name string, sv *service, k int, status string, sp *sp
 		sp.SkipTo = d.index(sv.Watermark.Add(-1))
 		share := recent.Failed[k] / recent.Requests
 		step.Findings = append(step.Findings, prunella.Finding{
-			Rule: RuleRecovered, Service: name, Source: sourceOf(sv), Onset: sp.Onset, Time: now, Severity: prunella.Info,
+			Rule: prunella.RuleRecovered, Service: name, Source: sourceOf(sv), Onset: sp.Onset, Time: now, Severity: prunella.Info,
 			Share: share, Baseline: base.Rate, Status: status,
-			Attrs: map[string]string{"of": RuleErrorRate, "failed": num(math.Round(sp.Failed)), "total": num(math.Round(sp.Total))},
+			Attrs: map[string]string{"of": prunella.RuleErrorRate, "failed": num(math.Round(sp.Failed)), "total": num(math.Round(sp.Total))},
 			Reason: prunella.Reason{Name: "back-to-baseline",
 				Text: fmt.Sprintf("%s of %s is %s again, of the last %.0f requests; it failed from %s on",
 					status, name, percent(round3(share)), recent.Requests, sp.Onset.Format(time.RFC3339)),
@@ -260,7 +260,7 @@ const minSurprise = 16
 
 func (d *Detector) spikeFinding(name string, sv *service, status string, sp *spike, e excess, base Baseline, now time.Time) prunella.Finding {
 	f := prunella.Finding{
-		Rule: RuleErrorRate, Service: name, Source: sourceOf(sv), Onset: sp.Onset, Time: now, Severity: prunella.High,
+		Rule: prunella.RuleErrorRate, Service: name, Source: sourceOf(sv), Onset: sp.Onset, Time: now, Severity: prunella.High,
 		Share: e.share, Baseline: base.Rate, Value: e.rate, Status: status,
 		Attrs: map[string]string{
 			"failed": num(math.Round(e.failed)), "total": num(math.Round(e.total)), "trend": e.trend,

@@ -50,7 +50,7 @@ func (d *Detector) text(s prunella.Signal, now time.Time, step *Step) {
 		for _, tok := range TokensOf(s) {
 			sv.Tokens.note(tok, at)
 		}
-		sv.LastErrors = append(sv.LastErrors, s)
+		sv.LastErrors = append(sv.LastErrors, bounded(s))
 		if len(sv.LastErrors) > maxLastErrors {
 			sv.LastErrors = slices.Delete(sv.LastErrors, 0, 1)
 		}
@@ -63,7 +63,7 @@ func (d *Detector) text(s prunella.Signal, now time.Time, step *Step) {
 	case len(prunella.Statements(s.Body)) > 0 || s.Kind != prunella.KindLog && s.Severity.Rank() >= prunella.High.Rank():
 		d.sayText(s, t, now, step)
 	case s.Severity.Rank() >= prunella.High.Rank() && len(d.Held) < maxHeld:
-		d.Held = append(d.Held, s) // its metrics may be on their way
+		d.Held = append(d.Held, bounded(s)) // its metrics may be on their way
 	}
 }
 
@@ -100,7 +100,7 @@ func (d *Detector) sayText(s prunella.Signal, t *template, now time.Time, step *
 	}
 	r.Said = d.index(now)
 	f := prunella.Finding{
-		Rule: RuleErrorMessage, Service: s.Service, Source: s.Source, Onset: d.timeOf(s), Time: now, Severity: s.Severity,
+		Rule: prunella.RuleErrorMessage, Service: s.Service, Source: s.Source, Onset: d.timeOf(s), Time: now, Severity: s.Severity,
 		Template: t.String(), Tokens: append(TokensOf(s), d.hostTokens(s.Service)...), Signals: []prunella.Signal{s},
 		Status: statusIn(s),
 		Attrs:  map[string]string{},
@@ -163,7 +163,7 @@ func (d *Detector) rateText(s prunella.Signal, t *template, at time.Time) {
 	}
 	r.Recent[d.index(at)]++
 	if at.After(r.Last) {
-		r.Last, r.Signal = at, s
+		r.Last, r.Signal = at, bounded(s)
 	}
 	if s.Severity.Rank() > r.Worst.Rank() {
 		r.Worst = s.Severity
@@ -205,24 +205,22 @@ func (d *Detector) inWindow(r *textRate, now time.Time) int {
 	return n
 }
 
-// judgeTexts says which error templates of a service with metrics are new or
-// far more frequent than before. These findings support an incident; they are
-// not reason enough to open one.
-func (d *Detector) judgeTexts(name string, now time.Time, step *Step) {
-	if !d.hasRequests(name) {
-		return
-	}
-	prefix := name + "\x00"
+// judgeTexts says which error templates of services with metrics are new or far
+// more frequent than before. These findings support an incident; they are not
+// reason enough to open one.
+func (d *Detector) judgeTexts(now time.Time, step *Step) {
 	var keys []string
-	for key := range d.Texts {
-		if strings.HasPrefix(key, prefix) {
+	for key, r := range d.Texts {
+		if r.Said < d.index(now) && now.Sub(r.Last) <= d.cfg.Window {
 			keys = append(keys, key)
 		}
 	}
 	sort.Strings(keys)
 	for _, key := range keys {
 		r := d.Texts[key]
-		if r.Said >= d.index(now) || now.Sub(r.Last) > d.cfg.Window {
+		name, id := splitKey(key)
+		t := d.Miner.byID[id]
+		if t == nil || !d.hasRequests(name) {
 			continue
 		}
 		n := d.inWindow(r, now)
@@ -231,17 +229,13 @@ func (d *Detector) judgeTexts(name string, now time.Time, step *Step) {
 		if n < 3 || !novel && float64(n) <= d.cfg.Factor*max(usual, 1) || !novel && r.Have < d.cfg.MinHistory {
 			continue
 		}
-		t := d.templateByID(key[len(prefix):])
-		if t == nil {
-			continue
-		}
 		r.Said = d.index(now)
 		why, onset := "spiking-text", d.firstBucket(r)
 		if novel {
 			why, onset = "novel-text", r.First
 		}
 		step.Findings = append(step.Findings, prunella.Finding{
-			Rule: RuleErrorLog, Service: name, Source: r.Signal.Source, Onset: onset, Time: now, Severity: prunella.Warning,
+			Rule: prunella.RuleErrorLog, Service: name, Source: r.Signal.Source, Onset: onset, Time: now, Severity: prunella.Warning,
 			Value: float64(n) / d.cfg.Window.Seconds(), Baseline: r.Mean / d.cfg.Bucket.Seconds(), Status: statusIn(r.Signal),
 			Template: t.String(), Tokens: TokensOf(r.Signal), Signals: []prunella.Signal{r.Signal},
 			Reason: prunella.Reason{Name: why,
@@ -257,15 +251,6 @@ func (d *Detector) firstBucket(r *textRate) time.Time {
 		first = min(first, b)
 	}
 	return d.start(first)
-}
-
-func (d *Detector) templateByID(id string) *template {
-	for _, t := range d.Miner.Templates {
-		if t.ID == id {
-			return t
-		}
-	}
-	return nil
 }
 
 // renameTexts follows templates that were merged.
@@ -305,7 +290,7 @@ func (d *Detector) renameTexts(into string, merged []string) {
 func (d *Detector) sweepTexts(now time.Time) {
 	old := now.Add(-max(d.cfg.HalfLife, 100*d.cfg.Window))
 	for k, r := range d.Texts {
-		if r.Last.Before(old) || d.templateByID(k[strings.IndexByte(k, 0)+1:]) == nil {
+		if r.Last.Before(old) || d.Miner.byID[k[strings.IndexByte(k, 0)+1:]] == nil {
 			delete(d.Texts, k)
 		}
 	}
@@ -366,7 +351,16 @@ func insert(list []string, s string) []string {
 	return slices.Insert(list, i, s)
 }
 
+// bounded cuts an overlong text of a signal that is kept in memory.
+func bounded(s prunella.Signal) prunella.Signal {
+	s.Body = shorten(s.Body, maxLine)
+	return s
+}
+
 func shorten(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
 	r := []rune(s)
 	if len(r) <= n {
 		return s
