@@ -20,7 +20,8 @@ type hypothesis struct {
 // Diagnose ranks the faults that could explain the snapshot, best first. There
 // is always at least one Cause; the first is FaultUnknown when no fault is
 // likely enough (see the package comment), even if a fault listed after it has
-// the higher confidence.
+// the higher confidence. Last come the nearest of the hypotheses that were
+// ruled out, with what spoke against them.
 func Diagnose(s Snapshot) []prunella.Cause {
 	v := look(s)
 	seen := observe(v)
@@ -92,34 +93,48 @@ func rank(v *view, hs []*hypothesis, ceiling float64) []prunella.Cause {
 	for _, h := range hs {
 		sum += math.Exp(h.score - top)
 	}
-	var causes []prunella.Cause
+	var causes, outs []prunella.Cause
 	rest := 1.0
 	for _, h := range hs {
-		p := ceiling * math.Exp(h.score-top) / sum
-		if p < shown || h.gained < least/2 {
-			continue
-		}
-		p = math.Round(p*1000) / 1000
-		rest -= p
+		p := math.Round(1000*ceiling*math.Exp(h.score-top)/sum) / 1000
 		byWeight(h.pro)
 		byWeight(h.con)
-		causes = append(causes, prunella.Cause{Fault: h.fault, Confidence: p, For: h.pro, Against: h.con})
-	}
-	sort.SliceStable(causes, func(i, j int) bool {
-		if causes[i].Confidence != causes[j].Confidence {
-			return causes[i].Confidence > causes[j].Confidence
+		c := prunella.Cause{Fault: h.fault, Confidence: p, For: h.pro, Against: h.con}
+		switch {
+		case p >= shown && h.gained >= least/2:
+			rest -= p
+			causes = append(causes, c)
+		case h.gained > 0 && len(h.con) > 0: // something spoke for it, and more against
+			outs = append(outs, c)
 		}
-		return causes[i].Fault < causes[j].Fault
-	})
+	}
+	byConfidence(causes)
+	byConfidence(outs)
+	outs = outs[:min(len(outs), ruledOut)]
+	for _, c := range outs {
+		rest -= c.Confidence
+	}
 	none := prunella.Cause{Fault: unknown, Confidence: math.Round(max(0, rest)*1000) / 1000}
 	if len(causes) == 0 || causes[0].Confidence < floor || gained(causes[0]) < least {
-		return append([]prunella.Cause{none}, causes...)
+		return slices.Concat([]prunella.Cause{none}, causes, outs)
 	}
 	at := 1 // a fault that leads leads even over a larger unknown remainder
 	for at < len(causes) && causes[at].Confidence >= none.Confidence {
 		at++
 	}
-	return slices.Insert(causes, at, none)
+	return append(slices.Insert(causes, at, none), outs...)
+}
+
+func byConfidence(causes []prunella.Cause) {
+	sort.SliceStable(causes, func(i, j int) bool {
+		if causes[i].Confidence != causes[j].Confidence {
+			return causes[i].Confidence > causes[j].Confidence
+		}
+		if a, b := gained(causes[i]), gained(causes[j]); a != b {
+			return a > b
+		}
+		return causes[i].Fault < causes[j].Fault
+	})
 }
 
 func gained(c prunella.Cause) float64 {

@@ -51,7 +51,8 @@ const (
 	ceilingTexts = 0.80 // nothing was measured: every word may be mistaken
 	floor        = 0.35 // below it no fault is named as the first cause
 	least        = 1.5  // log odds of evidence that the first cause must have gained
-	shown        = 0.02 // hypotheses less likely than this are not listed
+	shown        = 0.02 // hypotheses less likely than this are ruled out
+	ruledOut     = 3    // … and so many of them are listed, with what spoke against them
 )
 
 // losses lower the ceiling when a standard read says nothing: what could not be

@@ -26,7 +26,8 @@ func (v *view) complete(c *prunella.Cause) {
 }
 
 // sufferers returns who suffers from a fault: for a key that verifiers lack,
-// those verifiers; otherwise all that fail.
+// those verifiers; for a claim, those that refuse our canaries for it; otherwise
+// all that fail.
 func (v *view) sufferers(f prunella.Fault) []string {
 	var out []string
 	switch f {
@@ -37,6 +38,12 @@ func (v *view) sufferers(f prunella.Fault) []string {
 		}
 	case sameKid:
 		out = v.refused().signature
+	case skew:
+		out = v.refused().times
+	case audience:
+		out = v.refused().audience
+	case issuer:
+		out = v.refused().issuer
 	}
 	if len(out) == 0 {
 		out = v.failing
