@@ -261,19 +261,52 @@ func (e *Engine) keys(cause prunella.Cause, snap diagnose.Snapshot) heal.Keys {
 			}
 		}
 	}
-	lacking := map[string]bool{}
-	for _, s := range list(grid["lacking"]) {
-		lacking[text(s)] = true
+	if c := cause.Change; !snap.Incident.Live && c != nil { // known from texts only
+		k.Signer, k.Previous = first(k.Signer, c.Kid), first(k.Previous, c.Before)
 	}
+	if !snap.Incident.Live && k.Issuer == "" {
+		k.Issuer, k.Signer = cause.Service, first(k.Signer, k.Failing)
+	}
+	lacking, failed := set(grid["lacking"]), set(snap.Reads["deliveries.failed"].Result["failed"])
 	for _, s := range e.cfg.Inventory.Services {
 		if lacking[s.Name] {
 			k.Lacking = append(k.Lacking, s)
+		}
+		if lacking[s.Name] && failed[s.Name] {
+			k.Undelivered = append(k.Undelivered, s)
 		}
 		if iss, ok := e.cfg.Inventory.IssuerOf(s.Name); ok && iss.Name == k.Issuer && s.Canary != "" {
 			k.Verifiers = append(k.Verifiers, s)
 		}
 	}
+	if !snap.Incident.Live {
+		for _, name := range cause.Services {
+			s, ok := e.cfg.Inventory.ServiceNamed(name)
+			if !ok {
+				s = prunella.Service{Name: name}
+			}
+			k.Lacking = append(k.Lacking, s)
+		}
+		if len(k.Verifiers) == 0 {
+			k.Verifiers = k.Lacking
+		}
+	}
 	return k
+}
+
+func set(v any) map[string]bool {
+	out := map[string]bool{}
+	for _, s := range list(v) {
+		out[text(s)] = true
+	}
+	return out
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
 }
 
 func (e *Engine) issuerOf(cause prunella.Cause) string {

@@ -39,6 +39,16 @@ func genericRules(in Input) []prunella.ActionRule {
 				Until: fmt.Sprintf("result.signer == %q && %q in result.kids", back, back), Within: 30 * time.Second},
 			Undo: &prunella.UndoRule{Do: "keys.activate", With: map[string]any{"issuer": in.Keys.Issuer, "kid": "${before.signer}"}},
 		}}
+		if c.Name == prunella.ChangeSigner && in.Keys.Signer != "" {
+			// Tokens that the new key signed meanwhile live on; whoever never got
+			// the key can be given it without harm, now that it does not sign.
+			rules = append(rules, prunella.ActionRule{
+				Title: "deliver " + in.Keys.Signer + " to ${item.name}, for the tokens it signed meanwhile", Do: "keys.redeliver", ForEach: "keys.undelivered",
+				With:   map[string]any{"issuer": in.Keys.Issuer, "kid": in.Keys.Signer, "service": "${item.name}"},
+				Effect: prunella.Reversible, Attempts: 6, Timeout: 10 * time.Second, OnFailure: "continue",
+				Undo: &prunella.UndoRule{Do: "none-needed", With: map[string]any{"because": "a verifier that knows one more published key refuses nothing it accepted before"}},
+			})
+		}
 		if len(in.Keys.Verifiers) > 0 {
 			rules = append(rules, prunella.ActionRule{
 				Title: "prove that every verifier accepts " + back, Do: "canary.prove",

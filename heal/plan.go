@@ -31,6 +31,7 @@ type Keys struct {
 	Previous      string             // kid that signed before, "" when not known
 	Failing       string             // kid that verifiers refuse
 	Lacking       []prunella.Service // verifiers that refuse the signer's key
+	Undelivered   []prunella.Service // of those, the ones that delivery of the key failed for
 	Verifiers     []prunella.Service // every verifier that can be proven
 	TokenLifetime time.Duration
 	// PreviousLastIssued is when the previous key stopped signing. Tokens signed

@@ -26,7 +26,7 @@ func input() Input {
 		Run:      "run-1",
 		Incident: prunella.Incident{ID: "inc-1", Onset: noon, Severity: prunella.Critical},
 		Cause:    prunella.Cause{Service: "auth", Fault: prunella.FaultPartialKeys, Kids: []string{"new"}, Confidence: 0.9},
-		Keys: Keys{Issuer: "auth", Signer: "new", Previous: "old", Failing: "new", Lacking: []prunella.Service{user, order},
+		Keys: Keys{Issuer: "auth", Signer: "new", Previous: "old", Failing: "new", Lacking: []prunella.Service{user, order}, Undelivered: []prunella.Service{user},
 			Verifiers: []prunella.Service{gateway, order, user}, TokenLifetime: time.Hour, PreviousLastIssued: noon.Add(-4 * time.Second)},
 		Services: []prunella.Service{gateway, order, user},
 		Catalog:  catalog(),
@@ -118,7 +118,7 @@ func TestGenericRemedyUndoesTheChange(t *testing.T) {
 		want   []string
 	}{
 		"no change, no remedy":     {nil, nil, nil},
-		"signer changed":           {&prunella.Change{Name: prunella.ChangeSigner, Kid: "new", Before: "old"}, nil, []string{"keys.activate old", "canary.prove old"}},
+		"signer changed":           {&prunella.Change{Name: prunella.ChangeSigner, Kid: "new", Before: "old"}, nil, []string{"keys.activate old", "keys.redeliver new", "canary.prove old"}},
 		"previous key not known":   {&prunella.Change{Name: prunella.ChangeSigner, Kid: "new"}, func(k *Keys) { k.Previous = "" }, nil},
 		"key removed":              {&prunella.Change{Name: prunella.ChangeKeyRemoved, Kid: "gone"}, func(k *Keys) { k.Previous = "" }, []string{"keys.publish gone"}},
 		"deploy":                   {&prunella.Change{Name: prunella.ChangeDeploy, Service: "order", Version: "v2"}, nil, []string{"kubernetes.rollout-undo "}},
