@@ -77,7 +77,7 @@ func (r *Runner) Run(ctx context.Context, s Scenario, seed int64) prunella.Repor
 	d.report = prunella.Report{
 		ID: newID(), Scenario: s.Name, Title: s.Title, Category: s.Category, Description: s.Description,
 		Seed: seed, Params: s.Params, Started: time.Now().UTC(), TimeScale: s.Given.Engine.TimeScale,
-		Conditions: s.Conditions, Checks: []prunella.ReportCheck{},
+		Conditions: s.Conditions, Requests: prunella.Requests{FailedAfterHeal: -1},
 	}
 	err := d.play(ctx)
 	d.finish(ctx, err)
