@@ -6,9 +6,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"prunella"
 )
+
+// tokenAge is how long a canary token is used again. An older one would hide a
+// clock that lags, and one close to its end would look like a refusal.
+const tokenAge = 10 * time.Second
 
 // tokenKey identifies a canary token that may be used again. The thumbprint is
 // part of it: the same kid with new material is another key.
@@ -20,14 +25,12 @@ func (w *World) canary(ctx context.Context, i prunella.Issuer, k tokenKey) (cana
 	w.mu.Lock()
 	t, ok := w.tokens[k]
 	for old, t := range w.tokens {
-		if now.Sub(t.got) > w.opt.TokenAge {
+		if now.Sub(t.got) > tokenAge {
 			delete(w.tokens, old)
 		}
 	}
 	w.mu.Unlock()
-	// A token is used again only while it is new: an older one would hide a
-	// clock that lags, and one close to its end would look like a refusal.
-	age := w.opt.TokenAge
+	age := tokenAge
 	if t.lifetime > 0 {
 		age = min(age, t.lifetime/2)
 	}
@@ -61,8 +64,8 @@ type cell struct {
 	dated bool // the answer had a Date, so ClockOffset is known
 }
 
-// probe tries one kid on services, opt.Parallel at a time. A kid whose token
-// cannot be had gives no cells, only the error.
+// probe tries one kid on services. A kid whose token cannot be had gives no
+// cells, only the error.
 func (w *World) probe(ctx context.Context, i prunella.Issuer, kid, thumbprint string, services []prunella.Service) ([]cell, error) {
 	tokens := map[string]canaryToken{}
 	for _, s := range services {
@@ -76,6 +79,34 @@ func (w *World) probe(ctx context.Context, i prunella.Issuer, kid, thumbprint st
 		}
 		tokens[aud] = t
 	}
+	return w.tryAll(ctx, i, kid, tokens, services), nil
+}
+
+// probeSigner tries the signer's key with tokens such as clients get: a canary
+// token would pass where the issuer writes wrong claims into all others. Only
+// without a client, or when the signer changes meanwhile, is it a canary token.
+func (w *World) probeSigner(ctx context.Context, i prunella.Issuer, v keySetView, thumbprint string, services []prunella.Service) ([]cell, error) {
+	kid := v.signer()
+	tokens := map[string]canaryToken{}
+	for _, s := range services {
+		aud := audience(s, i)
+		if _, ok := tokens[aud]; ok {
+			continue
+		}
+		t, err := v.token, error(nil)
+		if aud != i.Audience && t.raw != "" {
+			t, err = w.issueToken(ctx, i, aud)
+		}
+		if err != nil || t.kid != kid {
+			return w.probe(ctx, i, kid, thumbprint, services)
+		}
+		tokens[aud] = t
+	}
+	return w.tryAll(ctx, i, kid, tokens, services), nil
+}
+
+// tryAll makes one canary call a service, opt.Parallel at a time.
+func (w *World) tryAll(ctx context.Context, i prunella.Issuer, kid string, tokens map[string]canaryToken, services []prunella.Service) []cell {
 	cells := make([]cell, len(services))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, w.opt.Parallel)
@@ -88,7 +119,7 @@ func (w *World) probe(ctx context.Context, i prunella.Issuer, kid, thumbprint st
 		})
 	}
 	wg.Wait()
-	return cells, nil
+	return cells
 }
 
 func audience(s prunella.Service, i prunella.Issuer) string {

@@ -63,6 +63,8 @@ type issuer struct {
 	dropAnswer bool     // perform the next mutation and cut the connection
 	jwksDown   bool
 	tokens     int
+
+	wrongAudience string // what the token endpoint writes instead of what is asked for
 }
 
 func newIssuer(t *testing.T, kids ...string) *issuer {
@@ -163,7 +165,11 @@ func (i *issuer) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	i.tokens++
-	reply(w, 200, map[string]any{"access_token": i.sign(i.signer(), r.FormValue("audience"), time.Hour), "token_type": "Bearer", "expires_in": 3600})
+	audience := r.FormValue("audience")
+	if i.wrongAudience != "" {
+		audience = i.wrongAudience
+	}
+	reply(w, 200, map[string]any{"access_token": i.sign(i.signer(), audience, time.Hour), "token_type": "Bearer", "expires_in": 3600})
 }
 
 func (i *issuer) admin(w http.ResponseWriter, r *http.Request) bool {

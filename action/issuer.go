@@ -265,8 +265,9 @@ func (w *World) KeySet(ctx context.Context, issuer string) (prunella.KeySet, err
 // keySetView is a KeySet and what the key API says.
 type keySetView struct {
 	prunella.KeySet
-	stated string // signer by the key API's word
-	err    error  // why the set could not be read
+	stated string      // signer by the key API's word
+	err    error       // why the set could not be read
+	token  canaryToken // freshly issued, for the issuer's audience; empty when none could be had
 }
 
 func (v keySetView) signer() string {
@@ -294,7 +295,7 @@ func (w *World) keySet(ctx context.Context, i prunella.Issuer) keySetView {
 		v.Error = w.secrets.clean(err.Error())
 	}
 	if tokErr == nil {
-		v.Signer = tok.kid
+		v.Signer, v.token = tok.kid, tok
 		if v.TokenLifetime == 0 {
 			v.TokenLifetime = tok.lifetime
 		}

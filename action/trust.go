@@ -45,21 +45,36 @@ func trustOperations() []operation {
 // cellKey identifies a cell that may be shown again.
 type cellKey struct{ issuer, kid, thumbprint, service string }
 
-// gridAge is how long the read trust.grid shows a cell of a key that does not
-// sign again; the signer's cells are always fresh.
-const gridAge = 5 * time.Second
+// How long a cell of a key that does not sign is shown again; the signer's cells
+// are always fresh. A refused call is a failed request to the service, in its
+// metrics and logs: a published key that a service lacks must not look like an
+// outage because we keep asking, so a refusal stands until we change something
+// or refusedAge is over.
+const (
+	gridAge    = time.Second // for the read trust.grid
+	boardAge   = 10 * time.Second
+	refusedAge = time.Minute
+)
 
-// retry probes only the services whose cell for that key is older than age. The
-// refused calls are failed requests to the service, in its metrics and logs: a
-// published key that a service lacks must not look like an outage because we
-// keep asking.
+func (w *World) forgetCells() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.cells)
+}
+
+// retry probes only the services whose cell for that key is older than age.
 func (w *World) retry(ctx context.Context, i prunella.Issuer, k prunella.PublicKey, services []prunella.Service, age time.Duration) ([]cell, error) {
 	now := w.opt.Now()
 	var due []prunella.Service
 	var out []cell
 	w.mu.Lock()
 	for _, s := range services {
-		if c, ok := w.cells[cellKey{i.Name, k.Kid, k.Thumbprint, s.Name}]; ok && now.Sub(c.At) < age {
+		c, ok := w.cells[cellKey{i.Name, k.Kid, k.Thumbprint, s.Name}]
+		limit := age
+		if c.Trust == prunella.Rejects {
+			limit = refusedAge
+		}
+		if ok && now.Sub(c.At) < limit {
 			out = append(out, c)
 		} else {
 			due = append(due, s)
@@ -79,7 +94,7 @@ func (w *World) retry(ctx context.Context, i prunella.Issuer, k prunella.PublicK
 		w.cells[cellKey{i.Name, k.Kid, k.Thumbprint, c.Service}] = c
 	}
 	for old, c := range w.cells {
-		if now.Sub(c.At) > 2*w.opt.BoardAge {
+		if now.Sub(c.At) > refusedAge {
 			delete(w.cells, old)
 		}
 	}
@@ -117,7 +132,7 @@ func (w *World) look(ctx context.Context, i prunella.Issuer, age time.Duration, 
 			b.err = err
 		}
 	}
-	cells, err := w.probe(ctx, i, signer, first.Thumbprint, services)
+	cells, err := w.probeSigner(ctx, i, b.keys, first.Thumbprint, services)
 	add(signer, cells, err)
 	for _, k := range others {
 		cells, err := w.retry(ctx, i, k, services, age)
@@ -171,14 +186,14 @@ func (w *World) canaries(i prunella.Issuer) []prunella.Service {
 
 // Trust probes the published keys of an issuer on all its services and returns
 // the signer's kid and a cell for each key and service, the signer's first.
-// Cells of the other keys may be up to Options.BoardAge old. The error says that
+// Cells of the other keys may be up to a minute old. The error says that
 // no token of the signer could be had.
 func (w *World) Trust(ctx context.Context, issuer string) (signer string, cells []prunella.TrustCell, err error) {
 	i, err := w.issuer(issuer, nil)
 	if err != nil {
 		return "", nil, err
 	}
-	b := w.look(ctx, i, w.opt.BoardAge, false)
+	b := w.look(ctx, i, boardAge, false)
 	if b.err != nil {
 		return b.keys.signer(), nil, w.failed("probe "+i.Name, b.err)
 	}
@@ -193,7 +208,7 @@ func (w *World) readTrust(ctx context.Context, p params, inc Incident) (map[stri
 	if err != nil {
 		return nil, err
 	}
-	b := w.look(ctx, i, min(gridAge, w.opt.BoardAge), true)
+	b := w.look(ctx, i, gridAge, true)
 	signer := b.keys.signer()
 	services := w.canaries(i)
 	byKid := map[string]any{}

@@ -97,6 +97,27 @@ func TestKeysThatDoNotSignAreAskedAboutSeldom(t *testing.T) {
 	if _, _, err := w.Trust(t.Context(), "auth"); err != nil || count("old") != 2 {
 		t.Errorf("after a minute old was tried %d times, %v; want 2", count("old"), err)
 	}
+	if _, err := w.Do(t.Context(), "keys.publish", "s", map[string]any{"issuer": "auth", "kid": "old"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.Trust(t.Context(), "auth"); err != nil || count("old") != 3 {
+		t.Errorf("after our own change old was tried %d times, %v; want 3", count("old"), err)
+	}
+}
+
+// A key API's canary tokens have the right claims by construction; what clients
+// get may not.
+func TestTheSignerIsProbedWithTokensAsClientsGetThem(t *testing.T) {
+	i := newIssuer(t, "new")
+	i.wrongAudience = "https://legacy"
+	w := world(t, inventory(i, map[string]*verifier{"user": newVerifier(t, i, "new")}), nil, action.Options{})
+	res, err := w.Read(t.Context(), "trust.grid", nil, action.Incident{})
+	if err != nil || len(texts(res["trusting"])) != 0 || len(texts(res["lacking"])) != 0 {
+		t.Errorf("grid %v, %v", res, err)
+	}
+	if why, _ := res["refusing_otherwise"].(map[string]any)["user"].(string); !strings.Contains(why, "audience") {
+		t.Errorf("user refuses because %q", why)
+	}
 }
 
 func TestTrustGridWithoutATokenIsUnknown(t *testing.T) {

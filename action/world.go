@@ -38,9 +38,7 @@ type Options struct {
 	Timeout   time.Duration         // of one HTTP call of a read; 0: 5 s
 	Probe     time.Duration         // of one canary call; 0: 2 s
 	Parallel  int                   // canary calls in flight; 0: 16
-	TimeScale float64               // divides the averaging window of requests.errors and the ages below; 0: 1
-	TokenAge  time.Duration         // a canary token is used again for at most this long; 0: 10 s
-	BoardAge  time.Duration         // Trust tries a key that does not sign again after this; 0: 1 min
+	TimeScale float64               // divides the averaging window of requests.errors; 0: 1
 	Transport func(*http.Transport) // adjusts the transport (private CA, proxy); may be nil
 }
 
@@ -85,8 +83,6 @@ func NewWorld(inv prunella.Inventory, h History, opt Options) (*World, error) {
 	opt.Probe = orDefault(opt.Probe, 2*time.Second)
 	opt.Parallel = orDefault(opt.Parallel, 16)
 	opt.TimeScale = orDefault(opt.TimeScale, 1)
-	opt.TokenAge = time.Duration(float64(orDefault(opt.TokenAge, 10*time.Second)) / opt.TimeScale)
-	opt.BoardAge = time.Duration(float64(orDefault(opt.BoardAge, time.Minute)) / opt.TimeScale)
 	if err := checkInventory(inv); err != nil {
 		return nil, err
 	}
@@ -170,6 +166,9 @@ func (w *World) Do(ctx context.Context, name, key string, params map[string]any)
 		return "", w.failed(name, prunella.Errorf(prunella.Invalid, "a step needs a key"))
 	}
 	out, err := op.do(w, ctx, key, p)
+	if op.spec.Effect != prunella.Reads {
+		w.forgetCells()
+	}
 	if err != nil {
 		return w.secrets.clean(out), w.failed(name, err)
 	}
