@@ -18,7 +18,7 @@ const (
 	freshEvery    = 500 * time.Millisecond // how often such a login is made
 	checkoutShare = 0.3                    // of gateway calls that pass order and payment
 	maxInFlight   = 400                    // calls; beyond that a client waits its turn by not calling
-	reloginAfter  = 5 * time.Second        // age a refused token must have before its session logs in again
+	reloginAfter  = time.Second            // age a refused token must have before its session logs in again
 )
 
 // traffic is the world's customers.
@@ -31,18 +31,17 @@ type traffic struct {
 	wg     sync.WaitGroup
 
 	sessions []*session
-	expired  string // a token that was good an hour ago
-	mu       sync.Mutex
-	fresh    string
+	fresh    session // the customer who logged in last
+	expired  string  // a token that was good an hour ago
 }
 
-// session is a customer who logged in some time ago and logs in again when the
-// token has expired or was refused.
+// session is a customer who logged in some time ago. It logs in again when the
+// token has expired; when it is refused, it does so and repeats the call once,
+// as OAuth clients do.
 type session struct {
-	mu      sync.Mutex
-	token   string
-	issued  time.Time
-	refused bool
+	mu     sync.Mutex
+	token  string
+	issued time.Time
 }
 
 func startTraffic(ctx context.Context, w *World) (*traffic, error) {
@@ -67,9 +66,10 @@ func startTraffic(ctx context.Context, w *World) (*traffic, error) {
 		return t, nil
 	}
 	var err error
-	if t.fresh, err = t.login(ctx); err != nil {
+	if t.fresh.token, err = t.login(ctx); err != nil {
 		return nil, fmt.Errorf("first login: %w", err)
 	}
+	t.fresh.issued = time.Now()
 	t.wg.Go(t.keepFresh)
 	t.wg.Go(t.run)
 	return t, nil
@@ -91,11 +91,7 @@ func (t *traffic) keepFresh() {
 			return
 		case <-tick.C:
 		}
-		if token, err := t.login(t.ctx); err == nil { // counted by login
-			t.mu.Lock()
-			t.fresh = token
-			t.mu.Unlock()
-		}
+		t.renew(&t.fresh, "", 0)
 	}
 }
 
@@ -162,18 +158,17 @@ func (t *traffic) choose(rng *rand.Rand, turn int) call {
 }
 
 func (t *traffic) call(c call) {
-	token := t.expired
+	began := time.Now()
+	var status int
+	var reason string
 	switch {
 	case c.noise:
+		status, reason = t.get(c, t.expired)
 	case c.session != nil:
-		token = t.tokenOf(c.session)
+		status, reason = t.callAs(c, c.session, t.w.spec.TokenLifetime-2*time.Second, reloginAfter)
 	default:
-		t.mu.Lock()
-		token = t.fresh
-		t.mu.Unlock()
+		status, reason = t.callAs(c, &t.fresh, t.w.spec.TokenLifetime, 0)
 	}
-	began := time.Now()
-	status, reason := t.get(c, token)
 	if t.ctx.Err() != nil {
 		return
 	}
@@ -185,11 +180,6 @@ func (t *traffic) call(c call) {
 		outcome = callFailed
 	}
 	t.counts.add(c.service, began, outcome, status, reason)
-	if c.session != nil && status == http.StatusUnauthorized {
-		c.session.mu.Lock()
-		c.session.refused = true
-		c.session.mu.Unlock()
-	}
 }
 
 func (t *traffic) get(c call, token string) (status int, reason string) {
@@ -215,15 +205,31 @@ func (t *traffic) get(c call, token string) (status int, reason string) {
 	return res.StatusCode, body.Message
 }
 
-// tokenOf returns the session's token, from a new login when it is due. When
-// that fails the customer tries with what there is.
-func (t *traffic) tokenOf(s *session) string {
+// callAs calls with the session's token, from a new login when it is due. When
+// it is refused and not younger than patience, the session logs in and repeats
+// the call once.
+func (t *traffic) callAs(c call, s *session, due, patience time.Duration) (status int, reason string) {
+	s.mu.Lock()
+	token := s.token
+	s.mu.Unlock()
+	token = t.renew(s, token, due)
+	if status, reason = t.get(c, token); status == http.StatusUnauthorized {
+		if again := t.renew(s, token, patience); again != token {
+			return t.get(c, again)
+		}
+	}
+	return status, reason
+}
+
+// renew logs the session in when its token is the one given (or none is given)
+// and at least that old, and returns the token it has then. When the login fails
+// the customer tries with what there is.
+func (t *traffic) renew(s *session, token string, old time.Duration) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	age := time.Since(s.issued)
-	if age >= t.w.spec.TokenLifetime-2*time.Second || s.refused && age > reloginAfter {
+	if (token == "" || s.token == token) && time.Since(s.issued) >= old {
 		if token, err := t.login(t.ctx); err == nil {
-			s.token, s.issued, s.refused = token, time.Now(), false
+			s.token, s.issued = token, time.Now()
 		}
 	}
 	return s.token
