@@ -104,7 +104,7 @@ func TestCatalog(t *testing.T) {
 		var err error
 		wrong := map[string]any{"no-such-parameter": 1}
 		for _, p := range s.Params {
-			wrong[p.Name] = map[string]string{"text": "x", "list": "x", "any": "x", "duration": "1s"}[p.Type]
+			wrong[p.Name] = map[string]any{"text": "x", "any": "x", "number": 1, "bool": true, "duration": "1s"}[p.Type]
 			if p.Type == "list" {
 				wrong[p.Name] = []any{"x"}
 			}

@@ -30,7 +30,8 @@ func configOperations() []operation {
 		{
 			spec: does("kubernetes.configmap-set", prunella.Reversible, "Set one existing value in a YAML file in a ConfigMap; every other byte of the file stays. Running pods see it after a restart.",
 				need("configmap", "text", "name of the ConfigMap"), need("key", "text", "file inside the ConfigMap: config.yaml"), path,
-				need("value", "any", "the new value: a text, number or bool")),
+				need("value", "any", "the new value: a text, number or bool"),
+				may("if_present", "bool", "true: a file without this path is left alone, which is no failure")),
 			do:       (*World).setConfig,
 			before:   (*World).configBefore,
 			happened: (*World).configSet,
@@ -91,10 +92,18 @@ func (w *World) configBefore(ctx context.Context, p params) (map[string]any, err
 		return nil, err
 	}
 	v, err := yamlGet(text, p.text("path"))
+	if absent(err, p) {
+		return map[string]any{"value": p["value"], "absent": true}, nil // so that an undo leaves it alone too
+	}
 	if err != nil {
 		return nil, err
 	}
 	return map[string]any{"value": v}, nil
+}
+
+// absent says that the path is not there and need not be.
+func absent(err error, p params) bool {
+	return p["if_present"] == true && prunella.KindOf(err) == prunella.NotFound
 }
 
 // setConfig reads, edits one value and writes back under the resource version
@@ -108,6 +117,9 @@ func (w *World) setConfig(ctx context.Context, key string, p params) (string, er
 			return "", err
 		}
 		old, err := yamlGet(text, path)
+		if absent(err, p) {
+			return fmt.Sprintf("nothing to do: %s/%s has no %s", name, file, path), nil
+		}
 		if err != nil {
 			return "", err
 		}
@@ -150,6 +162,9 @@ func (w *World) configSet(ctx context.Context, _ string, p params, before map[st
 		return Unclear, "", err
 	}
 	v, err := yamlGet(text, p.text("path"))
+	if absent(err, p) {
+		return Yes, "there is no " + p.text("path") + " to set", nil
+	}
 	if err != nil {
 		return Unclear, "", err
 	}

@@ -246,8 +246,9 @@ func (e *Engine) keys(cause prunella.Cause, snap diagnose.Snapshot) heal.Keys {
 			break
 		}
 	}
-	if k.Previous == "" { // no change was seen; the key that most verifiers trust signed before
+	if k.Previous == "" { // no change was seen; a key that signed before and that most verifiers trust
 		best := 0
+		states, _ := jwks["states"].(map[string]any)
 		byKid, _ := grid["by_kid"].(map[string]any)
 		kids := make([]string, 0, len(byKid))
 		for kid := range byKid {
@@ -256,6 +257,9 @@ func (e *Engine) keys(cause prunella.Cause, snap diagnose.Snapshot) heal.Keys {
 		sort.Strings(kids)
 		for _, kid := range kids {
 			row, _ := byKid[kid].(map[string]any)
+			if was := text(states[kid]); was != "" && was != "previous" && was != "removed" {
+				continue // it has never signed, or must not any more
+			}
 			if n := len(list(row["trusts"])); kid != k.Signer && n > best {
 				best, k.Previous = n, kid
 			}
@@ -268,7 +272,22 @@ func (e *Engine) keys(cause prunella.Cause, snap diagnose.Snapshot) heal.Keys {
 		k.Issuer, k.Signer = cause.Service, first(k.Signer, k.Failing)
 	}
 	lacking, failed := set(grid["lacking"]), set(snap.Reads["deliveries.failed"].Result["failed"])
+	refused := cause.Kids
+	if c := cause.Change; c != nil && c.Name == prunella.ChangeKeyRemoved {
+		refused = []string{c.Kid}
+	}
+	refusing := map[string]bool{}
+	for _, kid := range refused {
+		byKid, _ := grid["by_kid"].(map[string]any)
+		row, _ := byKid[kid].(map[string]any)
+		for s := range set(row["rejects"]) {
+			refusing[s] = true
+		}
+	}
 	for _, s := range e.cfg.Inventory.Services {
+		if refusing[s.Name] {
+			k.Refusing = append(k.Refusing, s)
+		}
 		if lacking[s.Name] {
 			k.Lacking = append(k.Lacking, s)
 		}

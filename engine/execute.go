@@ -235,7 +235,7 @@ func (e *Engine) observe(ctx context.Context, inc prunella.Incident, run *prunel
 	if s.Attempt > 1 {
 		key = fmt.Sprintf("%s-%d", s.Key, s.Attempt-1)
 	}
-	limit, cancel := context.WithTimeout(ctx, e.cfg.ReadTimeout)
+	limit, cancel := context.WithTimeout(ctx, max(e.cfg.ReadTimeout, s.Timeout)) // what is under way may come to its end
 	defer cancel()
 	happened, text, err := e.world.Happened(limit, s.Action, key, s.Params, s.Before)
 	if err != nil {

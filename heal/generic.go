@@ -17,17 +17,21 @@ func genericRules(in Input) []prunella.ActionRule {
 		return nil
 	}
 	switch c.Name {
-	case prunella.ChangeSigner, prunella.ChangeKeyAdded, prunella.ChangeKeyRemoved:
-		back := in.Keys.Previous
-		if c.Name == prunella.ChangeKeyRemoved && in.Keys.Previous == "" {
-			return []prunella.ActionRule{{
-				Title: "publish the removed key " + c.Kid + " again", Do: "keys.publish",
-				With:   map[string]any{"issuer": in.Keys.Issuer, "kid": c.Kid},
-				Effect: prunella.Reversible, Attempts: 2, Timeout: 10 * time.Second, OnFailure: "undo",
-				Verify: published(in.Keys.Issuer, c.Kid),
-				Undo:   &prunella.UndoRule{Do: "keys.retire", With: map[string]any{"issuer": in.Keys.Issuer, "kid": c.Kid}},
-			}}
+	case prunella.ChangeKeyRemoved:
+		rules := []prunella.ActionRule{{
+			Title: "publish the removed key " + c.Kid + " again", Do: "keys.publish",
+			With:   map[string]any{"issuer": in.Keys.Issuer, "kid": c.Kid},
+			Effect: prunella.Reversible, Attempts: 2, Timeout: 10 * time.Second, OnFailure: "undo",
+			Verify: published(in.Keys.Issuer, c.Kid),
+			Undo:   &prunella.UndoRule{Do: "keys.retire", With: map[string]any{"issuer": in.Keys.Issuer, "kid": c.Kid}},
+		}}
+		if len(in.Keys.Refusing) > 0 { // they hold a copy of the set from when the key was gone
+			rules = append(rules, refetch("keys.refusing", "the published key", nil))
+			rules = append(rules, proof(in.Keys.Issuer, c.Kid))
 		}
+		return rules
+	case prunella.ChangeSigner, prunella.ChangeKeyAdded:
+		back := in.Keys.Previous
 		if back == "" || back == in.Keys.Signer {
 			return nil
 		}
@@ -50,22 +54,12 @@ func genericRules(in Input) []prunella.ActionRule {
 			})
 		}
 		if len(in.Keys.Verifiers) > 0 {
-			rules = append(rules, prunella.ActionRule{
-				Title: "prove that every verifier accepts " + back, Do: "canary.prove",
-				With:   map[string]any{"issuer": in.Keys.Issuer, "kid": back, "services": "${keys.verifiers.name}"},
-				Effect: prunella.Reads, Attempts: 5, Timeout: 10 * time.Second, OnFailure: "undo",
-			})
+			rules = append(rules, proof(in.Keys.Issuer, back))
 		}
 		return rules
 	case prunella.ChangeKeyMaterial:
-		return []prunella.ActionRule{{
-			Title: "restart ${item.name}, so that it fetches the changed key", Do: "kubernetes.rollout-restart", ForEach: "keys.lacking",
-			When: "item.deployment != ''", With: map[string]any{"deployment": "${item.deployment}"},
-			Effect: prunella.Reversible, Attempts: 1, Timeout: 2 * time.Minute, OnFailure: "escalate",
-			Verify: &prunella.VerifyRule{Read: "trust.grid", With: map[string]any{"issuer": in.Keys.Issuer},
-				Until: "'${item.name}' in result.trusting", Within: time.Minute},
-			Undo: &prunella.UndoRule{Do: "none-needed", With: map[string]any{"because": "a restarted process runs the same image with the same configuration"}},
-		}}
+		return []prunella.ActionRule{refetch("keys.lacking", "the changed key", &prunella.VerifyRule{Read: "trust.grid",
+			With: map[string]any{"issuer": in.Keys.Issuer}, Until: "'${item.name}' in result.trusting", Within: time.Minute})}
 	case prunella.ChangeDeploy:
 		for _, s := range in.Services {
 			if s.Name == c.Service && s.Deployment != "" {
@@ -80,6 +74,24 @@ func genericRules(in Input) []prunella.ActionRule {
 		}
 	}
 	return nil
+}
+
+// refetch restarts services one at a time; a fresh process has no copy of the key set.
+func refetch(services, what string, verify *prunella.VerifyRule) prunella.ActionRule {
+	return prunella.ActionRule{
+		Title: "restart ${item.name}, so that it fetches " + what, Do: "kubernetes.rollout-restart", ForEach: services,
+		When: "item.deployment != ''", With: map[string]any{"deployment": "${item.deployment}"},
+		Effect: prunella.Reversible, Attempts: 1, Timeout: 2 * time.Minute, OnFailure: "escalate", Verify: verify,
+		Undo: &prunella.UndoRule{Do: "none-needed", With: map[string]any{"because": "a restarted process runs the same image with the same configuration"}},
+	}
+}
+
+func proof(issuer, kid string) prunella.ActionRule {
+	return prunella.ActionRule{
+		Title: "prove that every verifier accepts " + kid, Do: "canary.prove",
+		With:   map[string]any{"issuer": issuer, "kid": kid, "services": "${keys.verifiers.name}"},
+		Effect: prunella.Reads, Attempts: 5, Timeout: 10 * time.Second, OnFailure: "undo",
+	}
 }
 
 func published(issuer, kid string) *prunella.VerifyRule {

@@ -31,6 +31,7 @@ type Keys struct {
 	Previous      string             // kid that signed before, "" when not known
 	Failing       string             // kid that verifiers refuse
 	Lacking       []prunella.Service // verifiers that refuse the signer's key
+	Refusing      []prunella.Service // verifiers that refuse the failing key
 	Undelivered   []prunella.Service // of those, the ones that delivery of the key failed for
 	Verifiers     []prunella.Service // every verifier that can be proven
 	TokenLifetime time.Duration
@@ -164,10 +165,7 @@ func render(in Input, rule prunella.ActionRule, vars map[string]any) ([]prunella
 }
 
 func renderOne(rule prunella.ActionRule, spec prunella.Spec, vars map[string]any, now time.Time) (prunella.Step, error) {
-	effect := rule.Effect
-	if effect == "" {
-		effect = spec.Effect
-	}
+	effect := worse(rule.Effect, spec.Effect) // a skill cannot declare an action harmless
 	step := prunella.Step{
 		Action: rule.Do, Effect: effect, State: prunella.StepPlanned,
 		Attempts: max(rule.Attempts, 1), Timeout: rule.Timeout, OnFailure: rule.OnFailure,
@@ -224,6 +222,15 @@ func renderOne(rule prunella.ActionRule, spec prunella.Spec, vars map[string]any
 	}
 	step.Target = target(step)
 	return step, nil
+}
+
+// worse returns the effect that is harder to take back.
+func worse(a, b prunella.Effect) prunella.Effect {
+	order := map[prunella.Effect]int{"": 0, prunella.Reads: 1, prunella.Reversible: 2, prunella.Irreversible: 3}
+	if order[a] > order[b] {
+		return a
+	}
+	return b
 }
 
 // target is what the per-target bound counts: the most specific object a step names.

@@ -111,6 +111,18 @@ func TestPlanRefusesWhatItCannotRender(t *testing.T) {
 	}
 }
 
+func TestASkillCannotDeclareAnActionHarmless(t *testing.T) {
+	in := input()
+	in.Skill = &prunella.Skill{Actions: []prunella.ActionRule{{Do: "keys.retire", Effect: prunella.Reads, With: map[string]any{"kid": "old"}}}}
+	retire := in.Catalog["keys.retire"]
+	retire.Effect = prunella.Irreversible
+	in.Catalog["keys.retire"] = retire
+	run, err := Plan(in)
+	if err != nil || run.Steps[0].Effect != prunella.Irreversible {
+		t.Errorf("effect %v, %v", run.Steps, err)
+	}
+}
+
 func TestGenericRemedyUndoesTheChange(t *testing.T) {
 	for name, c := range map[string]struct {
 		change *prunella.Change
@@ -120,7 +132,7 @@ func TestGenericRemedyUndoesTheChange(t *testing.T) {
 		"no change, no remedy":     {nil, nil, nil},
 		"signer changed":           {&prunella.Change{Name: prunella.ChangeSigner, Kid: "new", Before: "old"}, nil, []string{"keys.activate old", "keys.redeliver new", "canary.prove old"}},
 		"previous key not known":   {&prunella.Change{Name: prunella.ChangeSigner, Kid: "new"}, func(k *Keys) { k.Previous = "" }, nil},
-		"key removed":              {&prunella.Change{Name: prunella.ChangeKeyRemoved, Kid: "gone"}, func(k *Keys) { k.Previous = "" }, []string{"keys.publish gone"}},
+		"key removed":              {&prunella.Change{Name: prunella.ChangeKeyRemoved, Kid: "gone"}, func(k *Keys) { k.Refusing = k.Lacking[:1] }, []string{"keys.publish gone", "kubernetes.rollout-restart ", "canary.prove gone"}},
 		"deploy":                   {&prunella.Change{Name: prunella.ChangeDeploy, Service: "order", Version: "v2"}, nil, []string{"kubernetes.rollout-undo "}},
 		"deploy of an unknown one": {&prunella.Change{Name: prunella.ChangeDeploy, Service: "elsewhere"}, nil, nil},
 		"new material is fetched":  {&prunella.Change{Name: prunella.ChangeKeyMaterial, Kid: "new"}, nil, []string{"kubernetes.rollout-restart ", "kubernetes.rollout-restart "}},

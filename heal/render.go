@@ -24,7 +24,7 @@ func variables(in Input) map[string]any {
 		},
 		"keys": map[string]any{
 			"issuer": in.Keys.Issuer, "signer": in.Keys.Signer, "previous": in.Keys.Previous, "failing": in.Keys.Failing,
-			"lacking": objects(in.Keys.Lacking), "undelivered": objects(in.Keys.Undelivered), "verifiers": objects(in.Keys.Verifiers),
+			"lacking": objects(in.Keys.Lacking), "undelivered": objects(in.Keys.Undelivered), "refusing": objects(in.Keys.Refusing), "verifiers": objects(in.Keys.Verifiers),
 			"previous_safe":    !safeAt.IsZero() && in.Now.After(safeAt) && in.Keys.PreviousUnseen,
 			"previous_safe_at": unix(safeAt),
 			"token_lifetime_s": in.Keys.TokenLifetime.Seconds(),

@@ -32,7 +32,7 @@ func References(text string) []string {
 var PlanFields = map[string][]string{
 	"incident": {"id", "onset_unix", "severity", "services"},
 	"cause":    {"service", "fault", "services", "kids", "confidence"},
-	"keys":     {"issuer", "signer", "previous", "failing", "lacking", "undelivered", "verifiers", "previous_safe", "previous_safe_at", "token_lifetime_s"},
+	"keys":     {"issuer", "signer", "previous", "failing", "lacking", "undelivered", "refusing", "verifiers", "previous_safe", "previous_safe_at", "token_lifetime_s"},
 	"item":     {"name", "deployment", "configmap", "config_key", "owner"},
 	"now":      {},
 }
@@ -40,7 +40,7 @@ var PlanFields = map[string][]string{
 // lists are the plan's fields that for_each may go through, with true for
 // lists of services.
 var lists = map[string]bool{
-	"keys.lacking": true, "keys.undelivered": true, "keys.verifiers": true, "keys.failing": false, "cause.services": false, "cause.kids": false, "incident.services": false,
+	"keys.lacking": true, "keys.undelivered": true, "keys.refusing": true, "keys.verifiers": true, "keys.failing": false, "cause.services": false, "cause.kids": false, "incident.services": false,
 }
 
 // checkReferences notes the references of a rule's texts that cannot be
