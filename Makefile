@@ -21,8 +21,9 @@ demo: build ## break a world of eight services at a key rotation and watch it he
 deps: ## install what the tests need and this machine lacks (Debian packages)
 	@bash .ci/deps
 
-test: deps check ## run everything: the checks, then every test with the race detector
-	@$(GO) test -race -timeout 15m ./...
+test: deps check ## run everything: the checks, every test with the race detector, every scenario live
+	@$(GO) test -race -timeout 12m $$($(GO) list ./... | grep -v /scenarios$$)
+	@$(GO) test -count=1 -timeout 12m ./scenarios
 
 check: ## format, vet, staticcheck, dead code, tidy
 	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "not formatted (run gofmt -w):"; echo "$$out"; exit 1; fi

@@ -7,8 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -157,9 +160,33 @@ func (a *App) routes() http.Handler {
 	for _, path := range []string{"/v1/", "/api/v1/alertmanager", "/api/v2/alerts", "/api/v1/signals"} {
 		mux.Handle(path, in)
 	}
-	mux.Handle("/", web.Handler(web.Config{Backend: backend{a}, Version: a.version, Log: a.log,
-		Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{})}))
+	mux.Handle("/", a.ownHost(web.Handler(web.Config{Backend: backend{a}, Version: a.version, Log: a.log,
+		Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{})})))
 	return mux
+}
+
+// ownHost refuses requests to a loopback server under a foreign name: a page
+// elsewhere could point its own name at this machine and press our buttons.
+func (a *App) ownHost(next http.Handler) http.Handler {
+	tcp, ok := a.listener.Addr().(*net.TCPAddr)
+	if !ok || !tcp.IP.IsLoopback() {
+		return next // reached through the operator's own network and names
+	}
+	own := ""
+	if u, err := url.Parse(a.publicURL()); err == nil {
+		own = u.Hostname()
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		if ip := net.ParseIP(strings.Trim(host, "[]")); host != own && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			http.Error(w, "This server answers to localhost only, not to "+strconv.Quote(host)+". Set public_url in its configuration to allow another name.", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Start runs the server until Stop. It returns at once.

@@ -13,12 +13,27 @@ import (
 type hub struct {
 	mu   sync.Mutex
 	subs map[*subscriber]bool
+	told time.Time // when the status was last announced
 }
 
 type subscriber struct {
 	pending map[string]client.Change // by what and id
 	order   []string
 	ready   chan struct{}
+}
+
+// status announces that intake moved, at most every two seconds: pages that
+// show it need no more.
+func (h *hub) status() {
+	h.mu.Lock()
+	due := time.Since(h.told) >= 2*time.Second
+	if due {
+		h.told = time.Now()
+	}
+	h.mu.Unlock()
+	if due {
+		h.announce("status", "")
+	}
 }
 
 func newHub() *hub { return &hub{subs: map[*subscriber]bool{}} }

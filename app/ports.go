@@ -71,7 +71,7 @@ func (s engineStore) CommitBatch(ctx context.Context, b engine.Batch) error {
 		s.hub.announce("incident", string(u.ID))
 	}
 	if len(b.Points) > 0 {
-		s.hub.announce("status", "")
+		s.hub.status()
 	}
 	return nil
 }

@@ -1,0 +1,77 @@
+package scenarios_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"prunella"
+)
+
+// TestEveryScenarioPasses runs the catalogue as a person would: with the program
+// itself, each scenario in a world of its own, with a seed of today. What a
+// scenario expects stands in its file; here only its verdict counts.
+func TestEveryScenarioPasses(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "prunella")
+	if out, err := exec.Command("go", "build", "-o", program, "prunella/cmd/prunella").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	out, err := exec.Command(program, "scenario", "list", "--json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []struct {
+		Name string `json:"name"`
+	}
+	if err := json.Unmarshal(out, &list); err != nil {
+		t.Fatalf("scenario list: %v\n%s", err, out)
+	}
+	if len(list) < 12 {
+		t.Fatalf("the catalogue has %d scenarios", len(list))
+	}
+	seed := time.Now().Unix() % 100_000
+	for _, s := range list {
+		run(t, program, seed, s.Name)
+	}
+	// The same expectations hold in other worlds.
+	run(t, program, seed, "jwt-signing-key-rotation-failure", "missed=2", "alg=ES256")
+	run(t, program, seed, "jwt-signing-key-rotation-failure", "missed=6", "services=9", "token_lifetime=10m")
+}
+
+func run(t *testing.T, program string, seed int64, name string, set ...string) {
+	t.Run(strings.Join(append([]string{name}, set...), "_"), func(t *testing.T) {
+		report := filepath.Join(t.TempDir(), "report.json")
+		args := []string{"scenario", "run", name, "--seed", strconv.FormatInt(seed, 10), "--report", "json", "--out", report}
+		for _, s := range set {
+			args = append(args, "--set", s)
+		}
+		said, err := exec.Command(program, args...).CombinedOutput()
+		b, readErr := os.ReadFile(report)
+		if readErr != nil {
+			t.Fatalf("no report: %v\n%s", err, said)
+		}
+		var r prunella.Report
+		if err := json.Unmarshal(b, &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.Status == prunella.Passed && err == nil {
+			return
+		}
+		t.Errorf("%s (exit: %v) %s; again with: prunella %s", r.Status, err, r.Error, strings.Join(args[:len(args)-4], " "))
+		for _, c := range r.Checks {
+			if c.Result != prunella.Passed {
+				t.Errorf("%s: expected %s, got %s %s", c.Name, c.Expected, c.Actual, c.Note)
+			}
+		}
+		for _, e := range r.Timeline {
+			t.Log(fmt.Sprintf("%s %s %.300s", e.At.Format("15:04:05.000"), e.Kind, e.Text))
+		}
+	})
+}
