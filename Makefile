@@ -41,8 +41,8 @@ fuzz: ## fuzz every parser of outside bytes, FUZZTIME each (default 60s)
 	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go 2>/dev/null | awk '{print $$2}'); do \
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; done; done
 
-soak: build ## every live scenario SOAK times with different seeds and parameters (default 20; about an hour)
-	@bash scenario/soak.sh bin/prunella $(SOAK)
+soak: ## every live scenario SOAK times with different seeds and worlds (default 20; about 40 minutes), and the long proofs
+	@PRUNELLA_SOAK=$(SOAK) $(GO) test -tags soak -run TestSoak -count=1 -timeout 3h ./scenarios
 
 clean: ## remove what was built
 	@rm -rf bin out

@@ -11,6 +11,10 @@ import (
 	"prunella"
 )
 
+// OldTokensExpire is the FullReason of a FullAt that is certain: tokens of the
+// old key run out by then.
+const OldTokensExpire = "old-tokens-expire"
+
 // CascadeInput is what the spread of an incident is judged from.
 type CascadeInput struct {
 	Impacts       []prunella.Impact
@@ -155,7 +159,7 @@ func when(c *prunella.Cascade, in CascadeInput, share float64, measured bool) {
 			c.Forecast = []prunella.ShareAt{{At: in.Now, Share: start}}
 			return
 		}
-		c.FullReason = prunella.Reason{Name: "old-tokens-expire", Operands: operands,
+		c.FullReason = prunella.Reason{Name: OldTokensExpire, Operands: operands,
 			Text: fmt.Sprintf("the key changed at %s and tokens live %s: by %s every token carries the new key", t.Format("15:04:05"), l, c.FullAt.Format("15:04:05"))}
 		c.Forecast = line(in.Now, start, c.FullAt, 1)
 	default:

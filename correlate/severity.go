@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sort"
 	"strconv"
+	"time"
 
 	"prunella"
 )
@@ -15,6 +16,7 @@ type SeverityInput struct {
 	StatedHit   int               // "4 of 7 services": see StatedBreadth
 	StatedTotal int
 	Rising      bool              // a share rises, or the cascade escalates
+	FullBy      time.Time         // when every request of the hit services fails, where that is certain (old tokens expire); zero otherwise
 	Claimed     prunella.Severity // the worst that a monitor claims; counts only when no impact is known
 }
 
@@ -31,6 +33,7 @@ const (
 //
 //	critical  half of the requests or more fail in two services, or in one of high criticality    (most-requests)
 //	critical  half of all services or more are hit, one of them with 20 % or more                 (half-of-services)
+//	critical  two services are hit, or one of high criticality, and all their requests will fail  (bound-to-fail)
 //	high      20 % of the requests or more fail in a service, or 5 % in one of high criticality   (many-requests)
 //	high      two services or more are hit with 5 % or more, and it is rising                     (rising)
 //	warning   5 % of the requests or more fail in a service, or two services are hit              (some-requests)
@@ -86,6 +89,8 @@ func Severity(in SeverityInput) (prunella.Severity, prunella.Reason) {
 		return say(prunella.Critical, "most-requests", share+", a service of high criticality")
 	case breadthOf > 0 && 2*breadthHit >= breadthOf && breadthHit > 0 && (large > 0 || stated && in.StatedHit >= 2 && hit == 0):
 		return say(prunella.Critical, "half-of-services", fmt.Sprintf("%d of %d services are hit; %s", breadthHit, breadthOf, shareOr(worst, share)))
+	case !in.FullBy.IsZero() && (hit >= 2 || someHigh > 0):
+		return say(prunella.Critical, "bound-to-fail", fmt.Sprintf("%s in %d of %d services, and all of theirs will by %s", share, breadthHit, breadthOf, in.FullBy.UTC().Format("15:04:05 UTC")))
 	case large > 0:
 		return say(prunella.High, "many-requests", share)
 	case someHigh > 0:

@@ -243,8 +243,8 @@ func changeLess(a, b prunella.Change) bool {
 // findFailing collects who fails and the kids of the refused tokens.
 func (v *view) findFailing() {
 	for _, i := range v.s.Incident.Impact {
-		// A row without counted requests is there because a probe or an alert said so.
-		if i.Service != "" && (i.Share > i.Baseline || i.Failed > 0 || i.Stated || i.Total == 0) {
+		// In a live world a row without counted requests is there because a probe said so.
+		if i.Service != "" && (i.Share > i.Baseline || i.Failed > 0 || i.Stated || i.Total == 0 && v.s.Incident.Live) {
 			v.failing = append(v.failing, i.Service)
 		}
 	}

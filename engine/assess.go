@@ -57,7 +57,11 @@ func (p *Pipeline) judge(ctx context.Context, d *draft, graph correlate.Graph, n
 		}
 	}
 	rising := inc.Cascade.Escalating || slices.ContainsFunc(inc.Impact, func(i prunella.Impact) bool { return i.Trend == "rising" })
-	severity, why := correlate.Severity(correlate.SeverityInput{Impacts: inc.Impact, Services: len(graph.Services()), StatedHit: stated, StatedTotal: of, Rising: rising, Claimed: claimed})
+	var full time.Time
+	if inc.Cascade.FullReason.Name == correlate.OldTokensExpire {
+		full = inc.Cascade.FullAt
+	}
+	severity, why := correlate.Severity(correlate.SeverityInput{FullBy: full, Impacts: inc.Impact, Services: len(graph.Services()), StatedHit: stated, StatedTotal: of, Rising: rising, Claimed: claimed})
 	if severity.Rank() > inc.Severity.Rank() || inc.SeverityReason.Name == "" || severity == inc.Severity {
 		if severity != inc.Severity || inc.SeverityReason.Name == "" {
 			d.events = append(d.events, prunella.Event{Incident: inc.ID, At: now, Kind: "severity", Text: string(severity) + ": " + why.Text, Reason: why})

@@ -2,7 +2,6 @@ package scenarios_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,11 +17,27 @@ import (
 // itself, each scenario in a world of its own, with a seed of today. What a
 // scenario expects stands in its file; here only its verdict counts.
 func TestEveryScenarioPasses(t *testing.T) {
-	dir := t.TempDir()
-	program := filepath.Join(dir, "prunella")
+	program := build(t)
+	seed := time.Now().Unix() % 100_000
+	for _, name := range catalogue(t, program) {
+		run(t, program, seed, name)
+	}
+	// The same expectations hold in other worlds.
+	run(t, program, seed, "jwt-signing-key-rotation-failure", "missed=2", "alg=ES256")
+	run(t, program, seed, "jwt-signing-key-rotation-failure", "missed=6", "services=9", "token_lifetime=10m")
+}
+
+// build makes the program once.
+func build(t *testing.T) string {
+	program := filepath.Join(t.TempDir(), "prunella")
 	if out, err := exec.Command("go", "build", "-o", program, "prunella/cmd/prunella").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
+	return program
+}
+
+// catalogue asks the program for the names of its scenarios.
+func catalogue(t *testing.T, program string) []string {
 	out, err := exec.Command(program, "scenario", "list", "--json").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -36,42 +51,44 @@ func TestEveryScenarioPasses(t *testing.T) {
 	if len(list) < 12 {
 		t.Fatalf("the catalogue has %d scenarios", len(list))
 	}
-	seed := time.Now().Unix() % 100_000
+	var names []string
 	for _, s := range list {
-		run(t, program, seed, s.Name)
+		names = append(names, s.Name)
 	}
-	// The same expectations hold in other worlds.
-	run(t, program, seed, "jwt-signing-key-rotation-failure", "missed=2", "alg=ES256")
-	run(t, program, seed, "jwt-signing-key-rotation-failure", "missed=6", "services=9", "token_lifetime=10m")
+	return names
 }
 
 func run(t *testing.T, program string, seed int64, name string, set ...string) {
-	t.Run(strings.Join(append([]string{name}, set...), "_"), func(t *testing.T) {
-		report := filepath.Join(t.TempDir(), "report.json")
-		args := []string{"scenario", "run", name, "--seed", strconv.FormatInt(seed, 10), "--report", "json", "--out", report}
-		for _, s := range set {
-			args = append(args, "--set", s)
+	t.Run(strings.Join(append([]string{name}, set...), "_"), func(t *testing.T) { once(t, program, seed, name, set...) })
+}
+
+// once runs one scenario and fails with what did not hold and the whole story.
+func once(t *testing.T, program string, seed int64, name string, set ...string) prunella.Report {
+	report := filepath.Join(t.TempDir(), "report.json")
+	args := []string{"scenario", "run", name, "--seed", strconv.FormatInt(seed, 10), "--report", "json", "--out", report}
+	for _, s := range set {
+		args = append(args, "--set", s)
+	}
+	said, err := exec.Command(program, args...).CombinedOutput()
+	b, readErr := os.ReadFile(report)
+	if readErr != nil {
+		t.Fatalf("no report: %v\n%s", err, said)
+	}
+	var r prunella.Report
+	if err := json.Unmarshal(b, &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Status == prunella.Passed && err == nil {
+		return r
+	}
+	t.Errorf("%s (exit: %v) %s; again with: prunella scenario run %s --seed %d %s", r.Status, err, r.Error, name, seed, strings.Join(set, " "))
+	for _, c := range r.Checks {
+		if c.Result != prunella.Passed {
+			t.Errorf("%s: expected %s, got %s %s", c.Name, c.Expected, c.Actual, c.Note)
 		}
-		said, err := exec.Command(program, args...).CombinedOutput()
-		b, readErr := os.ReadFile(report)
-		if readErr != nil {
-			t.Fatalf("no report: %v\n%s", err, said)
-		}
-		var r prunella.Report
-		if err := json.Unmarshal(b, &r); err != nil {
-			t.Fatal(err)
-		}
-		if r.Status == prunella.Passed && err == nil {
-			return
-		}
-		t.Errorf("%s (exit: %v) %s; again with: prunella %s", r.Status, err, r.Error, strings.Join(args[:len(args)-4], " "))
-		for _, c := range r.Checks {
-			if c.Result != prunella.Passed {
-				t.Errorf("%s: expected %s, got %s %s", c.Name, c.Expected, c.Actual, c.Note)
-			}
-		}
-		for _, e := range r.Timeline {
-			t.Log(fmt.Sprintf("%s %s %.300s", e.At.Format("15:04:05.000"), e.Kind, e.Text))
-		}
-	})
+	}
+	for _, e := range r.Timeline {
+		t.Logf("%s %s %.300s", e.At.Format("15:04:05.000"), e.Kind, e.Text)
+	}
+	return r
 }

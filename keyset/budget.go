@@ -1,0 +1,153 @@
+package keyset
+
+import (
+	"hash/maphash"
+	"time"
+)
+
+// budget decides whether a token that no key of the set explains is worth a
+// fetch. It is the whole answer to "flood-proof and rotation-proof": the
+// package comment states what it promises. Every method takes the time.
+//
+// There are two slots. Each pays for one fetch that turns out to be for
+// nothing per slotEvery; a fetch that finds what was asked for is free, since
+// only the issuer can make that happen. The open slot takes any token that
+// would be good if its key were known. The evidence slot takes only a kid that
+// stands out of what is being refused: seen again and again, or breaking the
+// rhythm in which unknown kids arrive. So a flood spends the first and leaves
+// the second to the rotation that comes after it.
+type budget struct {
+	open, evidence time.Time // when each slot was last spent for nothing
+	need           int       // sightings of one kid that are evidence; doubles when they turn out wrong
+	needRaised     time.Time
+
+	seed             maphash.Seed
+	recent, previous map[uint64]sighting // two generations bound the memory
+
+	last time.Time     // of the last first sighting of a kid
+	gap  time.Duration // their usual distance, smoothed
+}
+
+type sighting struct {
+	count  int
+	absent time.Time // when a fetch for this kid did not bring it
+}
+
+const (
+	slotEvery  = time.Minute
+	generation = 1024 // kids remembered in one generation
+	skew       = time.Minute
+	firstNeed  = 2
+	mostNeed   = 64
+	calmDown   = 10 * time.Minute
+	calmGaps   = 8 // times the usual distance without an unknown kid: out of rhythm
+	leastCalm  = 50 * time.Millisecond
+)
+
+func newBudget() *budget {
+	return &budget{need: firstNeed, seed: maphash.MakeSeed(), recent: map[uint64]sighting{}, gap: slotEvery}
+}
+
+// slot names what pays for a fetch, and why.
+type slot string
+
+const (
+	noSlot       slot = ""
+	openSlot     slot = "open"
+	repeatedSlot slot = "repeated" // the evidence slot, for a kid seen often
+	calmSlot     slot = "calm"     // the evidence slot, for a kid out of rhythm
+)
+
+// empty says that no slot is free, so that nothing needs to be looked at: the
+// cheap answer in a flood.
+func (b *budget) empty(now time.Time) bool {
+	return now.Sub(b.open) < slotEvery && now.Sub(b.evidence) < slotEvery
+}
+
+// unknown decides about a kid that is not in the set. issued is the token's
+// iat, zero when it has none; current is when the fetch began that brought the
+// present set.
+func (b *budget) unknown(now time.Time, kid string, issued, current time.Time) slot {
+	id := maphash.String(b.seed, kid)
+	s, before := b.sighted(id)
+	outOfRhythm := false
+	if !before {
+		wait := now.Sub(b.last)
+		outOfRhythm = wait >= max(leastCalm, calmGaps*b.gap)
+		b.gap = (7*b.gap + 3*min(wait, slotEvery)) / 10
+		b.last = now
+	}
+	s.count++
+	b.recent[id] = s
+	fresh := !issued.IsZero() && !issued.Before(current.Add(-skew))
+	if !s.absent.IsZero() && !issued.After(s.absent.Add(skew)) && now.Sub(s.absent) < calmDown {
+		return noSlot // the issuer was asked for this kid after the token was made
+	}
+	if b.need > firstNeed && now.Sub(b.needRaised) > calmDown {
+		b.need = firstNeed
+	}
+	switch {
+	case now.Sub(b.open) >= slotEvery:
+		return openSlot
+	case !fresh || now.Sub(b.evidence) < slotEvery:
+		return noSlot
+	case s.count >= b.need:
+		return repeatedSlot
+	case outOfRhythm:
+		return calmSlot
+	}
+	return noSlot
+}
+
+// forged decides about a signature that a known kid did not make: the kid may
+// have new material. It may take the open slot only.
+func (b *budget) forged(now, issued, current time.Time) slot {
+	if now.Sub(b.open) >= slotEvery && !issued.IsZero() && !issued.Before(current.Add(-skew)) {
+		return openSlot
+	}
+	return noSlot
+}
+
+// spend takes the slot when its fetch begins.
+func (b *budget) spend(s slot, now time.Time) {
+	switch s {
+	case openSlot:
+		b.open = now
+	case repeatedSlot, calmSlot:
+		b.evidence = now
+	}
+}
+
+// settle ends what spend began: a fetch that found what it was asked for gives
+// the slot back.
+func (b *budget) settle(s slot, kid string, now time.Time, found bool) {
+	id := maphash.String(b.seed, kid)
+	if found {
+		b.spend(s, time.Time{})
+		delete(b.recent, id)
+		delete(b.previous, id)
+		return
+	}
+	seen, _ := b.sighted(id)
+	seen.absent, seen.count = now, 0
+	b.recent[id] = seen
+	switch s {
+	case repeatedSlot:
+		b.need = min(2*b.need, mostNeed)
+		b.needRaised = now
+	case calmSlot:
+		b.gap = slotEvery // that rhythm meant nothing
+	}
+}
+
+// sighted looks a kid up and makes room for it.
+func (b *budget) sighted(id uint64) (sighting, bool) {
+	if s, ok := b.recent[id]; ok {
+		return s, true
+	}
+	s, ok := b.previous[id]
+	if len(b.recent) >= generation {
+		b.previous, b.recent = b.recent, make(map[uint64]sighting, generation)
+	}
+	return s, ok
+}
