@@ -3,11 +3,13 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"prunella"
 	"prunella/client"
+	"prunella/engine"
 	"prunella/heal"
 	"prunella/skill"
 	"prunella/store"
@@ -58,7 +60,20 @@ func (b backend) Signals(ctx context.Context, id prunella.IncidentID, limit, off
 }
 
 func (b backend) Series(ctx context.Context, q client.SeriesQuery) ([]prunella.SeriesPoint, error) {
-	return b.store.Series(ctx, q.Name, q.Service, q.From, q.To)
+	names := []string{q.Name}
+	if q.Name == "" {
+		names = engine.Series()
+	}
+	var out []prunella.SeriesPoint
+	for _, name := range names {
+		points, err := b.store.Series(ctx, name, q.Service, q.From, q.To)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, points...)
+	}
+	slices.SortStableFunc(out, func(a, b prunella.SeriesPoint) int { return a.At.Compare(b.At) })
+	return out, nil
 }
 
 func (b backend) Graph(context.Context) (client.Graph, error) {

@@ -62,7 +62,7 @@ func (p *Pipeline) judge(ctx context.Context, d *draft, graph correlate.Graph, n
 		full = inc.Cascade.FullAt
 	}
 	severity, why := correlate.Severity(correlate.SeverityInput{FullBy: full, Impacts: inc.Impact, Services: len(graph.Services()), StatedHit: stated, StatedTotal: of, Rising: rising, Claimed: claimed})
-	if severity.Rank() > inc.Severity.Rank() || inc.SeverityReason.Name == "" || severity == inc.Severity {
+	if severity.Rank() > inc.Severity.Rank() || inc.SeverityReason.Name == "" || severity == inc.Severity && !healing {
 		if severity != inc.Severity || inc.SeverityReason.Name == "" {
 			d.events = append(d.events, prunella.Event{Incident: inc.ID, At: now, Kind: "severity", Text: string(severity) + ": " + why.Text, Reason: why})
 		}

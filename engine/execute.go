@@ -201,7 +201,7 @@ func (e *Engine) mark(ctx context.Context, inc prunella.Incident, run *prunella.
 	name := run.Steps[i].Name
 	text := fmt.Sprintf("%s: %s", name, to)
 	if why.Name == "verified" {
-		text = name + ": seen to have worked, " + why.Text
+		text = name + ": proven, " + why.Text
 	}
 	if errText != "" {
 		text += ": " + errText
@@ -264,7 +264,7 @@ func (e *Engine) proven(ctx context.Context, inc prunella.Incident, run *prunell
 		return why, false, err
 	}
 	if ok {
-		return why, true, e.mark(ctx, inc, run, i, fence, prunella.StepDone, s.Output, "", prunella.Reason{Name: "verified", Text: why.Text})
+		return why, true, e.mark(ctx, inc, run, i, fence, prunella.StepDone, s.Output, "", why)
 	}
 	return prunella.Reason{Name: "step-not-verified", Text: fmt.Sprintf("“%s” was done, but %s", s.Name, why.Text)}, false, nil
 }
@@ -299,7 +299,7 @@ func (e *Engine) until(ctx context.Context, inc prunella.Incident, v prunella.Ve
 				since = now
 			}
 			if now.Sub(since) >= hold {
-				return prunella.Reason{Name: "verified", Text: v.Until + " holds"}, true, nil
+				return prunella.Reason{Name: "verified", Text: v.Read + " shows it", Operands: map[string]string{"until": v.Until}}, true, nil
 			}
 		}
 		if now.After(end) {

@@ -127,10 +127,16 @@ const (
 	SeriesRequests      = "requests"
 	SeriesUnauthorized  = "errors.401"
 	SeriesErrors        = "errors.5xx"
+	SeriesBaseline      = "baseline.401"
 	SeriesCanaryOK      = "canary.ok"
 	SeriesCanaryRefused = "canary.refused"
 	SeriesCanaryUnknown = "canary.unknown"
 )
+
+// Series lists every stored series by name.
+func Series() []string {
+	return []string{SeriesRequests, SeriesUnauthorized, SeriesErrors, SeriesBaseline, SeriesCanaryOK, SeriesCanaryRefused, SeriesCanaryUnknown}
+}
 
 // await waits for the person who was asked; silence is a denial.
 func (e *Engine) await(ctx context.Context, inc prunella.Incident, fence int64, now time.Time) (bool, error) {

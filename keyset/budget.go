@@ -41,7 +41,7 @@ const (
 	mostNeed   = 64
 	calmDown   = 10 * time.Minute
 	calmGaps   = 8 // times the usual distance without an unknown kid: out of rhythm
-	leastCalm  = 50 * time.Millisecond
+	leastCalm  = 100 * time.Millisecond
 )
 
 func newBudget() *budget {
@@ -118,8 +118,8 @@ func (b *budget) spend(s slot, now time.Time) {
 	}
 }
 
-// settle ends what spend began: a fetch that found what it was asked for gives
-// the slot back.
+// settle ends what spend began, after a fetch that succeeded: one that found
+// what it was asked for gives the slot back.
 func (b *budget) settle(s slot, kid string, now time.Time, found bool) {
 	id := maphash.String(b.seed, kid)
 	if found {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"regexp"
 	"sort"
 	"strings"
 	"time"
@@ -182,6 +183,15 @@ func short(id string) string {
 		return id
 	}
 	return id[:8] + "…" + id[len(id)-4:]
+}
+
+// longID is a thumbprint (43 base64url characters) or a hash (40 or more of hex) in a sentence.
+var longID = regexp.MustCompile(`\b(?:[0-9A-Fa-f]{40,64}|[A-Za-z0-9_-]{43})(?:\b|$)`)
+
+// brief shortens the long identifiers in a sentence; where they matter they
+// stand in full beside it.
+func brief(text string) string {
+	return longID.ReplaceAllStringFunc(text, short)
 }
 
 // compact is v as one line of JSON, for what a step is given.

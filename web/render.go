@@ -44,7 +44,7 @@ type renderer struct {
 
 var functions = template.FuncMap{
 	"ago": ago, "when": when, "elapsed": elapsed, "clock": clock, "stamp": stamp, "relative": relative,
-	"duration": duration, "millis": millis, "percent": percent, "number": number, "count": count, "list": list, "short": short,
+	"duration": duration, "millis": millis, "percent": percent, "number": number, "count": count, "list": list, "short": short, "brief": brief,
 	"thousands": func(n int64) string { return thousands(n) },
 	"whole":     func(n int) string { return thousands(int64(n)) },
 	"params":    func(m map[string]any) []pair { return pairs(m) },
@@ -55,6 +55,7 @@ var functions = template.FuncMap{
 	"evidence": func(list []prunella.Evidence, anchors map[prunella.SignalID]string) linkedEvidence {
 		return linkedEvidence{list, anchors}
 	},
+	"adds":    func(more, said string) bool { return more != "" && !strings.Contains(said, more) },
 	"allowed": allowedWord, "fault": faultWord, "markdown": markdown,
 	"inc":   func(i int) int { return i + 1 },
 	"abs":   func(x float64) string { return number(max(x, -x)) },

@@ -1,0 +1,293 @@
+package keyset
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	hintEvery  = 10 * time.Second // signed hints cause at most one fetch in this time
+	longestTry = time.Minute      // between two tries while the issuer does not answer
+	maxWait    = 2 * time.Second  // a request waits no longer for the fetch that may bring its key
+)
+
+// snapshot is a key set as verification sees it; it is never changed.
+type snapshot struct {
+	keys  map[string]*key
+	only  *key      // the one key of a set of one, for tokens that name no kid
+	began time.Time // when the fetch began that last confirmed it
+}
+
+// source keeps the keys of one issuer. Verification reads snap; one goroutine,
+// run, fetches and replaces it.
+type source struct {
+	Source
+	name    string // for the log and the metrics
+	leeway  time.Duration
+	stale   time.Duration
+	log     *slog.Logger
+	metrics *sourceMetrics
+	origin  origin
+	changed func() // called after the set changed
+
+	snap    atomic.Pointer[snapshot]
+	until   atomic.Int64           // Unix nanoseconds: the set must not be used after
+	flight  atomic.Pointer[flight] // the fetch under way
+	noSlots atomic.Int64           // Unix nanoseconds: until then no unknown kid is worth a fetch
+
+	mu      sync.Mutex // guards what follows
+	budget  *budget
+	closed  bool
+	hintAt  time.Time // when to fetch because of a hint; zero when there is none
+	hinted  time.Time // when that was done last
+	work    chan *flight
+	nudge   chan struct{} // hintAt changed
+	started chan struct{} // closed after the first fetch
+
+	// Owned by run.
+	fails   int
+	expired bool
+}
+
+// flight is one fetch that any number of requests wait for.
+type flight struct {
+	done   chan struct{}
+	reason string // scheduled | hint | unknown-key | signature
+	slot   slot
+	kid    string
+	was    *key // signature: the key whose material may have changed
+}
+
+func newSource(s Source, cfg Config, m *sourceMetrics, changed func()) *source {
+	name := s.Issuer
+	if name == "" {
+		name = s.File
+	}
+	src := &source{
+		Source: s, name: name, leeway: cfg.Leeway, stale: cfg.MaxStale, metrics: m, changed: changed,
+		log:    cfg.Log.With("component", "keyset", "issuer", name),
+		budget: newBudget(), work: make(chan *flight, 1), nudge: make(chan struct{}, 1), started: make(chan struct{}),
+	}
+	if s.File != "" {
+		src.origin = &file{path: s.File}
+	} else {
+		src.origin = newWeb(s, cfg)
+	}
+	return src
+}
+
+// run fetches on schedule, on hints and for flights until ctx ends.
+func (s *source) run(ctx context.Context) {
+	next := time.Now()
+	first := true
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		var f *flight
+		select {
+		case <-ctx.Done():
+			s.close()
+			return
+		case f = <-s.work:
+		case <-s.nudge:
+		case <-timer.C:
+			s.mu.Lock()
+			f = s.begin(s.dueReason(time.Now()))
+			s.mu.Unlock()
+			<-s.work // begin put it there, or somebody's that came first
+		}
+		if f != nil {
+			next = time.Now().Add(s.fetch(ctx, f))
+			if first {
+				first = false
+				close(s.started)
+			}
+		}
+		s.mu.Lock()
+		due := next
+		if !s.hintAt.IsZero() && s.hintAt.Before(due) {
+			due = s.hintAt
+		}
+		s.mu.Unlock()
+		timer.Reset(time.Until(due))
+	}
+}
+
+func (s *source) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if f := s.flight.Swap(nil); f != nil {
+		close(f.done)
+	}
+}
+
+// begin starts a fetch, or returns the one under way; nil after close. The
+// caller holds mu.
+func (s *source) begin(f *flight) *flight {
+	if s.closed {
+		return nil
+	}
+	if under := s.flight.Load(); under != nil {
+		return under
+	}
+	f.done = make(chan struct{})
+	s.flight.Store(f)
+	s.work <- f // has room: there is one flight at a time
+	return f
+}
+
+func (s *source) dueReason(now time.Time) *flight {
+	if !s.hintAt.IsZero() && !now.Before(s.hintAt) {
+		return &flight{reason: "hint"}
+	}
+	return &flight{reason: "scheduled"}
+}
+
+// hint asks for a fetch soon because the issuer said that its keys changed.
+func (s *source) hint(now time.Time) {
+	s.mu.Lock()
+	if s.hintAt.IsZero() {
+		s.hintAt = now
+		if next := s.hinted.Add(hintEvery); next.After(now) {
+			s.hintAt = next
+		}
+	}
+	s.mu.Unlock()
+	select {
+	case s.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// fetch does one flight and returns how long to wait before the next scheduled one.
+func (s *source) fetch(ctx context.Context, f *flight) time.Duration {
+	began := time.Now()
+	s.mu.Lock()
+	if !s.hintAt.IsZero() && !began.Before(s.hintAt) { // whatever began this fetch, it does what the hint asked for
+		s.hintAt, s.hinted = time.Time{}, began
+	}
+	s.mu.Unlock()
+	limited, cancel := context.WithTimeout(ctx, fetchTimeout)
+	a, err := s.origin.fetch(limited, f.reason != "scheduled")
+	cancel()
+	var doc document
+	if err == nil && !a.same {
+		doc, err = readDocument(a.body, s.Algorithms)
+	}
+	outcome := "unchanged"
+	switch {
+	case err != nil:
+		outcome = "failed"
+		a.next = s.failed(ctx, err)
+	default:
+		a.keep()
+		if s.kept(a, doc, began, f.reason) {
+			outcome = "changed"
+		}
+	}
+	s.metrics.fetched(f.reason, outcome)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil && f.slot != noSlot {
+		k := s.snap.Load().keys[f.kid]
+		s.budget.settle(f.slot, f.kid, time.Now(), k != nil && k != f.was)
+		s.noteSlots()
+	}
+	s.flight.Store(nil)
+	close(f.done)
+	return a.next
+}
+
+// failed keeps the set that there is, and says when to try again.
+func (s *source) failed(ctx context.Context, err error) time.Duration {
+	if ctx.Err() != nil {
+		return longestTry
+	}
+	s.fails++
+	now := time.Now()
+	until := time.Unix(0, s.until.Load())
+	switch {
+	case s.fails == 1 && s.snap.Load() == nil:
+		s.log.Error("no key set yet: every token is refused", "error", err)
+	case s.fails == 1:
+		s.log.Warn("cannot refresh the key set; the last one is used", "error", err, "usable_until", until.UTC())
+	case s.snap.Load() != nil && now.After(until) && !s.expired:
+		s.expired = true
+		s.log.Error("the key set is too old: every token is refused", "error", err, "usable_until", until.UTC())
+	}
+	wait := min(time.Second<<min(s.fails-1, 10), longestTry)
+	if left := until.Sub(now); left > 0 && left < wait { // be there when it runs out, to say so
+		wait = left + time.Millisecond
+	}
+	return wait - time.Duration(rand.Int64N(int64(wait)/4+1))
+}
+
+// kept puts a good answer into use and reports whether it differs from the last.
+func (s *source) kept(a answer, doc document, began time.Time, reason string) bool {
+	old := s.snap.Load()
+	if s.fails > 0 && old != nil {
+		s.log.Info("the key set can be refreshed again", "failed_tries", s.fails)
+	}
+	s.fails, s.expired = 0, false
+	s.until.Store(began.Add(s.stale).UnixNano())
+	s.metrics.kept(began, began.Add(s.stale))
+	if a.same && old != nil {
+		s.snap.Store(&snapshot{keys: old.keys, only: old.only, began: began})
+		return false
+	}
+	next := &snapshot{keys: doc.keys, began: began}
+	added, removed, replaced := next.carry(old)
+	if len(next.keys) == 1 {
+		for _, k := range next.keys {
+			next.only = k
+		}
+	}
+	s.snap.Store(next)
+	s.metrics.keys(len(next.keys))
+	for _, k := range doc.skipped {
+		s.log.Warn("a key of the set is not used", "kid", k.kid, "why", k.why)
+	}
+	for _, k := range added {
+		s.log.Info("key added", "kid", k.kid, "alg", k.alg, "thumbprint", k.thumbprint, "reason", reason)
+	}
+	for _, k := range removed {
+		s.log.Info("key removed", "kid", k.kid, "thumbprint", k.thumbprint, "last_seen", k.seen.Load(), "reason", reason)
+	}
+	for _, r := range replaced {
+		s.log.Warn("key replaced: the same kid has new material", "kid", r[1].kid, "before", r[0].thumbprint, "thumbprint", r[1].thumbprint, "reason", reason)
+	}
+	if len(added)+len(removed)+len(replaced) == 0 {
+		return false
+	}
+	s.changed()
+	return true
+}
+
+// carry takes the keys that stay over from the last set and tells what differs.
+func (n *snapshot) carry(old *snapshot) (added, removed []*key, replaced [][2]*key) {
+	if old == nil {
+		old = &snapshot{}
+	}
+	for kid, k := range n.keys {
+		switch was := old.keys[kid]; {
+		case was == nil:
+			added = append(added, k)
+		case was.thumbprint == k.thumbprint && was.alg == k.alg:
+			n.keys[kid] = was
+		default:
+			replaced = append(replaced, [2]*key{was, k})
+		}
+	}
+	for kid, k := range old.keys {
+		if n.keys[kid] == nil {
+			removed = append(removed, k)
+		}
+	}
+	return added, removed, replaced
+}
