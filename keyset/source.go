@@ -63,10 +63,7 @@ type flight struct {
 }
 
 func newSource(s Source, cfg Config, m *sourceMetrics, changed func()) *source {
-	name := s.Issuer
-	if name == "" {
-		name = s.File
-	}
+	name := nameOf(s)
 	src := &source{
 		Source: s, name: name, leeway: cfg.Leeway, stale: cfg.MaxStale, metrics: m, changed: changed,
 		log:    cfg.Log.With("component", "keyset", "issuer", name),
@@ -78,6 +75,13 @@ func newSource(s Source, cfg Config, m *sourceMetrics, changed func()) *source {
 		src.origin = newWeb(s, cfg)
 	}
 	return src
+}
+
+func nameOf(s Source) string {
+	if s.Issuer == "" {
+		return s.File
+	}
+	return s.Issuer
 }
 
 // run fetches on schedule, on hints and for flights until ctx ends.

@@ -1,0 +1,2 @@
+// Package keyset todo.
+package keyset

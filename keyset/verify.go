@@ -1,0 +1,249 @@
+package keyset
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// profile is what a kind of token must have besides a good signature.
+type profile struct {
+	types    []string // instead of the source's
+	noExpiry bool     // exp may be missing
+}
+
+// Verify checks everything there is to check about a bearer token (a JWT,
+// RFC 7519, signed as compact JWS) and returns its claims. The error is always
+// an *Error that names the check.
+//
+// It costs one lookup and one signature check. Only a token that no key of the
+// set explains, but that would be good otherwise, may wait: for a fetch of the
+// key set that it started or found under way, two seconds at most, and no
+// longer than ctx.
+func (s *Set) Verify(ctx context.Context, token string) (Claims, error) {
+	return s.verify(ctx, token, profile{})
+}
+
+func (s *Set) verify(ctx context.Context, token string, as profile) (Claims, error) {
+	w := scratches.Get().(*scratch)
+	defer scratches.Put(w)
+	var p parsed
+	now := time.Now()
+	if err := p.parse(token, w, s.header); err != nil {
+		return Claims{}, s.refused(nil, err)
+	}
+	src, err := s.pick(&p)
+	if err != nil {
+		return Claims{}, s.refused(nil, err)
+	}
+	k, err := src.explain(ctx, &p, as, now)
+	if err != nil {
+		return Claims{}, s.refused(src, err)
+	}
+	if !signedBy(k, p.signed, p.sig) {
+		k = src.renewed(ctx, &p, as, k, now)
+		if k == nil || k.alg != p.alg || !signedBy(k, p.signed, p.sig) {
+			return Claims{}, s.refused(src, refuse(Signature, p.kid, "the key with this kid did not sign the token"))
+		}
+	}
+	if err := src.check(&p, as, now); err != nil {
+		return Claims{}, s.refused(src, err)
+	}
+	k.sawAt(now)
+	s.remember(&p)
+	src.metrics.ok.Inc()
+	return Claims{
+		Issuer: p.claims.iss, Subject: p.claims.sub, ID: p.claims.jti, KeyID: k.kid,
+		Expires: moment(p.claims.exp), NotBefore: moment(p.claims.nbf), IssuedAt: moment(p.claims.iat),
+		payload: p.payload, audience: p.claims.aud,
+	}, nil
+}
+
+func (s *Set) refused(src *source, err *Error) *Error {
+	m := s.nobody
+	if src != nil {
+		m = src.metrics
+	}
+	m.refused[err.Check].Inc()
+	return err
+}
+
+// pick finds the source whose keys may explain a token. iss is not believed
+// yet; it only chooses whose signature must be on it.
+func (s *Set) pick(p *parsed) (*source, *Error) {
+	if s.sole != nil && (s.sole.Issuer == "" || p.claims.iss == s.sole.Issuer || p.invalid != "") {
+		return s.sole, nil
+	}
+	if src := s.byIssuer[p.claims.iss]; src != nil && p.claims.iss != "" {
+		return src, nil
+	}
+	return nil, refuse(Issuer, p.kid, "iss is not an issuer that is configured")
+}
+
+// explain applies the header policy and finds the key, fetching when that is
+// worth it.
+func (s *source) explain(ctx context.Context, p *parsed, as profile, now time.Time) (*key, *Error) {
+	types := s.Types
+	if as.types != nil {
+		types = as.types
+	}
+	if !allowsType(types, p.typ) {
+		return nil, refuse(Type, p.kid, "typ is not a kind of token that is accepted here")
+	}
+	if !slices.Contains(s.Algorithms, p.alg) {
+		return nil, refuse(Algorithm, p.kid, "the algorithm is not allowed")
+	}
+	for waits := 0; ; waits++ {
+		snap := s.snap.Load()
+		if snap == nil || now.UnixNano() > s.until.Load() {
+			return nil, refuse(Unavailable, p.kid, "there is no key set that is fresh enough; the issuer does not answer")
+		}
+		k := snap.keys[p.kid]
+		if p.kid == "" {
+			k = snap.only
+		}
+		if k != nil {
+			if k.alg != p.alg {
+				return nil, refuse(Algorithm, p.kid, "the key with this kid is for another algorithm")
+			}
+			return k, nil
+		}
+		if p.kid == "" {
+			return nil, refuse(UnknownKey, "", "the token names no kid and the set has several keys")
+		}
+		if waits == 2 {
+			return nil, refuse(UnknownKey, p.kid, "no key with this kid, just fetched")
+		}
+		f := s.ask(p, as, nil, snap, now)
+		if f == nil {
+			return nil, refuse(UnknownKey, p.kid, "no key with this kid")
+		}
+		if err := f.wait(ctx); err != nil {
+			e := refuse(UnknownKey, p.kid, "no key with this kid, and a fetch is still under way")
+			e.Cause = err
+			return nil, e
+		}
+	}
+}
+
+// renewed is called when k did not sign a token that names it. The kid may
+// have new material: if a fetch brings it, renewed returns the new key.
+func (s *source) renewed(ctx context.Context, p *parsed, as profile, k *key, now time.Time) *key {
+	snap := s.snap.Load()
+	if snap.keys[k.kid] == k {
+		f := s.ask(p, as, k, snap, now)
+		if f == nil || f.wait(ctx) != nil {
+			return nil
+		}
+		snap = s.snap.Load()
+	}
+	if next := snap.keys[k.kid]; next != k {
+		return next
+	}
+	return nil
+}
+
+// ask returns the fetch to wait for, or nil when the token is not worth one.
+// forged is nil, or the key that did not make the token's signature.
+func (s *source) ask(p *parsed, as profile, forged *key, snap *snapshot, now time.Time) *flight {
+	if now.UnixNano() < s.noSlots.Load() && s.flight.Load() == nil {
+		s.metrics.deferred.Inc()
+		return nil
+	}
+	// A token that would be refused whatever its key says nothing about keys.
+	if s.check(p, as, now) != nil {
+		s.metrics.implausible.Inc()
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.flight.Load(); f != nil {
+		s.metrics.joined.Inc()
+		return f
+	}
+	if s.snap.Load() != snap { // a fetch ended meanwhile: look again before anything is spent
+		return landed
+	}
+	f := &flight{reason: "unknown-key", kid: p.kid, was: forged}
+	if forged != nil {
+		f.reason, f.kid = "signature", forged.kid
+		f.slot = s.budget.forged(now, moment(p.claims.iat), snap.began)
+	} else {
+		f.slot = s.budget.unknown(now, p.kid, moment(p.claims.iat), snap.began)
+	}
+	if f.slot == noSlot {
+		s.metrics.deferred.Inc()
+		return nil
+	}
+	s.budget.spend(f.slot, now)
+	s.noteSlots()
+	s.metrics.fetchedFor.Inc()
+	return s.begin(f)
+}
+
+// landed is a fetch that is over.
+var landed = func() *flight {
+	f := &flight{done: make(chan struct{})}
+	close(f.done)
+	return f
+}()
+
+// noteSlots publishes until when there is no slot. The caller holds mu.
+func (s *source) noteSlots() {
+	free := s.budget.open
+	if s.budget.evidence.Before(free) {
+		free = s.budget.evidence
+	}
+	s.noSlots.Store(free.Add(slotEvery).UnixNano())
+}
+
+func (f *flight) wait(ctx context.Context) error {
+	select {
+	case <-f.done:
+		return nil
+	default:
+	}
+	limited, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	select {
+	case <-f.done:
+		return nil
+	case <-limited.Done():
+		return limited.Err()
+	}
+}
+
+// check judges the claims.
+func (s *source) check(p *parsed, as profile, now time.Time) *Error {
+	if p.invalid != "" {
+		return refuse(Payload, p.kid, p.invalid)
+	}
+	c := &p.claims
+	unix, leeway := now.Unix(), int64(s.leeway/time.Second)
+	switch {
+	case c.exp == noTime && !as.noExpiry:
+		return refuse(Expired, p.kid, "the token has no exp: it would never expire")
+	case c.exp != noTime && unix >= c.exp+leeway:
+		return refuse(Expired, p.kid, "exp is past")
+	case c.nbf != noTime && c.nbf > unix+leeway:
+		return refuse(NotYet, p.kid, "nbf is in the future")
+	case c.iat != noTime && c.iat > unix+leeway:
+		return refuse(NotYet, p.kid, "iat is in the future: a clock is wrong")
+	case s.AnyAudience:
+		return nil
+	case len(s.Audience) == 0 && c.aud != "":
+		return refuse(Audience, p.kid, "the token names an audience and this set has none configured: set Config.Audience to this service's name")
+	case len(s.Audience) > 0 && !audiences(c.aud, s.isUs):
+		return refuse(Audience, p.kid, "aud does not name this service")
+	}
+	return nil
+}
+
+func (s *source) isUs(audience string) bool { return slices.Contains(s.Audience, audience) }
+
+func moment(unix int64) time.Time {
+	if unix == noTime {
+		return time.Time{}
+	}
+	return time.Unix(unix, 0).UTC()
+}
