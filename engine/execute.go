@@ -213,6 +213,9 @@ func (e *Engine) mark(ctx context.Context, inc prunella.Incident, run *prunella.
 				return err
 			}
 		}
+		if why.Name == "observed-not-done" && s.Reason.Name == "result-lost" {
+			s.Attempt-- // the end of our own process is no failure of the step
+		}
 		s.State, s.Reason, s.Ended, s.Error = to, why, now, errText
 		if out != "" {
 			s.Output = out
