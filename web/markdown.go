@@ -27,8 +27,12 @@ var markdownEngine = goldmark.New(
 	goldmark.WithRendererOptions(nodes.WithNodeRenderers(util.Prioritized(plainNodes{}, 10))),
 )
 
-// markdown renders the body of a wiki page below an <h1> that stands already.
+// markdown renders the body of a wiki page below an <h1> that stands already;
+// the page's own first heading, which says the same, is left out.
 func markdown(source string) (template.HTML, error) {
+	if first, rest, _ := strings.Cut(strings.TrimLeft(source, "\r\n"), "\n"); strings.HasPrefix(first, "# ") {
+		source = rest
+	}
 	var out bytes.Buffer
 	if err := markdownEngine.Convert([]byte(source), &out); err != nil {
 		return "", err
@@ -138,7 +142,8 @@ func imageAsLink(w util.BufWriter, source []byte, node ast.Node, entering bool) 
 	return ast.WalkContinue, nil
 }
 
-// engineBlocks are the fences that the engine runs; they stand out from prose.
+// engineBlocks are the fences that the engine runs. They are folded: who reads a
+// runbook at night reads the prose beside them.
 var engineBlocks = map[string]string{"signal": "what it looks like", "check": "read of the world", "action": "step", "escalate": "whom to call"}
 
 func fenced(w util.BufWriter, source []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
@@ -149,13 +154,13 @@ func fenced(w util.BufWriter, source []byte, node ast.Node, entering bool) (ast.
 	language := string(b.Language(source))
 	says, runs := engineBlocks[language]
 	if runs {
-		w.WriteString(`<figure class="engine"><figcaption><b>` + language + `</b> ` + says + `, run by the engine</figcaption>`)
+		w.WriteString(`<details class="engine"><summary><b>` + language + `</b> ` + says + `, run by the engine</summary>`)
 	}
 	w.WriteString(`<pre data-copy tabindex="0"><code>`)
 	writeLines(w, source, b.Lines())
 	w.WriteString("</code></pre>\n")
 	if runs {
-		w.WriteString("</figure>\n")
+		w.WriteString("</details>\n")
 	}
 	return ast.WalkSkipChildren, nil
 }

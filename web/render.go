@@ -52,8 +52,8 @@ var functions = template.FuncMap{
 	"severity":  severityMark, "state": stateMark, "step": stepMark, "result": resultMark, "verdict": verdictMark, "fresh": freshMark,
 	"stepText": func(s string) mark { return stepMark(prunella.StepState(s)) },
 	"pct100":   func(share float64) float64 { return 100 * min(1, max(0, share)) },
-	"evidence": func(list []prunella.Evidence, anchors map[prunella.SignalID]string) linkedEvidence {
-		return linkedEvidence{list, anchors}
+	"weighed": func(c prunella.Cause, anchors map[prunella.SignalID]string) map[string]side {
+		return map[string]side{"For": fold("for", c.For, anchors), "Against": fold("against", c.Against, anchors)}
 	},
 	"adds":    func(more, said string) bool { return more != "" && !strings.Contains(said, more) },
 	"allowed": allowedWord, "fault": faultWord, "markdown": markdown,
@@ -67,6 +67,25 @@ var functions = template.FuncMap{
 		}
 		return duration(d)
 	},
+}
+
+// side is what speaks for a cause, or against it: the heaviest, and the rest folded.
+type side struct {
+	Class string
+	Head  linkedEvidence
+	Rest  *linkedEvidence
+}
+
+// Whole says whether there is anything to show.
+func (s side) Whole() bool { return len(s.Head.List) > 0 }
+
+func fold(class string, list []prunella.Evidence, anchors map[prunella.SignalID]string) side {
+	const heaviest = 6
+	s := side{Class: class, Head: linkedEvidence{list[:min(len(list), heaviest)], anchors}}
+	if len(list) > heaviest {
+		s.Rest = &linkedEvidence{list[heaviest:], anchors}
+	}
+	return s
 }
 
 // linkedEvidence is evidence and where on the page its signals stand.
