@@ -1,0 +1,172 @@
+package notify_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	webhook "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"prunella"
+	"prunella/notify"
+	"prunella/store"
+)
+
+var secret = base64.StdEncoding.EncodeToString([]byte("a secret of thirty-two characters"))
+
+func sender(t *testing.T, hooks ...notify.Webhook) (*store.Store, *notify.Sender) {
+	t.Helper()
+	s, err := store.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	n, err := notify.New(s, hooks, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, n
+}
+
+func one(t *testing.T, s *store.Store, kind string, at time.Time) {
+	t.Helper()
+	if err := s.Enqueue(t.Context(), prunella.Notification{ID: "inc-1/" + kind, Incident: "inc-1", To: "@sam", Kind: kind, Title: "Needs you", Created: at, NextTry: at}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func state(t *testing.T, s *store.Store) prunella.Notification {
+	t.Helper()
+	list, err := s.Notifications(t.Context(), "inc-1")
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%v %v", list, err)
+	}
+	return list[0]
+}
+
+// TestDeliveryIsSignedAndRetried lets a receiver fail twice: the third try
+// carries the same id, a signature that verifies, and the whole notification.
+func TestDeliveryIsSignedAndRetried(t *testing.T) {
+	var ids []string
+	var body []byte
+	verify, err := webhook.NewWebhook(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ids = append(ids, r.Header.Get("webhook-id"))
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if err := verify.VerifyIgnoringTimestamp(b, r.Header); err != nil {
+			t.Errorf("signature: %v", err)
+		}
+		if len(ids) < 3 {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		body = b
+	}))
+	defer receiver.Close()
+	s, n := sender(t, notify.Webhook{URL: receiver.URL, Secret: secret})
+	now := time.Now()
+	one(t, s, "escalated", now)
+
+	for want, at := range []time.Duration{0, 500 * time.Millisecond, time.Second, 2 * time.Second, 6 * time.Second} {
+		if err := n.Once(t.Context(), now.Add(at)); err != nil {
+			t.Fatal(err)
+		}
+		if tries := []int{1, 1, 2, 2, 3}[want]; len(ids) != tries {
+			t.Errorf("after %s: %d deliveries, want %d", at, len(ids), tries)
+		}
+		if got := state(t, s); len(ids) < 3 && (!got.Sent.IsZero() || !strings.Contains(got.LastErr, "502")) {
+			t.Errorf("after %s: %+v", at, got)
+		}
+	}
+	if got := state(t, s); got.Sent.IsZero() || got.LastErr != "" {
+		t.Errorf("delivered, but kept as %+v", got)
+	}
+	for _, id := range ids {
+		if id != "inc-1/escalated" {
+			t.Errorf("ids %q", ids)
+		}
+	}
+	var event struct {
+		Type string
+		Data prunella.Notification
+	}
+	if err := json.Unmarshal(body, &event); err != nil || event.Type != "incident.escalated" || event.Data.Title != "Needs you" {
+		t.Errorf("%s: %v", body, err)
+	}
+	if err := n.Once(t.Context(), now.Add(time.Hour)); err != nil || len(ids) != 3 {
+		t.Errorf("sent again after it was delivered: %d, %v", len(ids), err)
+	}
+}
+
+func TestADeadReceiverIsGivenUpLoudly(t *testing.T) {
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	s, n := sender(t, notify.Webhook{URL: gone.URL, Secret: secret})
+	now := time.Now()
+	one(t, s, "escalated", now)
+	for range 20 { // far longer than the last wait
+		now = now.Add(12 * time.Hour)
+		if err := n.Once(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := state(t, s)
+	if !strings.HasPrefix(got.LastErr, "given up: ") || !got.Sent.IsZero() || got.Tries != 10 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestKindsAndNoReceiver(t *testing.T) {
+	calls := 0
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls++ }))
+	defer receiver.Close()
+	s, n := sender(t, notify.Webhook{URL: receiver.URL, Secret: secret, Kinds: []string{"escalated"}})
+	one(t, s, "resolved", time.Now())
+	if err := n.Once(t.Context(), time.Now()); err != nil || calls != 0 {
+		t.Errorf("a kind that nobody asked for was sent %d times, %v", calls, err)
+	}
+	s, n = sender(t)
+	one(t, s, "escalated", time.Now())
+	if err := n.Once(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if got := state(t, s); !strings.Contains(got.LastErr, "notify.webhooks") {
+		t.Errorf("nobody is told that nobody is told: %+v", got)
+	}
+}
+
+func TestWrongReceiversAreNamed(t *testing.T) {
+	for want, h := range map[string]notify.Webhook{
+		"notify.webhooks[0].url":    {URL: "ftp://x", Secret: secret},
+		"notify.webhooks[0].secret": {URL: "https://x", Secret: "not base64!"},
+	} {
+		_, err := notify.New(nil, []notify.Webhook{h}, prometheus.NewRegistry(), slog.Default())
+		if prunella.KindOf(err) != prunella.Invalid || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// TestRunEndsWithItsContext holds the loop to its owner.
+func TestRunEndsWithItsContext(t *testing.T) {
+	_, n := sender(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { n.Run(ctx); close(done) }()
+	cancel()
+	<-done
+}
