@@ -197,13 +197,17 @@ func (e *Engine) hold(ctx context.Context, id prunella.IncidentID) (again bool) 
 	stopped := ctx.Err() != nil
 	cancel()
 	<-renewed
+	release, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer done()
 	if err != nil && !stopped {
+		if lost := e.store.RenewLease(release, name, fence, time.Now(), e.cfg.LeaseTTL); prunella.KindOf(lost) == prunella.Conflict {
+			e.log.Warn("the lease was lost; another node goes on with the incident", "incident", id, "err", err)
+			return false // it is not ours to put off or to escalate
+		}
 		e.log.Error("stage", "incident", id, "err", err)
 		e.metrics.StageErrors.Inc()
 		e.deferStage(id, err)
 	}
-	release, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer done()
 	if err := e.store.ReleaseLease(release, name, fence); err != nil {
 		e.log.Warn("release lease", "incident", id, "err", err)
 	}

@@ -25,14 +25,6 @@ func (p *Pipeline) fold(ctx context.Context, step match.Step, signals []prunella
 			b.Logs = append(b.Logs, s)
 		}
 	}
-	p.recent = append(p.recent, step.Interesting...)
-	if n := len(p.recent) - maxRecent; n > 0 {
-		p.recent = slices.Delete(p.recent, 0, n)
-	}
-	horizon := now.Add(-max(10*p.cfg.Detect.Window, 2*time.Minute))
-	p.recent = slices.DeleteFunc(p.recent, func(s prunella.Signal) bool {
-		return s.Received.Before(horizon) && s.Kind != prunella.KindChange
-	})
 	open, err := p.store.OpenIncidents(ctx)
 	if err != nil {
 		return b, err
@@ -66,7 +58,6 @@ func (p *Pipeline) fold(ctx context.Context, step match.Step, signals []prunella
 			drafts[inc.ID] = &draft{inc: inc, fresh: true}
 			order = append(order, inc.ID)
 			drafts[inc.ID].take(f, d.Reason, graph)
-			p.metrics.Opened.Inc()
 		case correlate.Reopen:
 			drafts[d.Join].reopen(now, d.Reason)
 			drafts[d.Join].take(f, d.Reason, graph)

@@ -3,8 +3,9 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -129,7 +130,7 @@ func NewPipeline(ctx context.Context, cfg PipelineConfig, source Source, store P
 	if len(b) > 0 && json.Unmarshal(b, &at) == nil && at.Epoch == p.epoch {
 		p.seq = at.Seq
 	}
-	p.publish(match.Step{}, nil)
+	p.publish(match.Step{}, nil, time.Time{})
 	return p, nil
 }
 
@@ -157,84 +158,116 @@ func (p *Pipeline) Run(ctx context.Context) {
 	}
 }
 
-// RunOnce collects what arrives within one interval, folds it in, commits, and
-// acknowledges. What was folded in is committed before the next pass: when the
-// store does not answer, it waits for it.
+// RunOnce collects what arrives within one interval and passes it on.
 func (p *Pipeline) RunOnce(ctx context.Context) error {
-	var signals []prunella.Signal
-	var last uint64
+	messages, err := p.collect(ctx)
+	if err != nil && len(messages) == 0 {
+		return err
+	}
+	return errors.Join(err, p.Pass(ctx, messages, time.Now()))
+}
+
+// collect returns the messages of one interval, also beside an error: they will
+// not be fetched again.
+func (p *Pipeline) collect(ctx context.Context) (all []Message, err error) {
 	end := time.Now().Add(p.Interval())
-	for n := 0; n < maxMessages; {
+	for len(all) < maxMessages && ctx.Err() == nil {
 		wait := time.Until(end)
 		if wait < 10*time.Millisecond { // too short to ask for anything
 			break
 		}
-		messages, err := p.source.Fetch(ctx, maxMessages-n, wait)
+		messages, err := p.source.Fetch(ctx, maxMessages-len(all), wait)
+		all = append(all, messages...)
 		if err != nil {
-			return err
-		}
-		n += len(messages)
-		for _, m := range messages {
-			last = max(last, m.Seq)
-			if m.Seq > p.seq { // a repeat of what is folded in already is only acknowledged
-				signals = append(signals, m.Signals...)
-			}
+			return all, err
 		}
 	}
-	now := time.Now()
+	return all, nil
+}
+
+// Pass folds messages in as of now, commits what that decides, and acknowledges
+// them after that. Repeats of what was folded in before are only acknowledged.
+// What was observed once is committed before anything newer is observed: while
+// the store does not answer, Pass waits for it. When ctx ends before the commit
+// nothing is acknowledged, and the Pipeline is of no more use: a new one gets
+// the messages again.
+func (p *Pipeline) Pass(ctx context.Context, messages []Message, now time.Time) error {
+	var signals []prunella.Signal
+	seq, last := p.seq, uint64(0)
+	for _, m := range messages {
+		last = max(last, m.Seq)
+		if m.Seq > seq {
+			seq = m.Seq
+			signals = append(signals, m.Signals...)
+		}
+	}
 	step := p.detector.Observe(signals, now)
-	batch, err := p.fold(ctx, step, signals, now)
-	if err != nil {
-		return err
-	}
-	if last > p.seq {
-		p.seq = last
-	}
-	if err := p.remember(&batch); err != nil {
-		return err
-	}
+	p.hold(step.Interesting, now)
+	var batch Batch
 	for {
-		err := p.store.CommitBatch(ctx, batch)
+		var err error
+		if batch, err = p.fold(ctx, step, signals, now); err == nil {
+			err = p.commit(ctx, &batch, seq)
+		}
 		if err == nil {
 			break
 		}
+		clear(p.texts) // holds what was not stored; it is read again
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		p.log.Error("commit; it is tried again, nothing is acknowledged meanwhile", "err", err)
+		p.log.Error("commit; it is decided anew, nothing is acknowledged meanwhile", "err", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(time.Second):
 		}
 	}
-	if last > 0 {
-		if err := p.source.AckThrough(ctx, last); err != nil {
-			return err
+	p.seq = seq
+	p.publish(step, signals, now)
+	for _, u := range batch.Updates {
+		if u.Create != nil {
+			p.metrics.Opened.Inc()
 		}
 	}
-	p.publish(step, signals)
 	if len(batch.Updates) > 0 && p.cfg.Changed != nil {
 		p.cfg.Changed()
 	}
-	return nil
+	if last == 0 {
+		return nil
+	}
+	return p.source.AckThrough(ctx, last)
 }
 
-func (p *Pipeline) remember(b *Batch) error {
+// commit stores a batch with what is needed to go on from it: what was learned,
+// and how far the stream was folded in.
+func (p *Pipeline) commit(ctx context.Context, b *Batch, seq uint64) error {
 	snapshot, err := p.detector.Snapshot()
 	if err != nil {
-		return fmt.Errorf("snapshot detector: %w", err)
+		return err
 	}
-	at, err := json.Marshal(position{p.epoch, p.seq})
+	at, err := json.Marshal(position{p.epoch, seq})
 	if err != nil {
 		return err
 	}
 	b.State = map[string][]byte{"detector": snapshot, "position": at}
-	return nil
+	return p.store.CommitBatch(ctx, *b)
+}
+
+// hold keeps interesting signals for incidents that are not opened yet.
+func (p *Pipeline) hold(interesting []prunella.Signal, now time.Time) {
+	p.recent = append(p.recent, interesting...)
+	if n := len(p.recent) - maxRecent; n > 0 {
+		p.recent = slices.Delete(p.recent, 0, n)
+	}
+	horizon := now.Add(-max(10*p.cfg.Detect.Window, 2*time.Minute))
+	p.recent = slices.DeleteFunc(p.recent, func(s prunella.Signal) bool {
+		return s.Received.Before(horizon) && s.Kind != prunella.KindChange
+	})
 }
 
 // publish updates what the status page shows.
-func (p *Pipeline) publish(step match.Step, signals []prunella.Signal) {
+func (p *Pipeline) publish(step match.Step, signals []prunella.Signal, now time.Time) {
 	p.metrics.Batches.Inc()
 	p.metrics.Signals.Add(float64(len(signals)))
 	p.mu.Lock()
@@ -246,7 +279,7 @@ func (p *Pipeline) publish(step match.Step, signals []prunella.Signal) {
 		}
 	}
 	if len(signals) > 0 {
-		p.metrics.Lag.Set(time.Since(p.newest).Seconds())
+		p.metrics.Lag.Set(now.Sub(p.newest).Seconds())
 	}
 	p.baselines = p.detector.Baselines()
 	if p.edges == nil || len(step.Edges) > 0 {
