@@ -29,8 +29,9 @@ type budget struct {
 }
 
 type sighting struct {
-	count  int
-	absent time.Time // when a fetch for this kid did not bring it
+	count       int
+	outOfRhythm bool      // it came when no other unknown kid had for long
+	absent      time.Time // when a fetch for this kid did not bring it
 }
 
 const (
@@ -58,45 +59,53 @@ const (
 	calmSlot     slot = "calm"     // the evidence slot, for a kid out of rhythm
 )
 
-// empty says that no slot is free, so that nothing needs to be looked at: the
-// cheap answer in a flood.
-func (b *budget) empty(now time.Time) bool {
-	return now.Sub(b.open) < slotEvery && now.Sub(b.evidence) < slotEvery
-}
-
-// unknown decides about a kid that is not in the set. issued is the token's
-// iat, zero when it has none; current is when the fetch began that brought the
-// present set.
-func (b *budget) unknown(now time.Time, kid string, issued, current time.Time) slot {
+// sight notes a kid that is not in the set and names the slot that would pay
+// for a fetch if the token turns out to be good otherwise.
+func (b *budget) sight(now time.Time, kid string) slot {
 	id := maphash.String(b.seed, kid)
 	s, before := b.sighted(id)
-	outOfRhythm := false
+	s.outOfRhythm = false
 	if !before {
 		wait := now.Sub(b.last)
-		outOfRhythm = wait >= max(leastCalm, calmGaps*b.gap)
+		s.outOfRhythm = wait >= max(leastCalm, calmGaps*b.gap)
 		b.gap = (7*b.gap + 3*min(wait, slotEvery)) / 10
 		b.last = now
 	}
 	s.count++
 	b.recent[id] = s
-	fresh := !issued.IsZero() && !issued.Before(current.Add(-skew))
-	if !s.absent.IsZero() && !issued.After(s.absent.Add(skew)) && now.Sub(s.absent) < calmDown {
-		return noSlot // the issuer was asked for this kid after the token was made
-	}
+	return b.slotFor(now, s)
+}
+
+func (b *budget) slotFor(now time.Time, s sighting) slot {
 	if b.need > firstNeed && now.Sub(b.needRaised) > calmDown {
 		b.need = firstNeed
 	}
 	switch {
 	case now.Sub(b.open) >= slotEvery:
 		return openSlot
-	case !fresh || now.Sub(b.evidence) < slotEvery:
+	case now.Sub(b.evidence) < slotEvery:
 		return noSlot
 	case s.count >= b.need:
 		return repeatedSlot
-	case outOfRhythm:
+	case s.outOfRhythm:
 		return calmSlot
 	}
 	return noSlot
+}
+
+// unknown decides about a kid that was just sighted in a token that would be
+// good if its key were known. issued is the token's iat, zero when it has none;
+// current is when the fetch began that brought the present set.
+func (b *budget) unknown(now time.Time, kid string, issued, current time.Time) slot {
+	s, _ := b.sighted(maphash.String(b.seed, kid))
+	if !s.absent.IsZero() && !issued.After(s.absent.Add(skew)) && now.Sub(s.absent) < calmDown {
+		return noSlot // the issuer was asked for this kid after the token was made
+	}
+	slot := b.slotFor(now, s)
+	if slot != openSlot && (issued.IsZero() || issued.Before(current.Add(-skew))) {
+		return noSlot // the set that there is was fetched after the token was made
+	}
+	return slot
 }
 
 // forged decides about a signature that a known kid did not make: the kid may

@@ -21,23 +21,23 @@ var algorithms = map[string]struct {
 	"EdDSA": {"OKP", "Ed25519", 0},
 }
 
-// signedBy says whether sig is k's signature of signed under k's one algorithm.
-func signedBy(k *key, signed, sig []byte) bool {
+// signedBy says whether k made the token's signature, under k's one algorithm.
+func (p *parsed) signedBy(k *key) bool {
+	signed, sig := p.signed, p.sig
 	if pub, ok := k.public.(ed25519.PublicKey); ok {
 		return len(sig) == ed25519.SignatureSize && ed25519.Verify(pub, signed, sig)
 	}
-	var digest [sha512.Size]byte
 	var sum []byte
 	switch k.hash {
 	case crypto.SHA256:
 		d := sha256.Sum256(signed)
-		sum = append(digest[:0], d[:]...)
+		sum = append(p.w.digest[:0], d[:]...)
 	case crypto.SHA384:
 		d := sha512.Sum384(signed)
-		sum = append(digest[:0], d[:]...)
+		sum = append(p.w.digest[:0], d[:]...)
 	case crypto.SHA512:
 		d := sha512.Sum512(signed)
-		sum = append(digest[:0], d[:]...)
+		sum = append(p.w.digest[:0], d[:]...)
 	}
 	switch pub := k.public.(type) {
 	case *rsa.PublicKey:
@@ -46,8 +46,7 @@ func signedBy(k *key, signed, sig []byte) bool {
 		}
 		return rsa.VerifyPKCS1v15(pub, k.hash, sum, sig) == nil
 	case *ecdsa.PublicKey:
-		var der [144]byte
-		enc := derSignature(der[:0], sig, (pub.Curve.Params().BitSize+7)/8)
+		enc := derSignature(p.w.der[:0], sig, (pub.Curve.Params().BitSize+7)/8)
 		return enc != nil && ecdsa.VerifyASN1(pub, sum, enc)
 	}
 	return false

@@ -85,14 +85,7 @@ func (s *Set) Keyfunc() jwt.Keyfunc {
 		defer scratches.Put(w)
 		var p parsed
 		now := time.Now()
-		if err := p.parse(token.Raw, w, s.header); err != nil {
-			return nil, s.refused(nil, err)
-		}
-		src, err := s.pick(&p)
-		if err != nil {
-			return nil, s.refused(nil, err)
-		}
-		k, err := src.explain(context.Background(), &p, profile{}, now)
+		src, k, err := s.explain(context.Background(), &p, token.Raw, w, profile{}, now)
 		if err == nil {
 			err = src.check(&p, profile{}, now)
 		}

@@ -1,6 +1,7 @@
 package keyset
 
 import (
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -52,19 +53,30 @@ type claimSet struct {
 
 const noTime = math.MinInt64
 
-// parsed is a token taken apart, nothing of it believed yet.
+// parsed is a token taken apart, nothing of it believed yet. Its header is read
+// first; the rest only when that is of use, so that refusing an unknown kid
+// costs no more than it must.
 type parsed struct {
 	header
+	token       string
+	head        string // the encoded header
+	first, last int    // where the dots are
+	w           *scratch
+
+	whole   bool // what follows was read
 	claims  claimSet
 	payload string
 	invalid string // why the payload is no claims object; told only once the signature is known to be good
-	head    string // the encoded header
 	signed  []byte // header "." payload, in the scratch buffer
 	sig     []byte // decoded signature, in the scratch buffer
 }
 
 // scratch is the memory one verification works in.
-type scratch struct{ in, out []byte }
+type scratch struct {
+	in, out []byte
+	digest  [sha512.Size]byte
+	der     [144]byte
+}
 
 var scratches = sync.Pool{New: func() any {
 	return &scratch{in: make([]byte, 0, 2048), out: make([]byte, 2048)}
@@ -72,48 +84,65 @@ var scratches = sync.Pool{New: func() any {
 
 var b64 = base64.RawURLEncoding.Strict()
 
-// parse takes a token apart into p. known returns a header that was read (and
-// verified) before, so that the usual token's header is not read again.
+// parse takes a token apart and reads its header. known returns a header that
+// was read (and verified) before, so that the usual token's is not read again.
 func (p *parsed) parse(token string, w *scratch, known func(head string) (header, bool)) *Error {
 	if len(token) > maxToken {
 		return refuse(Malformed, "", "the token is longer than "+strconv.Itoa(maxToken)+" bytes")
 	}
-	first := strings.IndexByte(token, '.')
-	last := strings.LastIndexByte(token, '.')
-	if first < 1 || first == last {
+	p.first = strings.IndexByte(token, '.')
+	p.last = p.first + 1 + strings.IndexByte(token[p.first+1:], '.')
+	if p.first < 1 || p.last == p.first {
 		return refuse(Malformed, "", "a token is three parts joined by two dots")
 	}
-	if strings.IndexByte(token[first+1:last], '.') >= 0 {
+	if strings.IndexByte(token[p.last+1:], '.') >= 0 {
 		return refuse(Malformed, "", "more than three parts: an encrypted token, or none")
 	}
 	// The decoder below passes over line breaks; a token has none.
 	if strings.IndexByte(token, '\n') >= 0 || strings.IndexByte(token, '\r') >= 0 {
 		return refuse(Malformed, "", "the token has a line break")
 	}
-	if first > maxHeader {
+	if p.first > maxHeader {
 		return refuse(Malformed, "", "the header is longer than "+strconv.Itoa(maxHeader)+" bytes")
 	}
-	w.in = append(w.in[:0], token...)
-	if len(w.out) < len(token) {
+	p.token, p.head, p.w = token, token[:p.first], w
+	h, ok := known(p.head)
+	if ok {
+		p.header = h
+		return nil
+	}
+	w.in = append(w.in[:0], p.head...)
+	w.grow(len(p.head))
+	return p.readHeader(w.in, w.out)
+}
+
+func (w *scratch) grow(n int) {
+	if len(w.out) < n {
 		w.out = make([]byte, maxToken)
 	}
-	p.head, p.signed = token[:first], w.in[:last]
-	if h, ok := known(p.head); ok {
-		p.header = h
-	} else if err := p.readHeader(w.in[:first], w.out); err != nil {
-		return err
+}
+
+// rest reads payload and signature.
+func (p *parsed) rest() *Error {
+	if p.whole {
+		return nil
 	}
-	n, err := b64.Decode(w.out, w.in[first+1:last])
+	w := p.w
+	w.in = append(w.in[:0], p.token...)
+	w.grow(len(p.token))
+	p.signed = w.in[:p.last]
+	n, err := b64.Decode(w.out, w.in[p.first+1:p.last])
 	if err != nil {
 		return refuse(Malformed, p.kid, "the payload is not base64url")
 	}
 	p.payload = string(w.out[:n])
-	m, err := b64.Decode(w.out[n:], w.in[last+1:])
+	m, err := b64.Decode(w.out[n:], w.in[p.last+1:])
 	if err != nil {
 		return refuse(Malformed, p.kid, "the signature is not base64url")
 	}
 	p.sig = w.out[n : n+m]
 	p.claims, p.invalid = readClaims(p.payload)
+	p.whole = true
 	return nil
 }
 

@@ -29,20 +29,13 @@ func (s *Set) verify(ctx context.Context, token string, as profile) (Claims, err
 	defer scratches.Put(w)
 	var p parsed
 	now := time.Now()
-	if err := p.parse(token, w, s.header); err != nil {
-		return Claims{}, s.refused(nil, err)
-	}
-	src, err := s.pick(&p)
-	if err != nil {
-		return Claims{}, s.refused(nil, err)
-	}
-	k, err := src.explain(ctx, &p, as, now)
+	src, k, err := s.explain(ctx, &p, token, w, as, now)
 	if err != nil {
 		return Claims{}, s.refused(src, err)
 	}
-	if !signedBy(k, p.signed, p.sig) {
+	if !p.signedBy(k) {
 		k = src.renewed(ctx, &p, as, k, now)
-		if k == nil || k.alg != p.alg || !signedBy(k, p.signed, p.sig) {
+		if k == nil || k.alg != p.alg || !p.signedBy(k) {
 			return Claims{}, s.refused(src, refuse(Signature, p.kid, "the key with this kid did not sign the token"))
 		}
 	}
@@ -68,21 +61,44 @@ func (s *Set) refused(src *source, err *Error) *Error {
 	return err
 }
 
-// pick finds the source whose keys may explain a token. iss is not believed
-// yet; it only chooses whose signature must be on it.
-func (s *Set) pick(p *parsed) (*source, *Error) {
-	if s.sole != nil && (s.sole.Issuer == "" || p.claims.iss == s.sole.Issuer || p.invalid != "") {
-		return s.sole, nil
+// explain takes a token apart and finds the source and the key that should have
+// signed it. iss is not believed yet; it only chooses whose signature must be
+// on the token.
+func (s *Set) explain(ctx context.Context, p *parsed, token string, w *scratch, as profile, now time.Time) (*source, *key, *Error) {
+	if err := p.parse(token, w, s.header); err != nil {
+		return nil, nil, err
 	}
-	if src := s.byIssuer[p.claims.iss]; src != nil && p.claims.iss != "" {
-		return src, nil
+	src := s.sole
+	if src == nil {
+		if err := p.rest(); err != nil {
+			return nil, nil, err
+		}
+		if src = s.byIssuer[p.claims.iss]; src == nil {
+			return nil, nil, refuse(Issuer, p.kid, "iss is not an issuer that is configured")
+		}
 	}
-	return nil, refuse(Issuer, p.kid, "iss is not an issuer that is configured")
+	k, err := src.key(ctx, p, as, now)
+	if err == nil {
+		err = p.rest()
+	}
+	if err == nil {
+		err = src.issued(p)
+	}
+	return src, k, err
 }
 
-// explain applies the header policy and finds the key, fetching when that is
-// worth it.
-func (s *source) explain(ctx context.Context, p *parsed, as profile, now time.Time) (*key, *Error) {
+// issued refuses another issuer's token. A payload that is no claims object has
+// no issuer; that is told after its signature was checked.
+func (s *source) issued(p *parsed) *Error {
+	if s.Issuer != "" && p.claims.iss != s.Issuer && p.invalid == "" {
+		return refuse(Issuer, p.kid, "iss is not the issuer that is configured")
+	}
+	return nil
+}
+
+// key applies the header policy and finds the key, fetching when that is worth
+// it.
+func (s *source) key(ctx context.Context, p *parsed, as profile, now time.Time) (*key, *Error) {
 	types := s.Types
 	if as.types != nil {
 		types = as.types
@@ -114,9 +130,9 @@ func (s *source) explain(ctx context.Context, p *parsed, as profile, now time.Ti
 		if waits == 2 {
 			return nil, refuse(UnknownKey, p.kid, "no key with this kid, just fetched")
 		}
-		f := s.ask(p, as, nil, snap, now)
-		if f == nil {
-			return nil, refuse(UnknownKey, p.kid, "no key with this kid")
+		f, err := s.ask(p, as, snap, now)
+		if err != nil {
+			return nil, err
 		}
 		if err := f.wait(ctx); err != nil {
 			e := refuse(UnknownKey, p.kid, "no key with this kid, and a fetch is still under way")
@@ -126,12 +142,57 @@ func (s *source) explain(ctx context.Context, p *parsed, as profile, now time.Ti
 	}
 }
 
+// ask returns the fetch to wait for because of a kid that is not in the set,
+// or refuses the token.
+func (s *source) ask(p *parsed, as profile, snap *snapshot, now time.Time) (*flight, *Error) {
+	deferred := func() (*flight, *Error) {
+		s.metrics.deferred.Inc()
+		return nil, refuse(UnknownKey, p.kid, "no key with this kid")
+	}
+	if s.flight.Load() == nil {
+		if now.UnixNano() < s.noSlots.Load() {
+			return deferred()
+		}
+		s.mu.Lock()
+		candidate := s.budget.sight(now, p.kid)
+		s.mu.Unlock()
+		if candidate == noSlot {
+			return deferred()
+		}
+	}
+	// A token that would be refused whatever its key says nothing about keys.
+	err := p.rest()
+	if err == nil {
+		err = s.issued(p)
+	}
+	if err == nil && s.check(p, as, now) != nil {
+		err = refuse(UnknownKey, p.kid, "no key with this kid, and the claims are no reason to look for one")
+	}
+	if err != nil {
+		s.metrics.implausible.Inc()
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.underWay(snap); f != nil {
+		return f, nil
+	}
+	slot := s.budget.unknown(now, p.kid, moment(p.claims.iat), snap.began)
+	if slot == noSlot {
+		return deferred()
+	}
+	return s.launch(&flight{reason: "unknown-key", slot: slot, kid: p.kid}, now), nil
+}
+
 // renewed is called when k did not sign a token that names it. The kid may
 // have new material: if a fetch brings it, renewed returns the new key.
 func (s *source) renewed(ctx context.Context, p *parsed, as profile, k *key, now time.Time) *key {
 	snap := s.snap.Load()
 	if snap.keys[k.kid] == k {
-		f := s.ask(p, as, k, snap, now)
+		if now.UnixNano() < s.noSlots.Load() || s.check(p, as, now) != nil {
+			return nil
+		}
+		f := s.askAgain(p, k, snap, now)
 		if f == nil || f.wait(ctx) != nil {
 			return nil
 		}
@@ -143,38 +204,36 @@ func (s *source) renewed(ctx context.Context, p *parsed, as profile, k *key, now
 	return nil
 }
 
-// ask returns the fetch to wait for, or nil when the token is not worth one.
-// forged is nil, or the key that did not make the token's signature.
-func (s *source) ask(p *parsed, as profile, forged *key, snap *snapshot, now time.Time) *flight {
-	if now.UnixNano() < s.noSlots.Load() && s.flight.Load() == nil {
-		s.metrics.deferred.Inc()
-		return nil
-	}
-	// A token that would be refused whatever its key says nothing about keys.
-	if s.check(p, as, now) != nil {
-		s.metrics.implausible.Inc()
-		return nil
-	}
+// askAgain returns the fetch that may bring new material for k, or nil.
+func (s *source) askAgain(p *parsed, k *key, snap *snapshot, now time.Time) *flight {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if f := s.underWay(snap); f != nil {
+		return f
+	}
+	slot := s.budget.forged(now, moment(p.claims.iat), snap.began)
+	if slot == noSlot {
+		return nil
+	}
+	return s.launch(&flight{reason: "signature", slot: slot, kid: k.kid, was: k}, now)
+}
+
+// underWay returns the fetch that is under way, or one that is over when snap
+// was replaced meanwhile, so that the caller looks again before anything is
+// spent. The caller holds mu.
+func (s *source) underWay(snap *snapshot) *flight {
 	if f := s.flight.Load(); f != nil {
 		s.metrics.joined.Inc()
 		return f
 	}
-	if s.snap.Load() != snap { // a fetch ended meanwhile: look again before anything is spent
+	if s.snap.Load() != snap || s.closed {
 		return landed
 	}
-	f := &flight{reason: "unknown-key", kid: p.kid, was: forged}
-	if forged != nil {
-		f.reason, f.kid = "signature", forged.kid
-		f.slot = s.budget.forged(now, moment(p.claims.iat), snap.began)
-	} else {
-		f.slot = s.budget.unknown(now, p.kid, moment(p.claims.iat), snap.began)
-	}
-	if f.slot == noSlot {
-		s.metrics.deferred.Inc()
-		return nil
-	}
+	return nil
+}
+
+// launch spends a slot on a fetch. The caller holds mu.
+func (s *source) launch(f *flight, now time.Time) *flight {
 	s.budget.spend(f.slot, now)
 	s.noteSlots()
 	s.metrics.fetchedFor.Inc()

@@ -1,0 +1,483 @@
+package keyset_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"prunella/keyset"
+)
+
+// forge is a token that nobody signed, with claims that could not be better.
+func forge(kid string) string {
+	head, _ := json.Marshal(map[string]string{"alg": "EdDSA", "kid": kid, "typ": "JWT"})
+	body, _ := json.Marshal(usual())
+	sig := make([]byte, 64)
+	for i := range sig {
+		sig[i] = byte(rand.Uint32())
+	}
+	return encode(head) + "." + encode(body) + "." + encode(sig)
+}
+
+// mostInAMinute is the largest number of fetches in any minute after since.
+func (i *issuer) mostInAMinute(since time.Time) int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	most := 0
+	for n, at := range i.fetches {
+		if at.Before(since) {
+			continue
+		}
+		end := n
+		for end < len(i.fetches) && i.fetches[end].Sub(at) < time.Minute {
+			end++
+		}
+		most = max(most, end-n)
+	}
+	return most
+}
+
+func TestNewKeyIsKnownAtItsFirstToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := edSigner(t, "a"), edSigner(t, "b")
+		iss := newIssuer(a)
+		set := iss.start(t)
+		accepts(t, set, a.fresh())
+		time.Sleep(time.Second)
+		iss.publish(a, b)
+		iss.set(func() { iss.delay = 40 * time.Millisecond })
+		before := time.Now()
+
+		var all sync.WaitGroup
+		var refused atomic.Int64
+		for range 200 {
+			all.Go(func() {
+				if _, err := set.Verify(t.Context(), b.fresh()); err != nil {
+					refused.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if n := refused.Load(); n > 0 {
+			t.Errorf("%d of 200 tokens refused after the rotation", n)
+		}
+		if n := iss.count(before); n != 1 {
+			t.Errorf("%d fetches, want one for all", n)
+		}
+		if wait := time.Since(before); wait > 50*time.Millisecond {
+			t.Errorf("waited %s for a fetch of 40 ms", wait)
+		}
+	})
+}
+
+func TestManyRotationsInAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		iss := newIssuer(edSigner(t, "k0"))
+		set := iss.start(t)
+		for n := 1; n <= 5; n++ {
+			time.Sleep(10 * time.Second)
+			s := edSigner(t, fmt.Sprint("k", n))
+			iss.publish(s)
+			accepts(t, set, s.fresh())
+		}
+	})
+}
+
+func TestFloodThenRotation(t *testing.T) {
+	for _, junk := range []int{30, 200, 5000} {
+		t.Run(fmt.Sprint(junk), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := edSigner(t, "a"), edSigner(t, "b")
+				iss := newIssuer(a)
+				set := iss.start(t)
+				time.Sleep(5 * time.Second)
+				before := time.Now()
+				for n := range junk {
+					refuses(t, set, forge(fmt.Sprint("junk", n)), keyset.UnknownKey)
+					time.Sleep(time.Millisecond)
+				}
+				if n := iss.count(before); n != 1 {
+					t.Errorf("the flood caused %d fetches, want 1", n)
+				}
+				iss.publish(b)
+				time.Sleep(500 * time.Millisecond)
+				accepts(t, set, b.fresh()) // the first one
+				refuses(t, set, a.fresh(), keyset.UnknownKey)
+				if n := iss.mostInAMinute(before); n > 2 {
+					t.Errorf("%d fetches in a minute, want at most 2", n)
+				}
+			})
+		})
+	}
+}
+
+// firstAccepted sends ten requests a second with s's tokens until one passes.
+func firstAccepted(t *testing.T, set *keyset.Set, s signer) {
+	t.Helper()
+	for range 1000 {
+		if _, err := set.Verify(t.Context(), s.fresh()); err == nil {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Error("never accepted")
+}
+
+// A flood that goes on: the new key is not known at its first token, for which
+// nothing speaks, but within a second.
+func TestRotationDuringAFlood(t *testing.T) {
+	for name, every := range map[string]time.Duration{"200 a second": 5 * time.Millisecond, "trickle": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := edSigner(t, "a")
+				iss := newIssuer(a)
+				set := iss.start(t)
+				time.Sleep(time.Minute)
+				before := time.Now()
+				ctx, stop := context.WithCancel(t.Context())
+				var flood sync.WaitGroup
+				flood.Go(func() {
+					for n := 0; ctx.Err() == nil; n++ {
+						_, _ = set.Verify(ctx, forge(fmt.Sprint("junk", n)))
+						time.Sleep(every/2 + rand.N(every))
+					}
+				})
+				for n := range 5 {
+					time.Sleep(100 * time.Second)
+					b := edSigner(t, fmt.Sprint("b", n))
+					iss.publish(b)
+					rotated := time.Now()
+					firstAccepted(t, set, b)
+					if took := time.Since(rotated); took > time.Second {
+						t.Errorf("rotation %d was known after %s", n, took)
+					}
+				}
+				stop()
+				flood.Wait()
+				// Five of these fetches found a key, which is not what a flood causes.
+				if n := iss.mostInAMinute(before); n > 3 {
+					t.Errorf("%d fetches in a minute", n)
+				}
+			})
+		})
+	}
+}
+
+// Somebody who knows the algorithm and can state every claim spends both slots
+// on purpose. The bound that is left is a minute.
+func TestRotationUnderTheWorstFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := edSigner(t, "a"), edSigner(t, "b")
+		iss := newIssuer(a)
+		set := iss.start(t)
+		time.Sleep(time.Minute)
+		before := time.Now()
+		ctx, stop := context.WithCancel(t.Context())
+		var flood sync.WaitGroup
+		flood.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				_, _ = set.Verify(ctx, forge(fmt.Sprint("junk", n/100))) // each kid a hundred times
+				time.Sleep(5 * time.Millisecond)
+			}
+		})
+		time.Sleep(10 * time.Minute)
+		if n := iss.mostInAMinute(before); n > 2 {
+			t.Errorf("%d fetches in a minute, want at most 2", n)
+		}
+		iss.publish(b)
+		rotated := time.Now()
+		firstAccepted(t, set, b)
+		if took := time.Since(rotated); took > time.Minute {
+			t.Errorf("known after %s, want a minute at most", took)
+		}
+		stop()
+		flood.Wait()
+	})
+}
+
+// Tokens that would be refused whatever their key, forged signatures and one
+// kid again and again cause next to nothing.
+func TestJunkThatCausesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, stranger := edSigner(t, "a"), edSigner(t, "old")
+		iss := newIssuer(a)
+		set := iss.start(t)
+		time.Sleep(5 * time.Second)
+		before := time.Now()
+		for _, change := range []map[string]any{
+			{"aud": "payments"}, {"exp": time.Now().Add(-time.Hour).Unix()}, {"iss": "https://other.example"}, {"nbf": time.Now().Add(time.Hour).Unix()},
+		} {
+			claims := usual()
+			for k, v := range change {
+				claims[k] = v
+			}
+			if _, err := set.Verify(t.Context(), stranger.token(claims)); err == nil {
+				t.Error("accepted")
+			}
+		}
+		if n := iss.count(before); n != 0 {
+			t.Errorf("%d fetches for tokens that no key can make good", n)
+		}
+		forged := edSigner(t, "a")
+		old := stranger.fresh()
+		for range 590 { // not yet the time of the scheduled refresh
+			refuses(t, set, old, keyset.UnknownKey)
+			refuses(t, set, forged.fresh(), keyset.Signature)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := iss.count(before); n > 2 {
+			t.Errorf("%d fetches for one old token and forged signatures in a minute, want at most 2", n)
+		}
+	})
+}
+
+func TestSameKidWithNewMaterial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := edSigner(t, "signing"), edSigner(t, "signing")
+		iss := newIssuer(a)
+		set := iss.start(t)
+		old := a.fresh()
+		accepts(t, set, old)
+		print := set.Keys()[0].Thumbprint
+		time.Sleep(2 * time.Minute)
+		iss.publish(b)
+		accepts(t, set, b.fresh())
+		refuses(t, set, old, keyset.Signature)
+		if set.Keys()[0].Thumbprint == print {
+			t.Error("the thumbprint is still that of the old material")
+		}
+	})
+}
+
+func TestRemovalIsHonoured(t *testing.T) {
+	for _, control := range []string{"max-age=31536000", "max-age=99999999999999999999", "immutable", ""} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := edSigner(t, "a"), edSigner(t, "b")
+			iss := newIssuer(a, b)
+			iss.control = control
+			set := iss.start(t)
+			claims := usual()
+			claims["exp"] = time.Now().Add(24 * time.Hour).Unix()
+			token := a.token(claims)
+			accepts(t, set, token)
+			iss.publish(b)
+			time.Sleep(15*time.Minute + time.Second)
+			refuses(t, set, token, keyset.UnknownKey)
+		})
+	}
+}
+
+func TestRefreshIsAheadConditionalAndBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		iss := newIssuer(edSigner(t, "a"))
+		iss.control = "no-cache, max-age=1" // would have us ask all the time
+		iss.start(t)
+		before := time.Now()
+		time.Sleep(time.Hour)
+		if n := iss.count(before); n > 62 {
+			t.Errorf("%d fetches in an hour, more than one a minute", n)
+		}
+		if iss.unchanged < 50 || iss.fresh > 0 {
+			t.Errorf("%d fetches were answered 304 and %d went past caches; want nearly all and none", iss.unchanged, iss.fresh)
+		}
+		iss.set(func() { iss.control = "max-age=600" })
+		time.Sleep(time.Hour)
+		iss.mu.Lock()
+		defer iss.mu.Unlock()
+		last := iss.fetches[len(iss.fetches)-3:]
+		for n := range 2 {
+			if gap := last[n+1].Sub(last[n]); gap < 450*time.Second || gap > 540*time.Second {
+				t.Errorf("refreshed after %s, want 75 to 90 %% of ten minutes", gap)
+			}
+		}
+	})
+}
+
+func TestNoHerd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		iss := newIssuer(edSigner(t, "a"))
+		for range 200 {
+			iss.start(t)
+		}
+		before := time.Now().Add(time.Second)
+		time.Sleep(10 * time.Minute)
+		perSecond := map[int64]int{}
+		for _, at := range iss.fetches {
+			if at.After(before) {
+				perSecond[at.Unix()]++
+			}
+		}
+		most := 0
+		for _, n := range perSecond {
+			most = max(most, n)
+		}
+		if len(perSecond) < 50 || most > 15 {
+			t.Errorf("200 verifiers fetched in %d different seconds, %d in one", len(perSecond), most)
+		}
+	})
+}
+
+func TestIssuerDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := edSigner(t, "a")
+		iss := newIssuer(a)
+		set := iss.start(t)
+		iss.set(func() { iss.down = errDown })
+		before := time.Now()
+		for range 70 {
+			time.Sleep(time.Minute)
+			accepts(t, set, a.fresh())
+		}
+		if n := iss.count(before); n > 110 {
+			t.Errorf("%d tries in 70 minutes", n)
+		}
+		if err := set.Ready(); err != nil {
+			t.Errorf("not ready while the last set may be used: %v", err)
+		}
+		time.Sleep(5 * time.Hour)
+		refuses(t, set, a.fresh(), keyset.Unavailable)
+		if set.Ready() == nil || len(set.Keys()) > 0 {
+			t.Error("ready with keys that are too old")
+		}
+		iss.set(func() { iss.down = nil })
+		time.Sleep(time.Minute)
+		accepts(t, set, a.fresh())
+		if err := set.Ready(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A rotation while the issuer cannot be reached is known as soon as it can.
+func TestRotationWhileDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := edSigner(t, "a"), edSigner(t, "b")
+		iss := newIssuer(a)
+		set := iss.start(t)
+		iss.set(func() { iss.down = errDown })
+		refuses(t, set, b.fresh(), keyset.UnknownKey)
+		accepts(t, set, a.fresh())
+		time.Sleep(20 * time.Second)
+		iss.publish(b)
+		iss.set(func() { iss.down = nil })
+		time.Sleep(30 * time.Second)
+		accepts(t, set, b.fresh())
+	})
+}
+
+func TestStartWithoutAnIssuer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := edSigner(t, "a")
+		iss := newIssuer(a)
+		iss.down = errDown
+		set := iss.start(t)
+		refuses(t, set, a.fresh(), keyset.Unavailable)
+		if set.Ready() == nil {
+			t.Error("ready without keys")
+		}
+		iss.set(func() { iss.down = nil })
+		time.Sleep(2 * time.Second)
+		accepts(t, set, a.fresh())
+	})
+}
+
+func TestNobodyWaitsLongForASlowIssuer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := edSigner(t, "a"), edSigner(t, "b")
+		iss := newIssuer(a)
+		set := iss.start(t)
+		time.Sleep(time.Minute)
+		iss.publish(a, b)
+		iss.set(func() { iss.delay = 4 * time.Second })
+		for _, limit := range []time.Duration{100 * time.Millisecond, time.Hour} {
+			start := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			_, err := set.Verify(ctx, b.fresh())
+			cancel()
+			if took := time.Since(start); !errors.Is(err, keyset.UnknownKey) || !errors.Is(err, context.DeadlineExceeded) || took > min(limit, 2*time.Second) {
+				t.Errorf("a request that may wait %s got %v after %s", limit, err, took)
+			}
+			accepts(t, set, a.fresh()) // known keys wait for nothing
+		}
+		time.Sleep(4 * time.Second)
+		accepts(t, set, b.fresh())
+	})
+}
+
+func TestSeveralIssuers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, other := edSigner(t, "key-1"), edSigner(t, "key-1")
+		iss, second := newIssuer(one), newIssuer(other)
+		second.url = "https://id2.example.test"
+		client := &http.Client{Transport: byHost{"id.example.test": iss, "id2.example.test": second}}
+		set := iss.start(t, func(c *keyset.Config) {
+			c.Client = client
+			c.Others = []keyset.Source{{Issuer: second.url, Audience: []string{"orders-2"}}}
+		})
+		accepts(t, set, one.fresh())
+		claims := usual()
+		claims["iss"], claims["aud"] = second.url, []string{"else", "orders-2"}
+		accepts(t, set, other.token(claims))
+		refuses(t, set, one.token(claims), keyset.Signature) // the first issuer's key, the second's name
+		claims["aud"] = audience
+		refuses(t, set, other.token(claims), keyset.Audience)
+		claims["iss"] = "https://third.example.test"
+		refuses(t, set, other.token(claims), keyset.Issuer)
+		if keys := set.Keys(); len(keys) != 2 || keys[0].Thumbprint == keys[1].Thumbprint {
+			t.Errorf("keys: %+v", keys)
+		}
+
+		// One issuer's outage is not the other's.
+		iss.set(func() { iss.down = errDown })
+		time.Sleep(7 * time.Hour)
+		refuses(t, set, one.fresh(), keyset.Unavailable)
+		claims = usual()
+		claims["iss"], claims["aud"] = second.url, "orders-2"
+		accepts(t, set, other.token(claims))
+	})
+}
+
+type byHost map[string]http.RoundTripper
+
+func (b byHost) RoundTrip(r *http.Request) (*http.Response, error) {
+	if next, ok := b[r.URL.Host]; ok {
+		return next.RoundTrip(r)
+	}
+	return nil, errDown
+}
+
+func TestDiscoveryIsAskedAgainWhenTheSetMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := edSigner(t, "a"), edSigner(t, "b")
+		iss := newIssuer(a)
+		set := iss.start(t)
+		moved := jwks(b)
+		iss.set(func() {
+			iss.answer = func(w http.ResponseWriter, r *http.Request) bool {
+				switch r.URL.Path {
+				case "/.well-known/openid-configuration":
+					fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q}`, issuerURL, issuerURL+"/v2/keys")
+				case "/v2/keys":
+					_, _ = w.Write(moved)
+				default:
+					http.NotFound(w, r)
+				}
+				return true
+			}
+		})
+		time.Sleep(16 * time.Minute)
+		accepts(t, set, b.fresh())
+		if !slices.ContainsFunc(set.Keys(), func(k keyset.Key) bool { return k.ID == "b" && !k.LastSeen.IsZero() }) {
+			t.Errorf("b was not seen: %+v", set.Keys())
+		}
+	})
+}
