@@ -42,7 +42,8 @@ fuzz: ## fuzz every parser of outside bytes, FUZZTIME each (default 60s)
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; done; done
 
 soak: ## every live scenario SOAK times with different seeds and worlds (default 20; about 40 minutes), and the long proofs
-	@PRUNELLA_SOAK=$(SOAK) $(GO) test -tags soak -run TestSoak -count=1 -timeout 3h ./scenarios
+	@set -o pipefail; PRUNELLA_SOAK=$(SOAK) $(GO) test -v -tags soak -run TestSoak -count=1 -timeout 3h ./scenarios \
+	  | grep --line-buffered -vE '^(=== |PASS| +--- PASS)'
 
 clean: ## remove what was built
 	@rm -rf bin out
