@@ -400,5 +400,3 @@ func TestBadConfigurations(t *testing.T) {
 		})
 	}
 }
-
-const secret = "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
