@@ -350,7 +350,7 @@ func (d *drill) judgeTrust(s *sheet, t TrustRule) {
 			}
 		}
 		s.add("after.trust", fmt.Sprintf("%s trusted by %s", kid, tern(t.Services == nil, "all", strings.Join(services, ", "))),
-			orElse(strings.Join(lacking, ", "), "so"), len(lacking) == 0)
+			orElse(strings.Join(lacking, ", "), "trusted by each"), len(lacking) == 0)
 	}
 }
 
