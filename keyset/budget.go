@@ -18,35 +18,38 @@ import (
 // the second to the rotation that comes after it.
 type budget struct {
 	open, evidence time.Time // when each slot was last spent for nothing
-	need           int       // sightings of one kid that are evidence; doubles when they turn out wrong
+	need           uint32    // sightings of one kid that are evidence; doubles when they turn out wrong
 	needRaised     time.Time
 
-	seed             maphash.Seed
-	recent, previous map[uint64]sighting // two generations bound the memory
+	seed maphash.Seed
+	kids []sighting // by hash of the kid; another kid of the same place takes it over, which bounds the memory
 
 	last time.Time     // of the last first sighting of a kid
 	gap  time.Duration // their usual distance, smoothed
 }
 
+// sighting is what is remembered of an unknown kid.
 type sighting struct {
-	count       int
-	outOfRhythm bool      // it came when no other unknown kid had for long
-	absent      time.Time // when a fetch for this kid did not bring it
+	id          uint64
+	absent      int64 // Unix nanoseconds when a fetch for this kid did not bring it; 0 is never
+	count       uint32
+	outOfRhythm bool // it came when no other unknown kid had for long
 }
 
 const (
 	slotEvery  = time.Minute
-	generation = 1024 // kids remembered in one generation
+	remembered = 4096 // kids, 24 bytes each
 	skew       = time.Minute
 	firstNeed  = 2
 	mostNeed   = 64
 	calmDown   = 10 * time.Minute
-	calmGaps   = 8 // times the usual distance without an unknown kid: out of rhythm
+	calmGaps   = 8                // times the usual distance without an unknown kid: out of rhythm
+	retryAfter = 10 * time.Second // a kid that was just asked for in vain may be published late
 	leastCalm  = 100 * time.Millisecond
 )
 
 func newBudget() *budget {
-	return &budget{need: firstNeed, seed: maphash.MakeSeed(), recent: map[uint64]sighting{}, gap: slotEvery}
+	return &budget{need: firstNeed, seed: maphash.MakeSeed(), kids: make([]sighting, remembered), gap: slotEvery}
 }
 
 // slot names what pays for a fetch, and why.
@@ -62,8 +65,7 @@ const (
 // sight notes a kid that is not in the set and names the slot that would pay
 // for a fetch if the token turns out to be good otherwise.
 func (b *budget) sight(now time.Time, kid string) slot {
-	id := maphash.String(b.seed, kid)
-	s, before := b.sighted(id)
+	s, before := b.sighted(kid)
 	s.outOfRhythm = false
 	if !before {
 		wait := now.Sub(b.last)
@@ -72,11 +74,10 @@ func (b *budget) sight(now time.Time, kid string) slot {
 		b.last = now
 	}
 	s.count++
-	b.recent[id] = s
 	return b.slotFor(now, s)
 }
 
-func (b *budget) slotFor(now time.Time, s sighting) slot {
+func (b *budget) slotFor(now time.Time, s *sighting) slot {
 	if b.need > firstNeed && now.Sub(b.needRaised) > calmDown {
 		b.need = firstNeed
 	}
@@ -85,7 +86,7 @@ func (b *budget) slotFor(now time.Time, s sighting) slot {
 		return openSlot
 	case now.Sub(b.evidence) < slotEvery:
 		return noSlot
-	case s.count >= b.need:
+	case s.count >= b.need && now.UnixNano()-s.absent >= int64(retryAfter):
 		return repeatedSlot
 	case s.outOfRhythm:
 		return calmSlot
@@ -97,8 +98,8 @@ func (b *budget) slotFor(now time.Time, s sighting) slot {
 // good if its key were known. issued is the token's iat, zero when it has none;
 // current is when the fetch began that brought the present set.
 func (b *budget) unknown(now time.Time, kid string, issued, current time.Time) slot {
-	s, _ := b.sighted(maphash.String(b.seed, kid))
-	if !s.absent.IsZero() && !issued.After(s.absent.Add(skew)) && now.Sub(s.absent) < calmDown {
+	s, _ := b.sighted(kid)
+	if absent := time.Unix(0, s.absent); s.absent != 0 && issued.Before(absent.Add(-skew)) && now.Sub(absent) < calmDown {
 		return noSlot // the issuer was asked for this kid after the token was made
 	}
 	slot := b.slotFor(now, s)
@@ -130,16 +131,13 @@ func (b *budget) spend(s slot, now time.Time) {
 // settle ends what spend began, after a fetch that succeeded: one that found
 // what it was asked for gives the slot back.
 func (b *budget) settle(s slot, kid string, now time.Time, found bool) {
-	id := maphash.String(b.seed, kid)
+	seen, _ := b.sighted(kid)
 	if found {
 		b.spend(s, time.Time{})
-		delete(b.recent, id)
-		delete(b.previous, id)
+		*seen = sighting{}
 		return
 	}
-	seen, _ := b.sighted(id)
-	seen.absent, seen.count = now, 0
-	b.recent[id] = seen
+	seen.absent, seen.count = now.UnixNano(), 0
 	switch s {
 	case repeatedSlot:
 		b.need = min(2*b.need, mostNeed)
@@ -149,14 +147,13 @@ func (b *budget) settle(s slot, kid string, now time.Time, found bool) {
 	}
 }
 
-// sighted looks a kid up and makes room for it.
-func (b *budget) sighted(id uint64) (sighting, bool) {
-	if s, ok := b.recent[id]; ok {
+// sighted looks a kid up, or makes it room.
+func (b *budget) sighted(kid string) (s *sighting, before bool) {
+	id := maphash.String(b.seed, kid)
+	s = &b.kids[id%remembered]
+	if s.id == id {
 		return s, true
 	}
-	s, ok := b.previous[id]
-	if len(b.recent) >= generation {
-		b.previous, b.recent = b.recent, make(map[uint64]sighting, generation)
-	}
-	return s, ok
+	*s = sighting{id: id}
+	return s, false
 }

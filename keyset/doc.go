@@ -30,10 +30,10 @@
 //     the issuer can make that happen: any number of rotations in a minute are
 //     known at their first token.
 //   - The open slot takes any such token. The evidence slot takes only a kid
-//     that stands out: one seen again (twice; after it was wrong four times,
-//     then eight, up to 64), or one that comes after a silence of a tenth of a
-//     second and eight times the usual distance between unknown kids. A flood
-//     spends the first and is refused the second.
+//     that stands out: one seen twice (each time that turns out wrong, twice as
+//     often, up to 64), or one that comes after a silence of a tenth of a second
+//     and eight times the usual distance between unknown kids. A flood spends
+//     the first and is refused the second.
 //   - Every other token of unknown kid is refused at once. No request ever
 //     waits for a limiter; one may wait for a fetch that is under way, two
 //     seconds at most, and all share it.

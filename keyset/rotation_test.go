@@ -240,6 +240,26 @@ func TestJunkThatCausesNothing(t *testing.T) {
 	})
 }
 
+// An issuer that signs with a key before it publishes it refuses itself; the
+// key is known soon after it is there.
+func TestKeyPublishedLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := edSigner(t, "a"), edSigner(t, "b")
+		iss := newIssuer(a)
+		set := iss.start(t)
+		time.Sleep(time.Minute)
+		before := time.Now()
+		time.AfterFunc(5*time.Second, func() { iss.publish(a, b) })
+		firstAccepted(t, set, b)
+		if took := time.Since(before); took > 11*time.Second {
+			t.Errorf("known %s after the first token, want 11 s at most", took)
+		}
+		if n := iss.count(before); n > 2 {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
+
 func TestSameKidWithNewMaterial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := edSigner(t, "signing"), edSigner(t, "signing")

@@ -32,7 +32,8 @@ type source struct {
 	log     *slog.Logger
 	metrics *sourceMetrics
 	origin  origin
-	changed func() // called after the set changed
+	allowed map[string]bool // Algorithms
+	changed func()          // called after the set changed
 
 	snap    atomic.Pointer[snapshot]
 	until   atomic.Int64           // Unix nanoseconds: the set must not be used after
@@ -66,8 +67,11 @@ func newSource(s Source, cfg Config, m *sourceMetrics, changed func()) *source {
 	name := nameOf(s)
 	src := &source{
 		Source: s, name: name, leeway: cfg.Leeway, stale: cfg.MaxStale, metrics: m, changed: changed,
-		log:    cfg.Log.With("component", "keyset", "issuer", name),
-		budget: newBudget(), work: make(chan *flight, 1), nudge: make(chan struct{}, 1), started: make(chan struct{}),
+		log:     cfg.Log.With("component", "keyset", "issuer", name),
+		allowed: map[string]bool{}, budget: newBudget(), work: make(chan *flight, 1), nudge: make(chan struct{}, 1), started: make(chan struct{}),
+	}
+	for _, a := range s.Algorithms {
+		src.allowed[a] = true
 	}
 	if s.File != "" {
 		src.origin = &file{path: s.File}

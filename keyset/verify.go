@@ -106,7 +106,7 @@ func (s *source) key(ctx context.Context, p *parsed, as profile, now time.Time) 
 	if !allowsType(types, p.typ) {
 		return nil, refuse(Type, p.kid, "typ is not a kind of token that is accepted here")
 	}
-	if !slices.Contains(s.Algorithms, p.alg) {
+	if !s.allowed[p.alg] {
 		return nil, refuse(Algorithm, p.kid, "the algorithm is not allowed")
 	}
 	for waits := 0; ; waits++ {
