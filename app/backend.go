@@ -157,6 +157,9 @@ func (b backend) skillView(ctx context.Context, s prunella.Skill, whole bool) (c
 	// incident with a sure cause.
 	run := prunella.Run{Skill: s.Name}
 	for _, a := range s.Actions {
+		if a.When != "" && a.Effect == prunella.Irreversible {
+			continue // it runs only when its condition holds, and asks then
+		}
 		run.Steps = append(run.Steps, prunella.Step{Name: a.Title, Action: a.Do, Effect: a.Effect, Undo: a.Undo, Target: a.ID})
 	}
 	v.Policy = heal.Allow(heal.Ask{Policy: b.cfg.Policy, Run: run, Now: now,
