@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"client":    {},
 	"web":       {"client"},
 	"lab":       {},
+	"keyset":    {}, // public: a team may use it alone
 	"scenario":  {"lab", "client"},
 	"app": {"action", "bus", "client", "correlate", "diagnose", "engine", "heal", "ingest", "match", "monitor",
 		"notify", "skill", "store", "web", "wiki"},
