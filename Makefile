@@ -39,7 +39,7 @@ fuzz: ## fuzz every parser of outside bytes, FUZZTIME each (default 60s)
 	@set -e; for p in $$($(GO) list ./...); do \
 	  dir=$$($(GO) list -f '{{.Dir}}' $$p); \
 	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go 2>/dev/null | awk '{print $$2}'); do \
-	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; done; done
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x $$p; done; done
 
 soak: ## every live scenario SOAK times with different seeds and worlds (default 20; about 40 minutes), and the long proofs
 	@set -o pipefail; PRUNELLA_SOAK=$(SOAK) $(GO) test -v -tags soak -run TestSoak -count=1 -timeout 3h ./scenarios \
