@@ -68,9 +68,11 @@ func TestHintMakesARemovalKnown(t *testing.T) {
 		}
 		synctest.Wait()
 		refuses(t, set, a.fresh(), keyset.UnknownKey)
-		if iss.fresh == 0 {
-			t.Error("the fetch may have been answered by a cache")
-		}
+		iss.set(func() {
+			if iss.fresh == 0 {
+				t.Error("the fetch may have been answered by a cache")
+			}
+		})
 
 		// A storm of hints is one fetch each ten seconds, and the last is not lost.
 		for n := range 500 {
@@ -304,8 +306,7 @@ func TestMiddleware(t *testing.T) {
 	if want := `Bearer error="invalid_token", error_description="token refused: audience"`; w.Code != 401 || w.Header().Get("WWW-Authenticate") != want {
 		t.Errorf("%d %q", w.Code, w.Header().Get("WWW-Authenticate"))
 	}
-	set.Close()
-	iss.down = errDown
+	iss.set(func() { iss.down = errDown })
 	handler = iss.start(t).Middleware()(http.NotFoundHandler())
 	if w := get("Bearer " + a.fresh()); w.Code != 503 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("without keys: %d %v", w.Code, w.Header())
