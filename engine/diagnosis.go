@@ -245,6 +245,10 @@ func (e *Engine) keys(cause prunella.Cause, snap diagnose.Snapshot) heal.Keys {
 			k.Previous, k.PreviousLastIssued = c.Before, c.At
 			break
 		}
+		if c.Name == prunella.ChangeSigner && c.Service == k.Issuer && k.Signer != "" && c.Kid != "" {
+			k.Previous = c.Kid // signed last, as far as was told; the change to today's signer is still on its way
+			break
+		}
 	}
 	if k.Previous == "" { // no change was seen; a key that signed before and that most verifiers trust
 		best := 0
