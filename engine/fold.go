@@ -51,6 +51,9 @@ func (p *Pipeline) fold(ctx context.Context, step match.Step, signals []prunella
 			current = append(current, drafts[id].inc)
 		}
 		d := correlate.Assign(f, current, graph, now, p.cfg.Correlate)
+		if (d.Do == correlate.Open || d.Do == correlate.Reopen) && fading(f) {
+			d.Do, d.Reason.Name = correlate.Ignore, "fading"
+		}
 		p.metrics.Findings.WithLabelValues(f.Rule, d.Reason.Name).Inc()
 		switch d.Do {
 		case correlate.Open:
@@ -181,6 +184,14 @@ func (d *draft) take(f prunella.Finding, why prunella.Reason, g correlate.Graph)
 		}
 	}
 	sortImpact(inc.Impact)
+}
+
+// fading says whether a failure is remembered rather than seen: detection has
+// not yet called it over, but in its last window less failed than counts as a
+// failure. Such a finding is no recurrence.
+func fading(f prunella.Finding) bool {
+	limit, err := strconv.ParseFloat(f.Reason.Operands["limit"], 64)
+	return err == nil && f.Rule == prunella.RuleErrorRate && f.Share < limit
 }
 
 func whole(s string) int {
