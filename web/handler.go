@@ -133,7 +133,7 @@ func (s *server) form(f func(w http.ResponseWriter, r *http.Request) (next strin
 const maxForm = 64 << 10
 
 func (s *server) frame(r *http.Request, now time.Time, v view) frame {
-	return frame{view: v, Now: now, Version: s.version, Theme: themeOf(r), Path: r.URL.RequestURI(), Assets: s.render.names}
+	return frame{view: v, Now: now, Version: s.version, Theme: themeOf(r), Host: r.Host, Path: r.URL.RequestURI(), Assets: s.render.names}
 }
 
 // fail answers an error in the language of who asked.

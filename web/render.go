@@ -26,6 +26,7 @@ type frame struct {
 	Now     time.Time
 	Version string
 	Theme   string // "light", "dark" or "" for the system's
+	Host    string // this server, as the reader reaches it
 	Path    string // where this page is, for the way back from a form
 	Assets  map[string]string
 }
