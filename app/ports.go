@@ -29,6 +29,10 @@ func (s engineStore) RecentlyResolved(ctx context.Context, since time.Time) ([]p
 	return s.Incidents(ctx, store.IncidentFilter{States: []prunella.State{prunella.Resolved}, Since: since, Limit: 200})
 }
 
+func (s engineStore) Earlier(ctx context.Context, since time.Time) ([]prunella.Incident, error) {
+	return s.Incidents(ctx, store.IncidentFilter{Since: since, Limit: 200})
+}
+
 func (s engineStore) Save(ctx context.Context, c engine.Change) (prunella.Incident, error) {
 	b := store.Batch{
 		Updates:       []store.IncidentUpdate{{ID: c.ID, Apply: c.Apply, Events: c.Events}},

@@ -82,7 +82,7 @@ func (p *Pipeline) judge(ctx context.Context, d *draft, graph correlate.Graph, n
 		inc.Pattern = m
 	}
 	if d.fresh || len(inc.Related) == 0 {
-		earlier, err := p.store.RecentlyResolved(ctx, now.Add(-90*24*time.Hour))
+		earlier, err := p.store.Earlier(ctx, now.Add(-90*24*time.Hour))
 		if err != nil {
 			return err
 		}

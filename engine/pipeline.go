@@ -33,6 +33,7 @@ type PipelineStore interface {
 	CommitBatch(ctx context.Context, b Batch) error
 	OpenIncidents(ctx context.Context) ([]prunella.Incident, error)
 	RecentlyResolved(ctx context.Context, since time.Time) ([]prunella.Incident, error)
+	Earlier(ctx context.Context, since time.Time) ([]prunella.Incident, error) // in any state, newest first
 	SignalsOf(ctx context.Context, id prunella.IncidentID, limit, offset int) ([]prunella.Signal, int, error)
 	KeySets(ctx context.Context) ([]prunella.KeySet, error)
 	Trust(ctx context.Context) ([]prunella.TrustCell, error)
