@@ -2,6 +2,7 @@ package keyset
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -24,12 +25,15 @@ var eventProfile = profile{types: []string{"secevent+jwt"}, noExpiry: true}
 // fetching the set from where it is configured to be. A hint never carries
 // keys, so a stolen secret buys a fetch each ten seconds and nothing else.
 //
-// Two kinds of POST are taken. A JSON object with Standard Webhooks headers,
-// signed by one of Config.HintSecrets; it concerns the issuer that it names in
-// "issuer", or in "data"."issuer", or all of them. And a security event token
-// (RFC 8417, pushed as in RFC 8935, application/secevent+jwt) that this set
-// itself verifies. Both answer 202. A stale, replayed, unsigned or unreadable
-// hint gets 400, 401, 409 or 413 and does nothing.
+// Two kinds of POST are taken, and answered 202. A JSON object with Standard
+// Webhooks headers, signed by one of Config.HintSecrets; it concerns the issuer
+// that it names in "issuer", or in "data"."issuer", or all of them. One that is
+// stale, unsigned, unreadable or sent before gets 401, 400, 413 or 409; a
+// sender's own retry, which has a new timestamp, is taken.
+//
+// And a security event token (RFC 8417, application/secevent+jwt) that this set
+// itself verifies, answered as RFC 8935 says: a bad one with 400 and the error
+// as JSON, one that came before with 202 and no further effect.
 func (s *Set) Hints() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
@@ -47,18 +51,26 @@ func (s *Set) Hints() http.Handler {
 			return
 		}
 		h := hinter{set: s, now: time.Now()}
-		if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "application/secevent+jwt" {
+		kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // what has no type is a webhook
+		if kind == "application/secevent+jwt" {
 			err = h.event(r.Context(), string(body))
 		} else {
 			err = h.webhook(r.Header, body)
 		}
 		var bad *badHint
-		if errors.As(err, &bad) {
+		switch {
+		case errors.As(err, &bad) && bad.code != "":
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Language", "en")
+			w.WriteHeader(bad.status)
+			_ = json.NewEncoder(w).Encode(map[string]string{"err": bad.code, "description": bad.text}) // the sender is gone, or has it
+			return
+		case bad != nil:
 			http.Error(w, bad.text, bad.status)
 			return
 		}
 		for _, src := range s.sources {
-			if h.issuer == "" || h.issuer == src.Issuer {
+			if !h.again && (h.issuer == "" || h.issuer == src.Issuer) {
 				src.hint(h.now)
 			}
 		}
@@ -69,6 +81,7 @@ func (s *Set) Hints() http.Handler {
 type badHint struct {
 	status int
 	text   string
+	code   string // of RFC 8935, 2.4, for an event; "" for a webhook
 }
 
 func (b *badHint) Error() string { return b.text }
@@ -78,6 +91,7 @@ type hinter struct {
 	set    *Set
 	now    time.Time
 	issuer string // whom it concerns; "" is everybody
+	again  bool   // it was received before
 }
 
 func (h *hinter) webhook(header http.Header, body []byte) error {
@@ -86,12 +100,16 @@ func (h *hinter) webhook(header http.Header, body []byte) error {
 		signed = signed || hook.Verify(body, header) == nil // five minutes old at most
 	}
 	if !signed {
-		return &badHint{http.StatusUnauthorized, "the hint is stale or not signed by a secret that is configured"}
+		return &badHint{http.StatusUnauthorized, "the hint is stale or not signed by a secret that is configured", ""}
 	}
 	if err := members(string(body), h.about); err != nil {
-		return &badHint{http.StatusBadRequest, "the hint is no JSON object: " + err.Error()}
+		return &badHint{http.StatusBadRequest, "the hint is no JSON object: " + err.Error(), ""}
 	}
-	return h.once("webhook " + header.Get(standardwebhooks.HeaderWebhookID))
+	id := "webhook " + header.Get(standardwebhooks.HeaderWebhookID) + " " + header.Get(standardwebhooks.HeaderWebhookTimestamp)
+	if !h.set.replays.first(id, h.now) {
+		return &badHint{http.StatusConflict, "this hint was received before", ""}
+	}
+	return nil
 }
 
 // about finds the issuer that a webhook concerns.
@@ -117,7 +135,16 @@ func (h *hinter) about(name, value string) error {
 func (h *hinter) event(ctx context.Context, token string) error {
 	claims, err := h.set.verify(ctx, token, eventProfile)
 	if err != nil {
-		return &badHint{http.StatusUnauthorized, err.Error()}
+		code := "invalid_request"
+		switch {
+		case errors.Is(err, Signature) || errors.Is(err, UnknownKey):
+			code = "invalid_key"
+		case errors.Is(err, Issuer):
+			code = "invalid_issuer"
+		case errors.Is(err, Audience):
+			code = "invalid_audience"
+		}
+		return &badHint{http.StatusBadRequest, err.Error(), code}
 	}
 	events := false
 	_ = members(claims.payload, func(name, value string) error { // verified: it is an object
@@ -126,18 +153,12 @@ func (h *hinter) event(ctx context.Context, token string) error {
 	})
 	switch age := h.now.Sub(claims.IssuedAt); {
 	case !events || claims.ID == "" || claims.IssuedAt.IsZero():
-		return &badHint{http.StatusBadRequest, "a security event token has events, jti and iat"}
+		return &badHint{http.StatusBadRequest, "a security event token has events, jti and iat", "invalid_request"}
 	case age > hintWindow || age < -hintWindow:
-		return &badHint{http.StatusUnauthorized, "the security event token is stale"}
+		return &badHint{http.StatusBadRequest, "the security event token is stale", "invalid_request"}
 	}
 	h.issuer = claims.Issuer
-	return h.once("event " + claims.Issuer + " " + claims.ID)
-}
-
-func (h *hinter) once(id string) error {
-	if !h.set.replays.first(id, h.now) {
-		return &badHint{http.StatusConflict, "this hint was received before"}
-	}
+	h.again = !h.set.replays.first("event "+claims.Issuer+" "+claims.ID, h.now)
 	return nil
 }
 

@@ -253,6 +253,10 @@ func (s *source) noteSlots() {
 	if s.budget.evidence.Before(free) {
 		free = s.budget.evidence
 	}
+	if free.IsZero() { // never spent
+		s.noSlots.Store(0)
+		return
+	}
 	s.noSlots.Store(free.Add(slotEvery).UnixNano())
 }
 
