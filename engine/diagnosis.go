@@ -17,10 +17,13 @@ import (
 
 // diagnose gathers evidence, ranks causes, and decides what follows: a heal, a
 // question to a person, another look, or a call for help.
-func (e *Engine) diagnose(ctx context.Context, inc prunella.Incident, _ int64, now time.Time) (bool, error) {
+func (e *Engine) diagnose(ctx context.Context, inc prunella.Incident, fence int64, now time.Time) (bool, error) {
+	if err := e.abandon(ctx, inc.ID, fence, takenByPerson); err != nil { // handed back while a run had no end
+		return false, err
+	}
 	if since, quiet := recovered(inc); quiet {
 		if over := since.Add(e.cfg.scaled(e.cfg.Hold)); now.Before(over) { // it may come back; nothing is changed while it is quiet
-			return false, e.due(ctx, inc.ID, over)
+			return false, e.due(ctx, inc, over)
 		}
 		why := prunella.Reason{Name: "recovered-by-itself", Text: "every service is back at its usual error share, and nothing was done",
 			Operands: map[string]string{"since": since.UTC().Format(time.RFC3339)}}
@@ -42,11 +45,9 @@ func (e *Engine) diagnose(ctx context.Context, inc prunella.Incident, _ int64, n
 	sure := len(causes) > 0 && causes[0].Fault != prunella.FaultUnknown && causes[0].Confidence >= e.cfg.MinCause
 	if !sure && now.Sub(began) < budget { // more evidence may come
 		wait := max(e.cfg.scaled(5*time.Second), 300*time.Millisecond)
-		_, err := e.store.Save(ctx, Change{ID: inc.ID, Apply: func(i *prunella.Incident) error {
+		return false, e.stay(ctx, inc, func(i *prunella.Incident) {
 			i.Causes, i.Checks, i.DueAt = causes, inc.Checks, now.Add(wait)
-			return nil
-		}})
-		return false, err
+		})
 	}
 	if len(causes) == 0 {
 		causes = []prunella.Cause{{Fault: prunella.FaultUnknown, Summary: "Nothing that was read explains this failure."}}

@@ -71,16 +71,18 @@ type Engine struct {
 	catalog map[string]prunella.Spec
 	wake    chan struct{}
 
-	mu   sync.Mutex
-	busy map[prunella.IncidentID]bool
-	last time.Time // last completed tick
-	done sync.WaitGroup
+	mu      sync.Mutex
+	busy    map[prunella.IncidentID]bool
+	failing map[prunella.IncidentID]time.Time // since when its stage has failed at every try
+	last    time.Time                         // last completed tick
+	done    sync.WaitGroup
 }
 
 // New makes an engine; Start runs it.
 func New(cfg Config, store Store, world World, metrics *Metrics, log *slog.Logger) *Engine {
 	e := &Engine{cfg: cfg.withDefaults(), store: store, world: world, metrics: metrics, log: log.With("component", "engine"),
-		catalog: map[string]prunella.Spec{}, wake: make(chan struct{}, 1), busy: map[prunella.IncidentID]bool{}, last: time.Now()}
+		catalog: map[string]prunella.Spec{}, wake: make(chan struct{}, 1), busy: map[prunella.IncidentID]bool{},
+		failing: map[prunella.IncidentID]time.Time{}, last: time.Now()}
 	for _, s := range cfg.Catalog {
 		if s.Action {
 			e.catalog[s.Name] = s
@@ -206,7 +208,11 @@ func (e *Engine) hold(ctx context.Context, id prunella.IncidentID) (again bool) 
 		}
 		e.log.Error("stage", "incident", id, "err", err)
 		e.metrics.StageErrors.Inc()
-		e.deferStage(id, err)
+		e.deferStage(id, fence, err)
+	} else if err == nil {
+		e.mu.Lock()
+		delete(e.failing, id)
+		e.mu.Unlock()
 	}
 	if err := e.store.ReleaseLease(release, name, fence); err != nil {
 		e.log.Warn("release lease", "incident", id, "err", err)
@@ -216,23 +222,37 @@ func (e *Engine) hold(ctx context.Context, id prunella.IncidentID) (again bool) 
 
 // deferStage lets a failing stage wait instead of spinning, and hands an
 // incident to a human when its stage fails for longer than the patience.
-func (e *Engine) deferStage(id prunella.IncidentID, cause error) {
+func (e *Engine) deferStage(id prunella.IncidentID, fence int64, cause error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	now := time.Now()
+	e.mu.Lock()
+	since, again := e.failing[id]
+	if !again {
+		since, e.failing[id] = now, now
+	}
+	e.mu.Unlock()
 	inc, err := e.store.Incident(ctx, id)
 	if err != nil {
 		return
 	}
-	if at := inc.StateAt[inc.State]; !at.IsZero() && now.Sub(at) > e.cfg.scaled(e.cfg.Patience)+10*time.Second {
+	if stages[inc.State] == nil { // what a person holds is not ours to put off
+		e.mu.Lock()
+		delete(e.failing, id)
+		e.mu.Unlock()
+		return
+	}
+	if now.Sub(since) > e.cfg.scaled(e.cfg.Patience)+10*time.Second {
 		reason := prunella.Reason{Name: "stage-failing", Text: fmt.Sprintf("%s keeps failing: %v", inc.State, cause)}
 		if err := e.escalate(ctx, inc, nil, reason, nil); err != nil {
 			e.log.Error("escalate", "incident", id, "err", err)
+		} else if err := e.abandon(ctx, id, fence, reason); err != nil {
+			e.log.Error("end the run", "incident", id, "err", err)
 		}
 		return
 	}
 	wait := e.cfg.scaled(5*time.Second) + time.Duration(rand.Int64N(int64(200*time.Millisecond)))
-	if _, err := e.store.Save(ctx, Change{ID: id, Apply: func(i *prunella.Incident) error { i.DueAt = now.Add(wait); return nil }}); err != nil {
+	if err := e.due(ctx, inc, now.Add(wait)); err != nil {
 		e.log.Error("defer stage", "incident", id, "err", err)
 	}
 }
@@ -261,20 +281,36 @@ func (e *Engine) advance(ctx context.Context, id prunella.IncidentID, fence int6
 	start := time.Now()
 	moved, err := run(e, ctx, inc, fence, start)
 	e.metrics.Stage.WithLabelValues(string(inc.State)).Observe(time.Since(start).Seconds())
+	if prunella.KindOf(err) == prunella.Conflict && ctx.Err() == nil {
+		if i, rerr := e.store.Incident(ctx, id); rerr == nil && i.State != inc.State { // a person moved it meanwhile
+			return true, e.abandon(ctx, id, fence, takenByPerson)
+		}
+	}
 	return moved, err
 }
 
 // begin lets an incident settle, then starts its diagnosis.
 func (e *Engine) begin(ctx context.Context, inc prunella.Incident, _ int64, now time.Time) (bool, error) {
 	if ready := inc.OpenedAt.Add(e.cfg.scaled(e.cfg.Settle)); now.Before(ready) {
-		return false, e.due(ctx, inc.ID, ready)
+		return false, e.due(ctx, inc, ready)
 	}
 	_, err := e.move(ctx, inc, prunella.Diagnosing, prunella.Reason{Name: "settled", Text: "enough time for the first evidence to arrive"}, Change{})
 	return err == nil, err
 }
 
-func (e *Engine) due(ctx context.Context, id prunella.IncidentID, at time.Time) error {
-	_, err := e.store.Save(ctx, Change{ID: id, Apply: func(i *prunella.Incident) error { i.DueAt = at; return nil }})
+func (e *Engine) due(ctx context.Context, inc prunella.Incident, at time.Time) error {
+	return e.stay(ctx, inc, func(i *prunella.Incident) { i.DueAt = at })
+}
+
+// stay changes an incident that stays in its state. One that a person moved
+// meanwhile is left as it is.
+func (e *Engine) stay(ctx context.Context, inc prunella.Incident, change func(*prunella.Incident)) error {
+	_, err := e.store.Save(ctx, Change{ID: inc.ID, Apply: func(i *prunella.Incident) error {
+		if i.State == inc.State {
+			change(i)
+		}
+		return nil
+	}})
 	return err
 }
 

@@ -135,11 +135,20 @@ func (e *Engine) notification(inc prunella.Incident, kind, to, title, text strin
 		text += "\n\n" + e.cfg.PublicURL + "/incidents/" + string(inc.ID)
 	}
 	return prunella.Notification{
-		// One per incident, kind, addressee and opening, so that a stage that
-		// runs again after a crash does not call twice.
-		ID:       fmt.Sprintf("%s/%s/%s/%d/%s", inc.ID, kind, to, inc.Recurrences, why.Name),
+		// One per incident, kind, addressee and stage, so that a stage that runs
+		// again after a crash does not call twice. A stage entered anew, after a
+		// recurrence or a hand-back, calls again.
+		ID:       fmt.Sprintf("%s/%s/%s/%d/%s/%s", inc.ID, kind, to, inc.Recurrences, why.Name, entered(inc)),
 		Incident: inc.ID, To: to, Kind: kind, Severity: inc.Severity, Title: title, Text: text, Reason: why, Created: now, NextTry: now,
 	}
+}
+
+// entered names the moment at which an incident came to its present state.
+func entered(inc prunella.Incident) string {
+	if at := inc.StateAt[inc.State]; !at.IsZero() {
+		return base36(at.UnixMilli())
+	}
+	return "0"
 }
 
 // summary is the evidence so far in a few lines, for a person's phone.

@@ -33,16 +33,7 @@ func (e *Engine) heal(ctx context.Context, inc prunella.Incident, fence int64, n
 		if s.State == prunella.StepFailed && s.OnFailure == "continue" {
 			continue
 		}
-		held, err := e.store.Incident(ctx, inc.ID)
-		if err != nil {
-			return false, err
-		}
-		if held.State != prunella.Healing { // a person took it
-			why := prunella.Reason{Name: "taken-by-person", Text: "a person took the incident; the remaining steps are not run"}
-			_, err := e.store.UpdateRun(ctx, run.ID, fence, func(r *prunella.Run) error {
-				r.State, r.Reason, r.Ended, r.Verdict = prunella.RunFailed, why, time.Now(), prunella.UnknownVerdict
-				return nil
-			})
+		if mine, err := e.mine(ctx, inc, fence); err != nil || !mine {
 			return false, err
 		}
 		if !run.Deadline.IsZero() && time.Now().After(run.Deadline) {
@@ -63,6 +54,9 @@ func (e *Engine) heal(ctx context.Context, inc prunella.Incident, fence int64, n
 		if run.Steps[i].State == prunella.StepUnknown {
 			onFailure = "escalate" // what happened is not known: nothing more is changed before a person looked
 		}
+		if mine, err := e.mine(ctx, inc, fence); err != nil || !mine { // nothing is undone under a person's hands
+			return false, err
+		}
 		return true, e.fail(ctx, inc, run, fence, run.Steps[i], why, onFailure)
 	}
 	ended := time.Now()
@@ -75,6 +69,40 @@ func (e *Engine) heal(ctx context.Context, inc prunella.Incident, fence int64, n
 			}},
 		})
 	return err == nil, err
+}
+
+// mine says whether the incident is still where the engine left it. When a
+// person took it, its run ends here.
+func (e *Engine) mine(ctx context.Context, inc prunella.Incident, fence int64) (bool, error) {
+	held, err := e.store.Incident(ctx, inc.ID)
+	if err != nil || held.State == inc.State {
+		return err == nil, err
+	}
+	return false, e.abandon(ctx, inc.ID, fence, takenByPerson)
+}
+
+var takenByPerson = prunella.Reason{Name: "taken-by-person", Text: "a person took the incident; the remaining steps are not run"}
+
+// abandon ends what is still running of an incident that a person holds now:
+// what was done stays, and nothing more is done.
+func (e *Engine) abandon(ctx context.Context, id prunella.IncidentID, fence int64, why prunella.Reason) error {
+	runs, err := e.store.Runs(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if r.State != prunella.RunRunning && r.State != prunella.RunUndoing {
+			continue
+		}
+		now := time.Now()
+		if _, err := e.store.UpdateRun(ctx, r.ID, fence, func(r *prunella.Run) error {
+			r.State, r.Reason, r.Ended, r.Verdict = prunella.RunFailed, why, now, prunella.UnknownVerdict
+			return nil
+		}, prunella.Event{Incident: id, At: now, Kind: "step", Text: r.Title + ": " + why.Text, Reason: why}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // step brings one step to done, failed or unknown. After a crash it first looks
@@ -142,7 +170,7 @@ func (e *Engine) attempt(ctx context.Context, inc prunella.Incident, run *prunel
 	limit, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	before := s.Before
-	if s.Attempt == 0 && s.Effect != prunella.Reads {
+	if (s.Attempt == 0 || s.Before == nil) && s.Effect != prunella.Reads {
 		var err error
 		if before, err = e.world.Before(limit, s.Action, s.Params); err != nil {
 			return e.intendAndFail(ctx, inc, run, i, fence, fmt.Sprintf("the state before could not be read: %v", err))
@@ -343,10 +371,13 @@ func (e *Engine) undo(ctx context.Context, inc prunella.Incident, run prunella.R
 		return err
 	}
 	run = updated
-	failed := 0
+	failed, kept := 0, 0
 	for i := len(run.Steps) - 1; i >= 0; i-- {
 		s := run.Steps[i]
 		touched := s.State == prunella.StepDone || s.State == prunella.StepUnknown || (s.State == prunella.StepFailed && s.Before != nil)
+		if s.Effect != prunella.Reads && touched && s.Undo == nil && s.State != prunella.StepFailed {
+			kept++
+		}
 		if s.Effect == prunella.Reads || !touched || s.Undo == nil || s.Undo.Do == "none-needed" || s.State == prunella.StepFailed {
 			continue
 		}
@@ -378,8 +409,11 @@ func (e *Engine) undo(ctx context.Context, inc prunella.Incident, run prunella.R
 		}
 	}
 	text := why.Text + "; what was done was taken back"
-	if failed > 0 {
+	switch {
+	case failed > 0:
 		text = fmt.Sprintf("%s; %d steps could not be taken back", why.Text, failed)
+	case kept > 0:
+		text = fmt.Sprintf("%s; %d steps have no way back and stand", why.Text, kept)
 	}
 	ended := time.Now()
 	run.Verdict = prunella.NotHealed

@@ -43,12 +43,10 @@ func (e *Engine) verify(ctx context.Context, inc prunella.Incident, fence int64,
 				quiet = now
 			}
 		}
-		_, err := e.store.Save(ctx, Change{ID: inc.ID, Apply: func(i *prunella.Incident) error {
+		return false, e.stay(ctx, inc, func(i *prunella.Incident) {
 			i.StateReason, i.QuietSince = why, quiet
 			i.DueAt = now.Add(max(e.cfg.scaled(2*time.Second), 150*time.Millisecond))
-			return nil
-		}})
-		return false, err
+		})
 	}
 	e.metrics.Verdicts.WithLabelValues(string(verdict)).Inc()
 	judged := &RunUpdate{run.ID, fence, func(r *prunella.Run) error { r.Verdict, r.Reason = verdict, why; return nil }}
@@ -106,8 +104,16 @@ func (e *Engine) health(ctx context.Context, inc prunella.Incident, since, now t
 			}
 			total := 0.0
 			for _, p := range points {
-				if !p.At.Before(since) {
-					total += p.Value
+				if p.At.Before(since) {
+					continue
+				}
+				total += p.Value
+				switch {
+				case p.Value == 0:
+				case series == SeriesCanaryOK && p.At.After(h.Answered):
+					h.Answered = p.At
+				case series == SeriesCanaryUnknown && p.At.After(h.Unanswered):
+					h.Unanswered = p.At
 				}
 			}
 			if !strings.HasPrefix(series, "canary.") {
@@ -160,7 +166,14 @@ func (e *Engine) await(ctx context.Context, inc prunella.Incident, fence int64, 
 	}
 	switch {
 	case a.Decision == "":
-		return false, e.due(ctx, inc.ID, a.Expires)
+		if err := e.due(ctx, inc, a.Expires); err != nil {
+			return false, err
+		}
+		// An answer given since the question was read has just been put off.
+		if approvals, err = e.store.Approvals(ctx, inc.ID); err != nil || approvals[at].Decision == "" {
+			return false, err
+		}
+		return true, e.due(ctx, inc, time.Time{})
 	case a.Decision == "approved" && a.Hash == run.Hash:
 		why := prunella.Reason{Name: "approved", Text: fmt.Sprintf("%s approved exactly this plan", a.By), Operands: map[string]string{"by": a.By, "hash": a.Hash, "note": a.Note}}
 		_, err := e.move(ctx, inc, prunella.Healing, why, Change{

@@ -120,7 +120,13 @@ func TestVerify(t *testing.T) {
 			v.Services = append(v.Services, Health{Service: "search", Probed: true, CanaryOK: 1})
 		}, prunella.Healed, "quiet-held"},
 		"a verifier that was not hit and is silent": {func(v *Verification) { v.Services = append(v.Services, Health{Service: "search", Probed: true}) }, "", "not-enough-data"},
-		"the hold did not fit":                      {func(v *Verification) { v.Since = noon.Add(4*time.Minute + 30*time.Second); v.Now = v.Deadline }, prunella.UnknownVerdict, "hold-not-reached"},
+		"a service that answered and fell silent": {func(v *Verification) {
+			v.Services[0].Answered, v.Services[0].Unanswered = noon.Add(20*time.Second), noon.Add(50*time.Second)
+		}, "", "not-enough-data"},
+		"one probe that was lost meanwhile": {func(v *Verification) {
+			v.Services[0].Answered, v.Services[0].Unanswered = noon.Add(50*time.Second), noon.Add(20*time.Second)
+		}, prunella.Healed, "quiet-held"},
+		"the hold did not fit": {func(v *Verification) { v.Since = noon.Add(4*time.Minute + 30*time.Second); v.Now = v.Deadline }, prunella.UnknownVerdict, "hold-not-reached"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := base

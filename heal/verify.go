@@ -21,8 +21,10 @@ type Health struct {
 	// service's own metrics.
 	CanaryOK      int
 	CanaryRefused int
-	CanaryUnknown int  // no answer, or none that tells
-	Probed        bool // the service can be probed at all
+	CanaryUnknown int       // no answer, or none that tells
+	Probed        bool      // the service can be probed at all
+	Answered      time.Time // newest canary that was accepted
+	Unanswered    time.Time // newest canary without an answer that tells
 }
 
 // Verification is what Verify judges.
@@ -72,7 +74,7 @@ func Verify(v Verification) (prunella.Verdict, prunella.Reason) {
 			return "", why
 		}
 		samples := h.Requests + h.CanaryOK
-		if h.Hit && (samples < v.MinSamples || h.Requests == 0) || h.Probed && h.CanaryOK == 0 {
+		if h.Hit && (samples < v.MinSamples || h.Requests == 0) || h.Probed && (h.CanaryOK == 0 || h.Unanswered.After(h.Answered)) { // it was well, and fell silent
 			thin = append(thin, fmt.Sprintf("%s (%d requests, %d canaries)", h.Service, h.Requests, h.CanaryOK))
 		}
 	}
