@@ -20,7 +20,7 @@ type Statement struct {
 // Things that requests, users and services are called when a share of them fails.
 const (
 	traffic = `(requests?|calls?|tokens?|log-?ins?|sign-?ins?|users?|customers?|sessions?|transactions?|traffic|operations?|checkouts?|orders|payments|queries|jobs|messages)`
-	parts   = `((?:micro)?services?|pods?|instances?|replicas?|nodes?|workers?|regions?|zones?|verifiers?|endpoints?|hosts?|clusters?)`
+	parts   = `((?:micro)?services?|pods?|instances?|replicas?|nodes?|workers?|regions?|zones?|verifiers?|endpoints?|hosts?|clusters?|consumers?|subscribers?|recipients?|backends?|applications?|apps?|deliver(?:y|ies))`
 	upTo3   = `(?:[\w'’/*-]+\s+){0,3}?`
 )
 
@@ -34,7 +34,7 @@ var (
 	allOf      = regexp.MustCompile(`\b(?:all|every|each|any)\s+(?:of\s+(?:the\s+|our\s+)?)?` + upTo3 + traffic)
 	allParts   = regexp.MustCompile(`\b(?:all|every)\s+(?:of\s+(?:the\s+|our\s+)?)?(\d{1,4}\s+)?` + upTo3 + parts)
 	total      = regexp.MustCompile(`\b(?:complete(?:ly)?|total(?:ly)?|full(?:y)?|entirely)\s+(?:\w+\s+)?(?:outage|broken|down|unavailable|non-?functional|failing|inaccessible)`)
-	failing    = regexp.MustCompile(`\b(?:fail\w*|reject\w*|refus\w*|den(?:y|ied|ies|ying)|unauthori[sz]ed|forbidden|errors?|erroring|unable|cannot|can't|could not|couldn't|broken|down|outage|affected|impacted|unavailable|unreachable|inaccessible|non-?functional|invalid|timing out|timed? ?out|dropped|lost|lack(?:s|ing)?|missing|(?:not|never) (?:working|functional|available|found|reach\w*|receiv\w*|got|arriv\w+|recovered)|40[13]s?|50[0234]s?)\b`)
+	failing    = regexp.MustCompile(`\b(?:fail\w*|reject\w*|refus\w*|den(?:y|ied|ies|ying)|unauthori[sz]ed|forbidden|errors?|erroring|unable|cannot|can't|could not|couldn't|broken|down|outage|affected|impacted|unavailable|unreachable|inaccessible|non-?functional|invalid|exhausted|incomplete|unacknowledged|undelivered|not (?:be )?(?:acknowledge\w*|delivered|verified|verify)|timing out|timed? ?out|dropped|lost|lack(?:s|ing)?|missing|(?:not|never) (?:working|functional|available|found|reach\w*|receiv\w*|got|arriv\w+|recovered)|40[13]s?|50[0234]s?)\b`)
 	fine       = regexp.MustCompile(`\b(?:no longer|not affected|unaffected|not impacted|recovered|resolved|healthy|restored|succe(?:ss|ed)\w*|no errors?|without errors?|none of|never|not all|not every|would|could|might|may|if)\b`)
 	failsMore  = regexp.MustCompile(`\b(?:unsuccessful\w*|not succe\w*|no success\w*|could not|couldn't|never (?:receiv\w+|got|reach\w*|arriv\w+|came|recovered))\b`)
 )

@@ -2,6 +2,7 @@ package correlate
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -28,6 +29,9 @@ type CascadeInput struct {
 	Over          bool                   // the failing has ended
 	Now           time.Time
 }
+
+// issuerLike is how services that issue tokens are called.
+var issuerLike = regexp.MustCompile(`(?i)^(?:auth[nz]?|oauth2?|authentication|identity|idp|iam|sso|token|sts|keycloak|issuer)(?:[-_](?:service|server|svc|api|provider))?$`)
 
 // full is the share from which on everything fails: traffic that needs no
 // token, and rounding, keep it from 1.
@@ -68,7 +72,12 @@ func Cascade(in CascadeInput) prunella.Cascade {
 	}
 	c.Next = next(in, c.Hit)
 	when(&c, in, share, n > 0)
-	unnamed := in.StatedHit - len(c.Hit)
+	unnamed := in.StatedHit
+	for _, s := range c.Hit { // whoever hands out keys tells of the others and is not counted among them
+		if !issuerLike.MatchString(s) && !slices.Contains(in.Graph.issuers, s) {
+			unnamed--
+		}
+	}
 	operands := map[string]string{"hit": strconv.Itoa(len(c.Hit)), "next": strconv.Itoa(len(c.Next)), "share": fmt.Sprintf("%.3f", share),
 		"rising": strconv.FormatBool(rising), "stated_hit": strconv.Itoa(in.StatedHit)}
 	switch {

@@ -309,6 +309,10 @@ func TestCascade(t *testing.T) {
 			"false contained  | not-growing"},
 		{"stated", correlate.CascadeInput{Impacts: []prunella.Impact{{Service: "user", Share: 1, Stated: true}}, StatedHit: 4, Now: at(60)},
 			"true stated-more-services  | already-full 60 1.00-1.00"},
+		{"the issuer tells of two, both are named", correlate.CascadeInput{Impacts: []prunella.Impact{{Service: "idp", Stated: true}, {Service: "user", Share: 1, Stated: true}, {Service: "order", Share: 1, Stated: true}}, StatedHit: 2, Now: at(60)},
+			"false contained  | already-full 60 1.00-1.00"},
+		{"the issuer tells of three, two are named", correlate.CascadeInput{Impacts: []prunella.Impact{{Service: "idp", Stated: true}, {Service: "user", Share: 1, Stated: true}, {Service: "order", Share: 1, Stated: true}}, StatedHit: 3, Now: at(60)},
+			"true stated-more-services  | already-full 60 1.00-1.00"},
 		{"over", correlate.CascadeInput{Impacts: impact(0, "falling", "search"), Graph: shop, Over: true, Now: at(60)},
 			"false over  | over"},
 	} {

@@ -12,6 +12,10 @@ import (
 // service", "order-service".
 var serviceWords = regexp.MustCompile(`(?i)\b([a-z][a-z0-9]*(?:-[a-z0-9]+)*)[ -](?:service|svc|api)\b`)
 
+// servicesCalled is what services are called when they are counted; each
+// delivery of a key goes to one.
+var servicesCalled = regexp.MustCompile(`service|^(?:verifier|consumer|subscriber|recipient|backend|app|application|deliver)`)
+
 // notNames stand before "service" without naming one.
 var notNames = []string{"the", "a", "an", "this", "that", "each", "every", "any", "all", "our", "their", "downstream", "upstream", "affected", "web", "internal",
 	"external", "other", "same", "one", "per", "rest", "http", "key", "of", "in", "to", "from", "by", "for", "self", "third-party", "no", "which", "and", "or", "dependent", "public", "authenticated"}
@@ -64,7 +68,7 @@ func StatedImpacts(texts []prunella.TextGroup, known []string) []prunella.Impact
 func StatedBreadth(texts []prunella.TextGroup) (hit, total int) {
 	for _, t := range texts {
 		for _, st := range prunella.Statements(t.Example) {
-			if !strings.Contains(st.Of, "service") && !strings.HasPrefix(st.Of, "verifier") {
+			if !servicesCalled.MatchString(st.Of) {
 				continue // so many pods or nodes say nothing of services
 			}
 			if st.Hit > hit || st.Hit == hit && st.Count > total {

@@ -103,7 +103,7 @@ var classRules = []classRule{
 		`(?:different|new|other|changed) (?:key )?material`,
 	)},
 	{ClassKidFlood, []string{"kid", "key id", "flood"}, words(
-		`random kids?|(?:many|distinct|different|unique|unheard-of) (?:unknown |random )?(?:kids|key ids)|kid flood|flood(?:ed|ing)? .{0,40}\b(?:kids?|key ids?|tokens?)\b`,
+		`random kids?|(?:many|distinct|different|unique|unheard-of|invented|made-up|bogus|fabricated) (?:unknown |random )?(?:kids?|key ids?)\b|kid flood|flood(?:ed|ing)? .{0,40}\b(?:kids?|key ids?|tokens?)\b`,
 	)},
 	{ClassTampered, []string{"forge", "tamper", "spoof", "counterfeit", "confusion", "stuffing"}, words(`\bforge[dr]\w*|tamper\w*|spoof\w*|counterfeit|alg(?:orithm)?[ -]confusion|credential[- ]stuffing`)},
 	{ClassBadSignature, []string{"signature", "verif", "idx", "cryptographic", "jws"}, words(
@@ -126,7 +126,7 @@ var classRules = []classRule{
 		`static (?:\S+ )?(?:keys?|jwks|public|pem|file)|key ?file|local key ?store|keystore|pinned (?:public |signing )?keys?|hard-?coded (?:\S+ )?key|\.pem\b|bundled (?:keys|jwks|key)|baked[- ]in|jwks(?: \S+){0,2} not configured|no jwks (?:refresh|url|uri|endpoint)|(?:keys?|jwks) .{0,20}(?:mounted|from disk|on disk|from file)`,
 	)},
 	{ClassStaleCache, []string{"cache", "jwk", "refresh", "key set", "keyset"}, words(
-		`(?:stale|outdated|old|expired) (?:\S+ )?(?:jwks|cache|cached|key ?set|jwk set)|cached (?:jwks|keys?|key ?set|set|public|copy)|jwks[ -]cache|key[ -]?(?:set )?cache|cache.{0,30}(?:ttl|24 ?h|86400)|too many requests to the jwks|refresh.{0,30}(?:rate[- ]?limit|cool-?down|throttl|next in|not due)`,
+		`(?:stale|outdated|old|expired) (?:\S+ )?(?:jwks|cache|cached|key ?set|jwk set)|cached (?:jwks?|keys?|key ?set|set|public|copy)|(?:jwks?|jwk sets?|key ?sets?|keys?)(?: \S+)? (?:was |is |are |were )?cached\b|jwks[ -]cache|key[ -]?(?:set )?cache|cache.{0,30}(?:ttl|24 ?h|86400)|too many requests to the jwks|refresh.{0,30}(?:rate[- ]?limit|cool-?down|throttl|next in|not due)`,
 	)},
 	{ClassRotated, []string{"rotat", "cert", "key", "roll", "signer"}, words(
 		`\bkeys?\b.{0,50}\brotat|\brotat\w*.{0,50}\bkeys?\b|jwks rotation|key rollover|rolled over|(?:signing key|signer) .{0,20}(?:changed|switched|replaced|promoted|activated)|new signing key|(?:signing|public) (?:keys?|cert\w*) (?:\S+ ){0,2}(?:replaced|renewed|switched|swapped)|(?:switched|promoted|moved|changed) .{0,20}\bto (?:the )?(?:new )?(?:signing )?key`,
@@ -139,8 +139,8 @@ var classRules = []classRule{
 		`(?:deploy|deployment|release|rollout) (?:finished|completed|succeeded|started|went out|just|\d+ ?(?:m|s|min|sec|h|hour))`,
 		`no (?:\S+ )?(?:deploys?|deployments?|releases?|rollouts?)\b|\bdeploys?\b.{0,15}\bnone\b`,
 	)},
-	{ClassServerError, []string{"50", "51", "52", "53", "5xx", "gateway", "server", "panic", "nil", "null", "exception", "traceback", "seg"}, words(
-		`internal server error|bad gateway|(?:http|status|returned|responded|response|code|error)\W{0,3}(?:\S+ )?5\d\d\b|\b5xx\b|\b50\d (?:internal|bad|service|gateway|error)|panic:|nil pointer|nullpointer|null pointer|unhandled exception|traceback|segfault|segmentation fault`,
+	{ClassServerError, []string{"50", "51", "52", "53", "5xx", "gateway", "server", "panic", "nil", "null", "exception", "traceback", "seg", "typeerror", "undefined"}, words(
+		`internal server error|bad gateway|(?:http|status|returned|responded|response|code|error)\W{0,3}(?:\S+ )?5\d\d\b|\b5xx\b|\b50\d (?:internal|bad|service|gateway|error)|panic:|nil pointer|nullpointer|null pointer|unhandled exception|traceback|segfault|segmentation fault|\btypeerror\b|\breferenceerror\b|cannot read propert|undefined is not`,
 	)},
 	{ClassRefused, []string{"refused"}, words(`connection refused|econnrefused|actively refused|connect: refused|connectionrefused`)},
 }

@@ -110,6 +110,7 @@ func ExtractFacts(texts []TextGroup, known ...string) Facts {
 	names := newNames(known, groups)
 
 	var f Facts
+	rotator, doer := "", "" // who tells of handling keys: by its name an issuer, or not
 	kids := map[string]*KidFact{}
 	services := map[string]*ServiceFact{}
 	for _, g := range groups {
@@ -135,6 +136,12 @@ func ExtractFacts(texts []TextGroup, known ...string) Facts {
 				}
 			}
 		}
+		switch who, sure := names.rotator(text, g, t.Classes); {
+		case sure && rotator == "":
+			rotator = who
+		case who != "" && doer == "":
+			doer = who
+		}
 		if f.Issuer == "" {
 			f.Issuer = names.issuerIn(text)
 		}
@@ -154,6 +161,7 @@ func ExtractFacts(texts []TextGroup, known ...string) Facts {
 			f.Ago = ago
 		}
 	}
+	f.Issuer = first(rotator, f.Issuer, doer)
 	for _, k := range kids {
 		slices.Sort(k.Roles)
 		f.Kids = append(f.Kids, *k)

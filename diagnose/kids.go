@@ -61,6 +61,9 @@ func kidsIn(text string, attrs []string, classes []Class) map[string][]Role {
 		for _, at := range form.FindAllStringSubmatchIndex(text, 50) {
 			from := at[2]
 			kid := strings.TrimRight(text[from:at[3]], ".,:;=/")
+			if allDigits(kid) && i == 0 && strings.Contains(strings.ToLower(text[at[0]:from]), "s:") {
+				continue // "key ids: 12000 in a minute" counts them
+			}
 			if strings.HasSuffix(text[from:at[3]], "=") && !strings.Contains(kid, "=") && len(kid) > 20 {
 				kid = text[from:at[3]] // base64 padding
 			}

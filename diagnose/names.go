@@ -75,6 +75,13 @@ func (n names) resolve(raw string) (string, bool) {
 			return name, true
 		}
 	}
+	for _, suffix := range []string{"-api", "_api", "-server", "-backend", "-app", "-web"} {
+		if s, ok := strings.CutSuffix(raw, suffix); ok {
+			if name, ok := n.known[s]; ok {
+				return name, true
+			}
+		}
+	}
 	return base, false
 }
 
@@ -175,6 +182,28 @@ func (n names) issuerIn(text string) string {
 	}
 	name, _ := n.resolve(raw)
 	return name
+}
+
+// doing is how whoever handles signing keys tells of it.
+var doing = regexp.MustCompile(`\b(?:rotated to|rotation (?:job|done|finished|failed|incomplete|partial)|promoted|signer is|now sign\w*|issuing tokens|issues tokens|mint(?:s|ing)|activated|is active|pushed to|push (?:failed|incomplete)|deliver(?:y|ies|ed)|propagation|fan-?out|distribution)\b`)
+
+// rotator returns the sender of a text that tells of handling signing keys and
+// not of tokens that it refuses; sure, when its name is that of an issuer.
+func (n names) rotator(text string, g TextGroup, classes []Class) (name string, sure bool) {
+	handles := slices.ContainsFunc(classes, func(c Class) bool {
+		return c == ClassRotated || c == ClassDeliveryFailed || c == ClassKeyRemoved || c == ClassMaterialChanged
+	})
+	if len(g.Services) != 1 || !handles {
+		return "", false
+	}
+	name = n.known[strings.ToLower(strings.TrimSpace(g.Services[0]))]
+	if isIssuerName(name) {
+		return name, true
+	}
+	if slices.Contains(classes, ClassUnknownKid) || slices.Contains(classes, ClassBadSignature) || !doing.MatchString(strings.ToLower(text)) {
+		return "", false
+	}
+	return name, false
 }
 
 // mentions returns the services of a text and of its group, each once.

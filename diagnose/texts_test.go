@@ -213,3 +213,57 @@ func FuzzExtractFacts(f *testing.F) {
 		}
 	})
 }
+
+// Whoever hands out keys is where a fault of keys lies, by its name or by what
+// it tells, and does not suffer from it; a service keeps one name.
+func TestWhoHandsOutKeys(t *testing.T) {
+	group := func(service, text string) diagnose.TextGroup {
+		return diagnose.TextGroup{Example: text, Services: []string{service}, Monitor: service + "-checks", Count: 1, At: onset}
+	}
+	for _, issuer := range []string{"sso", "passport"} {
+		texts := []diagnose.TextGroup{
+			group(issuer, "key push incomplete: promoted kid n-27b, 2/6 services did not acknowledge the new signing key, old key n-26a removed"),
+			group("parcels", "parcels-api: no key found for kid n-27b, keys.pem on disk has the previous one"),
+		}
+		got, _ := top(t, diagnose.Snapshot{Incident: prunella.Incident{Onset: onset, Impact: []prunella.Impact{
+			{Service: issuer, Stated: true, Since: onset}, {Service: "parcels", Stated: true, Since: onset}}}, Texts: texts})
+		if got.Fault != prunella.FaultPartialKeys || got.Service != issuer || !slices.Equal(got.Services, []string{"parcels"}) {
+			t.Errorf("%s at %s of %v", got.Fault, got.Service, got.Services)
+		}
+	}
+}
+
+// A cached set still holds the key that was taken away, so the cache is what
+// the refusals come from.
+func TestCacheOutweighsRemoval(t *testing.T) {
+	got, _ := top(t, messages(
+		"lending-service: no matching key(s) found; JWK set cached for 12 hours",
+		"the identity provider rotated its keys; kid v1-aa no longer in its published set",
+	).Snapshot)
+	if got.Fault != prunella.FaultStaleCache {
+		t.Error(diagnose.Explain(got))
+	}
+}
+
+func TestServerErrorsByTheirException(t *testing.T) {
+	got, _ := top(t, messages(
+		"rollout of profile 3.0.1 finished",
+		"profile-service: 48% of requests fail right after deployment; TypeError: cannot read properties of undefined",
+	).Snapshot)
+	if got.Fault != prunella.FaultBadDeploy {
+		t.Error(diagnose.Explain(got))
+	}
+}
+
+// A count of kids is no kid; what nothing is known of is at least where it was told.
+func TestCountedKidsAndUnexplained(t *testing.T) {
+	f := diagnose.ExtractFacts([]diagnose.TextGroup{{Example: "made-up key ids: 12000 in five minutes"}})
+	if len(f.Kids) != 0 || !slices.Contains(f.Texts[0].Classes, diagnose.ClassKidFlood) {
+		t.Errorf("%+v", f)
+	}
+	got, _ := top(t, diagnose.Snapshot{Incident: prunella.Incident{Onset: onset, Impact: []prunella.Impact{{Service: "wal"}}},
+		Texts: []diagnose.TextGroup{{Example: "No space left on device", Services: []string{"wal"}, Count: 1}}})
+	if got.Fault != prunella.FaultUnknown || !slices.Equal(got.Services, []string{"wal"}) {
+		t.Error(diagnose.Explain(got))
+	}
+}

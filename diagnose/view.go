@@ -258,6 +258,13 @@ func (v *view) findFailing() {
 	if len(v.failing) == 0 || !v.measured() {
 		v.failing = append(v.failing, v.facts.FailingServices()...)
 	}
+	if len(v.failing) == 0 && !v.measured() { // told of, in words that say nothing of how
+		for _, i := range v.s.Incident.Impact {
+			if i.Service != "" {
+				v.failing = append(v.failing, i.Service)
+			}
+		}
+	}
 	v.failing = sorted(v.failing)
 
 	v.kids = v.facts.KidsWith(RoleFailing)

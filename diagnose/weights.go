@@ -167,7 +167,7 @@ var table = map[string]row{
 	"text-key-removed":      {"a key is said to be removed", odds{removal: 3.4, partial: 0.5, stale: 0.2}},
 	"text-rotated":          {"keys are said to have been rotated", odds{stale: 0.8, partial: 0.8, removal: 0.8, deploy: -0.5}},
 	"text-static-keys":      {"a verifier has a fixed key file: it fetches nothing", odds{partial: 1.5, stale: -1.2}},
-	"text-stale-cache":      {"a cached set is named", odds{stale: 2, partial: -0.5}},
+	"text-stale-cache":      {"a cached set is named, which would still hold a key that was taken away", odds{stale: 2, partial: -0.5, removal: -1.2}},
 	"text-some-services":    {"only N of M services are hit: a property of the service, not of the token", odds{partial: 0.7, stale: 0.4, forged: -0.5, vendor: -0.5}},
 	"text-material-changed": {"the same kid is said to have other material", odds{sameKid: 4.5, forged: -1}},
 	"text-tampered":         {"tokens are called forged", odds{forged: 3}},

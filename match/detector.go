@@ -88,6 +88,11 @@ func (d *Detector) Observe(signals []prunella.Signal, now time.Time) Step {
 		}
 		return in[i].ID < in[j].ID
 	})
+	for i := range in {
+		if s := &in[i]; s.Service == "" && s.Kind != prunella.KindMetric && s.Kind != prunella.KindProbe && s.Kind != prunella.KindChange {
+			s.Service = d.serviceOf(*s)
+		}
+	}
 	step := Step{Learned: map[string]Baseline{}}
 	touched := map[string]bool{}
 	for _, s := range in { // counts first: they tell which sources have metrics

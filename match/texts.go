@@ -3,6 +3,7 @@ package match
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -123,6 +124,9 @@ func (d *Detector) sayText(s prunella.Signal, t *template, now time.Time, step *
 	step.Findings = append(step.Findings, f)
 }
 
+// claimWords are how libraries speak of a token without calling it one.
+var claimWords = regexp.MustCompile(`\bidx[12]0\d{3}\b|\b(?:aud|iss|nbf|iat|exp)\b["']? claim|\b(?:audience|issuer)\b[^.]{0,60}(?:validation|invalid|mismatch|match|not |expect|reject)|invalid ?(?:audience|issuer|aud|iss)|\boidc\b|openid|\bbearer\b`)
+
 // statusIn guesses the status class that a text speaks of.
 func statusIn(s prunella.Signal) string {
 	if v := statusOf(s); v == "401" || v == "403" || strings.HasPrefix(v, "5") {
@@ -132,10 +136,13 @@ func statusIn(s prunella.Signal) string {
 		return v
 	}
 	lower := strings.ToLower(s.Body)
-	for _, w := range []string{"401", "unauthorized", "unauthorised", "jwt", "jwks", "signing key", "signature", "kid ", "kid:", "kid=", "token", "authentication"} {
+	for _, w := range []string{"401", "unauthorized", "unauthorised", "jwt", "jwk", "signing key", "signature", "kid ", "kid:", "kid=", "token", "authentication"} {
 		if strings.Contains(lower, w) {
 			return "401"
 		}
+	}
+	if claimWords.MatchString(lower) {
+		return "401"
 	}
 	for _, w := range []string{"403", "forbidden"} {
 		if strings.Contains(lower, w) {

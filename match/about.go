@@ -1,0 +1,64 @@
+package match
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"prunella"
+)
+
+// How a text names the service that it is about.
+var (
+	namedService = regexp.MustCompile(`(?i)\b([a-z][a-z0-9]*(?:[-_][a-z0-9]+)*)[ _-](?:micro)?(?:service|svc)\b`)
+	labelService = regexp.MustCompile(`(?i)\b(?:service(?:[._]name)?|svc|app|application|component|deployment)["']?\s*[:=]\s*["']?([a-z][a-z0-9]*(?:[-_][a-z0-9]+)*)`)
+	watcherWords = regexp.MustCompile(`(?i)[ _-]+(?:monitor(?:ing)?|alerts?|check|watch(?:er)?|probe|service|svc)$`)
+)
+
+// words that stand before "service" without being its name
+var noService = strings.Fields(`the a an this that each every any all our your their its downstream upstream affected web internal external other same one
+	per rest http of in to from by for self third-party no which and or dependent public authenticated customer micro failing second first single
+	another whole entire some key is was are out unavailable 503 degraded`)
+
+// serviceOf names what a text is about when its sender did not say: the
+// service of its attributes, the first that the text itself names, or else
+// what the monitor watches. Signals of one monitor then stay together, and
+// nothing that was told is left out of an incident. An alert, whose sender
+// speaks for everybody, is only taken by its own words.
+func (d *Detector) serviceOf(s prunella.Signal) string {
+	for _, key := range []string{"service.name", "service", "app", "k8s.deployment.name"} {
+		if v := s.Attr(key); v != "" && len(v) <= 128 {
+			return v
+		}
+	}
+	body := s.Body[:min(len(s.Body), maxLine)]
+	for _, re := range []*regexp.Regexp{labelService, namedService} {
+		for _, m := range re.FindAllStringSubmatch(body, 8) {
+			if name := strings.ToLower(m[1]); !slices.Contains(noService, name) {
+				return d.asKnown(name)
+			}
+		}
+	}
+	if s.Kind == prunella.KindAlert || slices.Contains([]string{"signals", "otlp", "alertmanager"}, s.Source) || len(s.Source) > 128 {
+		return ""
+	}
+	name := strings.ToLower(strings.TrimSpace(s.Source))
+	for {
+		cut := watcherWords.ReplaceAllString(name, "")
+		if cut == name || cut == "" {
+			break
+		}
+		name = cut
+	}
+	return d.asKnown(strings.Join(strings.Fields(name), "-"))
+}
+
+// asKnown returns the name under which a service has spoken before, if it has.
+func (d *Detector) asKnown(name string) string {
+	for _, try := range []string{name, name + "-service", name + "-svc", name + "-api"} {
+		if d.Services[try] != nil {
+			return try
+		}
+	}
+	return name
+}

@@ -1,0 +1,58 @@
+package match_test
+
+import (
+	"testing"
+	"time"
+
+	"prunella"
+	"prunella/match"
+)
+
+var began = time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// A text whose sender names no service is still about one, and its signal is
+// told under that name.
+func TestServiceOfATextWithoutOne(t *testing.T) {
+	for _, c := range []struct{ source, body, attr, want string }{
+		{"Login Monitor", "the ledger service refuses every token: signature verification failed", "", "ledger"},
+		{"pager", "quotes-svc: 100% of requests fail", "", "quotes"},
+		{"pager", `{"level":"error","service":"basket","msg":"unknown kid zz-1"}`, "", "basket"},
+		{"pager", "unknown kid zz-1", "parcels", "parcels"},
+		{"Parcel Tracking Monitor", "every downstream service is down, unknown kid zz-1", "", "parcel-tracking"},
+		{"ledger-service-alerts", "No space left on device", "", "ledger"},
+		{"otlp", "No space left on device", "", ""},
+	} {
+		s := prunella.Signal{ID: "1", Source: c.source, Kind: prunella.KindLog, Severity: prunella.Critical, Body: c.body, Time: began, Received: began}
+		if c.attr != "" {
+			s.Attributes = map[string]string{"service.name": c.attr}
+		}
+		d := match.NewDetector(match.Default())
+		step := d.Observe([]prunella.Signal{s}, began)
+		more := d.Observe(nil, began.Add(time.Minute))
+		found := append(step.Findings, more.Findings...)
+		if len(found) != 1 || found[0].Service != c.want || step.Interesting[0].Service != c.want {
+			t.Errorf("%s: %q: findings %+v, want one of %q", c.source, c.body, found, c.want)
+		}
+	}
+}
+
+// What refuses a token is an authentication failure, whether or not the
+// library says "token".
+func TestStatusOfClaims(t *testing.T) {
+	for body, want := range map[string]string{
+		"IDX10214: Audience validation failed.":                       "401",
+		"The aud claim is not valid":                                  "401",
+		"oidc: get keys failed: context deadline exceeded":            "401",
+		"InvalidAudienceError: Audience doesn't match":                "401",
+		"No space left on device":                                     "",
+		"could not connect to server, is it running on db-1 port 54?": "",
+	} {
+		d := match.NewDetector(match.Default())
+		s := prunella.Signal{ID: "1", Source: "m", Service: "s", Kind: prunella.KindLog, Severity: prunella.Critical, Body: body, Time: began, Received: began}
+		found := d.Observe([]prunella.Signal{s}, began).Findings
+		found = append(found, d.Observe(nil, began.Add(time.Minute)).Findings...)
+		if len(found) != 1 || found[0].Status != want {
+			t.Errorf("%q: %+v, want status %q", body, found, want)
+		}
+	}
+}
