@@ -63,7 +63,11 @@ func TestEveryAlgorithm(t *testing.T) {
 			}
 		}
 		set := fileSet(t, jwks(s, rsaSigner(1, "other")))
-		for range 50 { // some signatures have a leading zero
+		times := 2
+		if s.alg == "ES256" { // r or s of one in 128 has a leading zero, which DER drops
+			times = 300
+		}
+		for range times {
 			accepts(t, set, s.fresh())
 		}
 		token := s.fresh()
