@@ -147,11 +147,19 @@ func (a *App) jobs() []monitor.Job {
 		jobs = append(jobs, monitor.Job{Monitor: monitor.NewReleases(a.world, state), Every: every(a.cfg.Monitors.Releases)})
 	}
 	return append(jobs, monitor.Job{Monitor: monitor.NewHeartbeat(a.cfg.Notify.Heartbeat, func(_ context.Context, now time.Time) error {
-		if idle := now.Sub(a.engine.LastTick()); idle > time.Minute {
-			return fmt.Errorf("the engine has not looked at the incidents for %s", idle.Round(time.Second))
-		}
-		return nil
+		return a.working(now)
 	}, &http.Client{Timeout: 10 * time.Second}), Every: time.Minute})
+}
+
+// working says whether signals are folded in and incidents looked after.
+func (a *App) working(now time.Time) error {
+	if idle := now.Sub(a.engine.LastTick()); idle > time.Minute {
+		return prunella.Errorf(prunella.Unavailable, "the engine has not looked at the incidents for %s", idle.Round(time.Second))
+	}
+	if idle := now.Sub(a.pipeline.LastPass()); idle > time.Minute {
+		return prunella.Errorf(prunella.Unavailable, "no pass over the signals was committed for %s", idle.Round(time.Second))
+	}
+	return nil
 }
 
 func (a *App) routes() http.Handler {
@@ -212,8 +220,9 @@ func (a *App) Stop(ctx context.Context) error {
 	if a.stop != nil {
 		a.stop()
 	}
+	a.hub.close()
 	err := a.server.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) { // open event streams do not end by themselves
+	if err != nil { // the time is over: what is still open is cut off
 		err = a.server.Close()
 	}
 	a.running.Wait()

@@ -25,10 +25,7 @@ func (b backend) Ready(ctx context.Context) error {
 	if _, err := b.bus.Depth(ctx); err != nil {
 		return err
 	}
-	if idle := time.Since(b.engine.LastTick()); idle > time.Minute {
-		return prunella.Errorf(prunella.Unavailable, "the engine has not looked at the incidents for %s", idle.Round(time.Second))
-	}
-	return nil
+	return b.working(time.Now())
 }
 
 func (b backend) Incidents(ctx context.Context, q client.IncidentQuery) ([]prunella.Incident, error) {
@@ -203,6 +200,9 @@ func (b backend) PutReport(ctx context.Context, r prunella.Report) error {
 }
 
 func (b backend) Decide(ctx context.Context, id string, d client.Decision) (prunella.Approval, error) {
+	if err := b.stands(ctx, id); err != nil {
+		return prunella.Approval{}, err
+	}
 	a, err := b.store.DecideApproval(ctx, id, d.Hash, d.Decision, d.By, d.Note, time.Now())
 	if err != nil {
 		return a, err
@@ -216,6 +216,28 @@ func (b backend) Decide(ctx context.Context, id string, d client.Decision) (prun
 	return a, err
 }
 
+// stands returns Conflict for a question that nobody acts on any more: a person
+// took the incident, or another plan was made since.
+func (b backend) stands(ctx context.Context, id string) error {
+	a, err := b.store.Approval(ctx, id)
+	if err != nil || a.Decision != "" { // decided ones are refused with who decided
+		return err
+	}
+	inc, err := b.store.Incident(ctx, a.Incident)
+	if err != nil {
+		return err
+	}
+	all, err := b.store.Approvals(ctx, a.Incident)
+	if err != nil {
+		return err
+	}
+	if inc.State != prunella.AwaitingApproval || len(all) > 0 && all[len(all)-1].ID != id {
+		return &prunella.Error{Kind: prunella.Conflict, Op: "decide approval", Reason: fmt.Sprintf("the question no longer stands: the incident is %s", inc.State),
+			Remedy: "look at the incident again and decide on what stands there now"}
+	}
+	return nil
+}
+
 // hand moves an incident by a person's word.
 func (b backend) hand(ctx context.Context, id prunella.IncidentID, to prunella.State, name string, n client.Note) (prunella.Incident, error) {
 	now := time.Now()
@@ -223,6 +245,9 @@ func (b backend) hand(ctx context.Context, id prunella.IncidentID, to prunella.S
 	inc, err := b.store.UpdateIncident(ctx, id, func(i *prunella.Incident) error {
 		if err := prunella.Transition(i.State, to); err != nil {
 			return err
+		}
+		if to == prunella.Diagnosing && i.State != prunella.Escalated {
+			return &prunella.Error{Kind: prunella.Conflict, Op: "hand back", Reason: fmt.Sprintf("the incident is %s; only one that a person holds can be handed back", i.State)}
 		}
 		i.State, i.StateReason, i.UpdatedAt, i.DueAt = to, why, now, time.Time{}
 		if i.StateAt == nil {

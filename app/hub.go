@@ -14,7 +14,12 @@ type hub struct {
 	mu   sync.Mutex
 	subs map[*subscriber]bool
 	told time.Time // when the status was last announced
+	over chan struct{}
+	end  sync.Once
 }
+
+// close ends every subscription, so that open streams do not hold up a stop.
+func (h *hub) close() { h.end.Do(func() { close(h.over) }) }
 
 type subscriber struct {
 	pending map[string]client.Change // by what and id
@@ -36,7 +41,7 @@ func (h *hub) status() {
 	}
 }
 
-func newHub() *hub { return &hub{subs: map[*subscriber]bool{}} }
+func newHub() *hub { return &hub{subs: map[*subscriber]bool{}, over: make(chan struct{})} }
 
 func (h *hub) announce(what, id string) {
 	c := client.Change{What: what, ID: id, At: time.Now().UTC()}
@@ -72,6 +77,8 @@ func (h *hub) subscribe(ctx context.Context) <-chan client.Change {
 			select {
 			case <-ctx.Done():
 				return
+			case <-h.over:
+				return
 			case <-s.ready:
 			}
 			for {
@@ -82,6 +89,8 @@ func (h *hub) subscribe(ctx context.Context) <-chan client.Change {
 				select {
 				case out <- c:
 				case <-ctx.Done():
+					return
+				case <-h.over:
 					return
 				}
 			}

@@ -91,6 +91,7 @@ type Pipeline struct {
 	edges     []prunella.Edge
 	folded    int64
 	newest    time.Time
+	passed    time.Time // when the last pass was committed
 }
 
 // linked is what is known in memory of an incident's signals.
@@ -274,6 +275,7 @@ func (p *Pipeline) publish(step match.Step, signals []prunella.Signal, now time.
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.folded += int64(len(signals))
+	p.passed = time.Now()
 	for _, s := range signals {
 		if s.Received.After(p.newest) {
 			p.newest = s.Received
@@ -309,6 +311,14 @@ func (p *Pipeline) Learned() []match.Baseline {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]match.Baseline(nil), p.baselines...)
+}
+
+// LastPass is when a pass was last committed; a store that takes nothing holds
+// it back. The heartbeat reads it.
+func (p *Pipeline) LastPass() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.passed
 }
 
 // Folded is how many signals were folded in since the start, and when the

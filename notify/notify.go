@@ -13,10 +13,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -50,11 +52,12 @@ type Sender struct {
 	client  *http.Client
 	log     *slog.Logger
 	sent    *prometheus.CounterVec
+	took    map[string]map[int]bool // receivers that took a notification which others have not yet taken
 }
 
 // New checks the receivers. Invalid: a URL or secret cannot be used.
 func New(outbox Outbox, hooks []Webhook, reg prometheus.Registerer, log *slog.Logger) (*Sender, error) {
-	s := &Sender{outbox: outbox, hooks: hooks, log: log.With("component", "notify"),
+	s := &Sender{outbox: outbox, hooks: hooks, took: map[string]map[int]bool{}, log: log.With("component", "notify"),
 		client: &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		sent:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "prunella_notifications_total", Help: "Deliveries by kind and result."}, []string{"kind", "result"})}
 	reg.MustRegister(s.sent)
@@ -98,11 +101,17 @@ func (s *Sender) Once(ctx context.Context, now time.Time) error {
 	for _, n := range due {
 		failed := ""
 		for i, h := range s.hooks {
-			if wants(h, n.Kind) {
-				if err := s.deliver(ctx, h, s.signers[i], n, now); err != nil {
-					failed = err.Error()
-				}
+			if !wants(h, n.Kind) || s.took[n.ID][i] {
+				continue
 			}
+			if err := s.deliver(ctx, h, s.signers[i], n, now); err != nil {
+				failed = err.Error()
+				continue
+			}
+			if s.took[n.ID] == nil {
+				s.took[n.ID] = map[int]bool{}
+			}
+			s.took[n.ID][i] = true // not to be called again because another one cannot be reached
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -124,6 +133,9 @@ func (s *Sender) Once(ctx context.Context, now time.Time) error {
 		}
 		if err != nil {
 			return err
+		}
+		if failed == "" || n.Tries >= len(tries) {
+			delete(s.took, n.ID)
 		}
 	}
 	return nil
@@ -162,14 +174,19 @@ func (s *Sender) deliver(ctx context.Context, h Webhook, sign *webhook.Webhook, 
 	req.Header.Set("webhook-id", n.ID)
 	req.Header.Set("webhook-timestamp", fmt.Sprint(now.Unix()))
 	req.Header.Set("webhook-signature", signature)
+	receiver := req.URL.Scheme + "://" + req.URL.Host // the rest of such a URL is often a secret, and errors are shown
 	res, err := s.client.Do(req)
 	if err != nil {
-		return err
+		var at *url.Error
+		if errors.As(err, &at) {
+			err = at.Err
+		}
+		return fmt.Errorf("%s: %w", receiver, err)
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1<<16))
 	if res.StatusCode/100 != 2 {
-		return fmt.Errorf("%s answered %s", h.URL, res.Status)
+		return fmt.Errorf("%s answered %s", receiver, res.Status)
 	}
 	return nil
 }

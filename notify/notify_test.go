@@ -170,3 +170,35 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	cancel()
 	<-done
 }
+
+// TestOneReceiverDownTroublesNoOther: who took a notification is not called
+// again because another receiver cannot be reached, and what is said of that
+// one does not give away its address, which is often a secret.
+func TestOneReceiverDownTroublesNoOther(t *testing.T) {
+	calls := 0
+	well := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls++ }))
+	defer well.Close()
+	refusing := httptest.NewServer(http.NotFoundHandler())
+	defer refusing.Close()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	for _, bad := range []string{refusing.URL, gone.URL} {
+		calls = 0
+		s, n := sender(t, notify.Webhook{URL: bad + "/hooks/hush-hush", Secret: secret}, notify.Webhook{URL: well.URL, Secret: secret})
+		now := time.Now()
+		one(t, s, "escalated", now)
+		for range 4 {
+			if err := n.Once(t.Context(), now); err != nil {
+				t.Fatal(err)
+			}
+			now = now.Add(time.Hour)
+		}
+		got := state(t, s)
+		if calls != 1 || got.Tries != 4 {
+			t.Errorf("the receiver that is well was called %d times in %d tries", calls, got.Tries)
+		}
+		if strings.Contains(got.LastErr, "hush-hush") || !strings.Contains(got.LastErr, bad) {
+			t.Errorf("it is said: %s", got.LastErr)
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"prunella"
+	"prunella/action"
+	"prunella/client"
+	"prunella/engine"
+	"prunella/store"
+)
+
+// A person who hands an incident back is called again when the engine cannot go
+// on, even for the same reason; and a run that was cut off is ended, so that
+// nothing is shown as running that nobody runs.
+func TestAHandBackCallsAgainAndEndsWhatWasCutOff(t *testing.T) {
+	cfg := Config{Listen: "127.0.0.1:0", Data: filepath.Join(t.TempDir(), "data"), TimeScale: 1000}
+	s := openStore(t, cfg.Data)
+	now := time.Now()
+	inc := prunella.Incident{ID: "inc-1", Title: "401 in payment", State: prunella.Escalated, Severity: prunella.High, Onset: now, OpenedAt: now,
+		StateAt: map[prunella.State]time.Time{prunella.Escalated: now}}
+	cut := prunella.Run{ID: "run-1", Incident: inc.ID, Title: "Restart payment", State: prunella.RunRunning, Created: now, Started: now}
+	if err := s.Commit(t.Context(), store.Batch{Updates: []store.IncidentUpdate{{Create: &inc}}, NewRuns: []prunella.Run{cut}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a, stop := serve(t, cfg)
+	defer stop()
+	b := backend{a}
+	for called := 1; called <= 2; called++ {
+		if _, err := b.HandBack(t.Context(), inc.ID, client.Note{By: "kim"}); err != nil {
+			t.Fatal(err)
+		}
+		var v client.IncidentView
+		deadline(t, "the engine to give up", func() bool {
+			var err error
+			v, err = b.Incident(t.Context(), inc.ID)
+			return err == nil && v.Incident.State == prunella.Escalated
+		})
+		if v.Incident.StateReason.Name != "cause-unsure" || len(v.Notifications) != called {
+			t.Errorf("hand-back %d: %s, %d calls", called, v.Incident.StateReason.Name, len(v.Notifications))
+		}
+		if r := v.Runs[0]; r.State != prunella.RunFailed || r.Reason.Name != "taken-by-person" || r.Verdict != prunella.UnknownVerdict {
+			t.Errorf("the run that was cut off is %s, %s (%s)", r.State, r.Verdict, r.Reason.Name)
+		}
+	}
+}
+
+// Only what a person holds can be handed back, and a question that a person
+// has overtaken cannot be answered any more.
+func TestWhatIsOvertakenIsRefused(t *testing.T) {
+	cfg := Config{Listen: "127.0.0.1:0", Data: filepath.Join(t.TempDir(), "data")}
+	s := openStore(t, cfg.Data)
+	now := time.Now()
+	inc := prunella.Incident{ID: "inc-1", State: prunella.AwaitingApproval, Onset: now, OpenedAt: now, DueAt: now.Add(time.Hour)}
+	run := prunella.Run{ID: "run-1", Incident: inc.ID, Hash: "h", State: prunella.RunProposed, Created: now}
+	ask := prunella.Approval{ID: "apr-1", Incident: inc.ID, Run: run.ID, Hash: "h", Asked: now, Expires: now.Add(time.Hour)}
+	if err := s.Commit(t.Context(), store.Batch{Updates: []store.IncidentUpdate{{Create: &inc}}, NewRuns: []prunella.Run{run}, Approvals: []prunella.Approval{ask}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a, stop := serve(t, cfg)
+	defer stop()
+	b := backend{a}
+	if _, err := b.HandBack(t.Context(), inc.ID, client.Note{By: "kim"}); prunella.KindOf(err) != prunella.Conflict {
+		t.Errorf("handing back what nobody holds: %v, want a conflict", err)
+	}
+	if _, err := b.Escalate(t.Context(), inc.ID, client.Note{By: "kim"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Decide(t.Context(), ask.ID, client.Decision{Decision: store.Approved, By: "sam", Hash: "h"}); prunella.KindOf(err) != prunella.Conflict {
+		t.Errorf("approving what a person took: %v, want a conflict", err)
+	}
+	if got, err := b.store.Approval(t.Context(), ask.ID); err != nil || got.Decision != "" {
+		t.Errorf("a refused answer was kept: %+v %v", got, err)
+	}
+}
+
+// hasty answers a question right after the engine read it for the first time.
+type hasty struct {
+	engineStore
+	once   *sync.Once
+	answer func()
+}
+
+func (s hasty) Approvals(ctx context.Context, id prunella.IncidentID) ([]prunella.Approval, error) {
+	list, err := s.engineStore.Approvals(ctx, id)
+	s.once.Do(s.answer)
+	return list, err
+}
+
+// An answer that falls between reading the question and putting the incident
+// off until it expires is not forgotten until then.
+func TestAQuickAnswerIsHeard(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	defer s.Close()
+	now := time.Now()
+	inc := prunella.Incident{ID: "inc-1", State: prunella.AwaitingApproval, Onset: now, OpenedAt: now}
+	run := prunella.Run{ID: "run-1", Incident: inc.ID, Hash: "h", State: prunella.RunProposed, Created: now}
+	ask := prunella.Approval{ID: "apr-1", Incident: inc.ID, Run: run.ID, Hash: "h", Asked: now, Expires: now.Add(time.Hour)}
+	if err := s.Commit(t.Context(), store.Batch{Updates: []store.IncidentUpdate{{Create: &inc}}, NewRuns: []prunella.Run{run}, Approvals: []prunella.Approval{ask}}); err != nil {
+		t.Fatal(err)
+	}
+	e := node(t, "node/a", hasty{s, new(sync.Once), func() {
+		if _, err := s.DecideApproval(t.Context(), ask.ID, "h", store.Denied, "kim", "", time.Now()); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.UpdateIncident(t.Context(), inc.ID, func(i *prunella.Incident) error { i.DueAt = time.Time{}; return nil }); err != nil {
+			t.Error(err)
+		}
+	}})
+	_, stop := running(e)
+	defer stop()
+	deadline(t, "the answer to be heard", func() bool {
+		got, err := s.Incident(t.Context(), inc.ID)
+		return err == nil && got.State == prunella.Escalated && got.StateReason.Name == "approval-denied"
+	})
+}
+
+// unread is a world whose state cannot be read the first time, and that keeps
+// what it is told to do.
+type unread struct {
+	*action.World
+	reads, done int
+	before      bool // whether it could be read before it was changed
+}
+
+func (w *unread) Before(context.Context, string, map[string]any) (map[string]any, error) {
+	if w.reads++; w.reads == 1 {
+		return nil, errors.New("not now")
+	}
+	return map[string]any{"signer": "k1"}, nil
+}
+
+func (w *unread) Do(context.Context, string, string, map[string]any) (string, error) {
+	w.done++
+	w.before = w.reads > 1
+	return "done", nil
+}
+
+// A step whose world could not be read before the first attempt is not made
+// without that reading at the second: nothing could be taken back.
+func TestNothingIsChangedBeforeItWasRead(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	defer s.Close()
+	inc, run := healing(t, s, "http://127.0.0.1:1")
+	w := &unread{}
+	e := engine.New(engine.Config{Owner: "node/a", Skills: func() []prunella.Skill { return nil }, Catalog: action.Catalog()}, s, w,
+		engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	_, stop := running(e)
+	defer stop()
+	deadline(t, "the step to be done", func() bool {
+		got, err := s.Incident(t.Context(), inc)
+		return err == nil && got.State == prunella.Verifying
+	})
+	stop()
+	got, err := s.Run(t.Context(), run)
+	if err != nil || !w.before || w.done != 1 || got.Steps[0].Before["signer"] != "k1" {
+		t.Errorf("done %d times, read %d times; kept %v, %v", w.done, w.reads, got.Steps[0].Before, err)
+	}
+}
+
+// An open page does not hold up a stop, whatever time the stop is given.
+func TestAnOpenStreamEndsWithTheServer(t *testing.T) {
+	a, err := New(Config{Listen: "127.0.0.1:0", Data: filepath.Join(t.TempDir(), "data")}, "test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	changes := backend{a}.Subscribe(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- a.Stop(context.Background()) }()
+	select {
+	case _, open := <-changes:
+		for open {
+			_, open = <-changes
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the subscription stayed open")
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	if err := a.Stop(context.Background()); err != nil {
+		t.Errorf("stopping twice: %v", err)
+	}
+}
