@@ -5,10 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"prunella"
@@ -198,4 +201,63 @@ func TestAnOpenStreamEndsWithTheServer(t *testing.T) {
 	if err := a.Stop(context.Background()); err != nil {
 		t.Errorf("stopping twice: %v", err)
 	}
+}
+
+// People who were told that it is over are told that it is back, and those who
+// hold an incident that it got worse; nobody is told the same twice.
+func TestWhatComesBackOrGetsWorseIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openStore(t, t.TempDir())
+		defer s.Close()
+		p := pipeline(t, &stream{}, s, prunella.Inventory{})
+		seq := uint64(0)
+		tell := func(n int) {
+			seq++
+			if err := p.Pass(t.Context(), []engine.Message{{Seq: seq, Signals: []prunella.Signal{alert(n)}}}, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		kinds := func() (out []string) {
+			list, err := s.OpenIncidents(t.Context())
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%d incidents, %v", len(list), err)
+			}
+			notes, err := s.Notifications(t.Context(), list[0].ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range notes {
+				lead, _, _ := strings.Cut(n.Title, ": ")
+				out = append(out, n.Kind+" "+lead)
+			}
+			return out
+		}
+		set := func(change func(*prunella.Incident)) {
+			list, err := s.OpenIncidents(t.Context())
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%d incidents, %v", len(list), err)
+			}
+			if _, err := s.UpdateIncident(t.Context(), list[0].ID, func(i *prunella.Incident) error { change(i); return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tell(1)
+		first := kinds()
+		set(func(i *prunella.Incident) {
+			i.State, i.ResolvedAt, i.UpdatedAt = prunella.Resolved, time.Now(), time.Now()
+		})
+		time.Sleep(time.Minute)
+		tell(2)
+		if diff := cmp.Diff(append(first, "opened Back"), kinds()); diff != "" {
+			t.Errorf("after the recurrence (-want +got):\n%s", diff)
+		}
+		set(func(i *prunella.Incident) { i.State, i.Severity = prunella.Escalated, prunella.Low })
+		time.Sleep(time.Minute)
+		tell(3)
+		time.Sleep(time.Minute)
+		tell(4)
+		if diff := cmp.Diff(append(first, "opened Back", "escalated Worse"), kinds()); diff != "" {
+			t.Errorf("after it got worse (-want +got):\n%s", diff)
+		}
+	})
 }

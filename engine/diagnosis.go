@@ -27,7 +27,11 @@ func (e *Engine) diagnose(ctx context.Context, inc prunella.Incident, fence int6
 		}
 		why := prunella.Reason{Name: "recovered-by-itself", Text: "every service is back at its usual error share, and nothing was done",
 			Operands: map[string]string{"since": since.UTC().Format(time.RFC3339)}}
-		_, err := e.move(ctx, inc, prunella.Resolved, why, Change{Apply: func(i *prunella.Incident) error { i.VerdictReason = why; return nil }})
+		_, err := e.move(ctx, inc, prunella.Resolved, why, Change{
+			Apply: func(i *prunella.Incident) error { i.VerdictReason = why; return nil },
+			Notifications: []prunella.Notification{e.notification(inc, "resolved", "@oncall", "Over: "+inc.Title,
+				fmt.Sprintf("%s\n\n%s", why.Text, summary(inc)), why)}, // they were told that it began
+		})
 		return false, err
 	}
 	skills := e.cfg.Skills()

@@ -41,7 +41,7 @@ func (p *Pipeline) fold(ctx context.Context, step match.Step, signals []prunella
 	var order []prunella.IncidentID
 	known := append(slices.Clone(open), healed...)
 	for i := range known {
-		drafts[known[i].ID] = &draft{inc: known[i]}
+		drafts[known[i].ID] = &draft{inc: known[i], severity: known[i].Severity, over: over(known[i])}
 		order = append(order, known[i].ID)
 	}
 	graph := p.graph()
@@ -86,9 +86,7 @@ func (p *Pipeline) fold(ctx context.Context, step match.Step, signals []prunella
 			b.Linked[id] = dr.links
 		}
 		b.Updates = append(b.Updates, dr.update(now))
-		if dr.fresh {
-			b.Notifications = append(b.Notifications, opened(dr.inc, p.cfg.PublicURL, now))
-		}
+		b.Notifications = append(b.Notifications, dr.notices(p.cfg.PublicURL, now)...)
 	}
 	for id := range p.texts {
 		if drafts[id] == nil {
@@ -103,6 +101,8 @@ type draft struct {
 	inc      prunella.Incident
 	fresh    bool
 	reopened bool
+	severity prunella.Severity // before this pass
+	over     bool              // before this pass every hit service was back to its quiet times
 	findings []prunella.Finding
 	links    []prunella.Signal
 	events   []prunella.Event
@@ -338,11 +338,30 @@ func insert(list []string, s string) []string {
 	return slices.Insert(slices.Clone(list), i, s)
 }
 
-func opened(inc prunella.Incident, url string, now time.Time) prunella.Notification {
+// notices are what people must be told of this pass: a new incident, one that
+// is back, and one that gets worse while a person holds it and the engine, which
+// calls otherwise, leaves it alone.
+func (d *draft) notices(url string, now time.Time) []prunella.Notification {
+	held := !d.fresh && d.inc.State == prunella.Escalated
+	switch {
+	case d.fresh:
+		return []prunella.Notification{notice(d.inc, "opened", "", "", url, now)}
+	case d.reopened:
+		return []prunella.Notification{notice(d.inc, "opened", "Back: ", fmt.Sprintf("/%d", d.inc.Recurrences), url, now)}
+	case held && d.inc.Severity.Rank() > d.severity.Rank():
+		return []prunella.Notification{notice(d.inc, "escalated", "Worse: ", fmt.Sprintf("/%d-%s", d.inc.Recurrences, d.inc.Severity), url, now)}
+	case held && d.over && !over(d.inc):
+		return []prunella.Notification{notice(d.inc, "escalated", "Back: ", "/"+now.UTC().Format("2006-01-02T15"), url, now)} // at most one an hour
+	}
+	return nil
+}
+
+// notice tells the person on call; mark tells notices of one kind apart.
+func notice(inc prunella.Incident, kind, lead, mark, url string, now time.Time) prunella.Notification {
 	text := summary(inc)
 	if url != "" {
 		text += "\n\n" + url + "/incidents/" + string(inc.ID)
 	}
-	return prunella.Notification{ID: fmt.Sprintf("%s/opened", inc.ID), Incident: inc.ID, To: "@oncall", Kind: "opened", Severity: inc.Severity,
-		Title: strings.ToUpper(string(inc.Severity)) + ": " + inc.Title, Text: text, Reason: inc.StateReason, Created: now, NextTry: now}
+	return prunella.Notification{ID: fmt.Sprintf("%s/%s%s", inc.ID, kind, mark), Incident: inc.ID, To: "@oncall", Kind: kind, Severity: inc.Severity,
+		Title: lead + strings.ToUpper(string(inc.Severity)) + ": " + inc.Title, Text: text, Reason: inc.StateReason, Created: now, NextTry: now}
 }
