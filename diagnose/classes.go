@@ -38,6 +38,7 @@ var classRules = []classRule{
 		keyNoun+`\b.{0,70}?\b`+absent,
 		fruitless+` (?:\S+ ){0,4}?`+keyNoun+`\b`,
 		`(?:kid|key ?id)\b.{0,30}(?:mismatch|(?:does|did)(?:n't| not) match)|mismatch\w* .{0,20}\b(?:kid|key ?id)\b`,
+		`(?:could(?:n't| not)|cannot|can't|failed to) (?:get|obtain|retrieve|load) (?:the |a )?(?:public|signing|verification) key\b`,
 		`(?:does|do|did)(?:n't| not) have .{0,40}\bkey`,
 		`lack(?:s|ing)? (?:the )?(?:\S+ ){0,3}?(?:key|kid)\b`,
 		`(?:stale|outdated|obsolete) (?:public |signing |verification )*key\b`,
@@ -77,21 +78,23 @@ var classRules = []classRule{
 	{ClassDeliveryFailed, []string{"deliver", "distribut", "webhook", "push", "propagat", "fan", "replicat", "broadcast", "receiv", "reach", "got", "get", "sent", "rotation", "rollout", "only", "arriv"}, words(
 		`\b(?:deliver\w*|distribut\w*|webhooks?|push(?:ed|ing)?|propagat\w*|fan-?out|replicat\w*|broadcast\w*)\b.{0,80}?(?:\bfail|refused|\berror|timed? ?out|incomplete|\bpartial|undeliver|dead[- ]letter|gave up|giving up|unreachable|did(?:n't| not) (?:reach|arrive)|could(?:n't| not)|\b5\d\d\b|not acknowledg|abandoned|exhausted)`,
 		`(?:fail\w*|incomplete|partial\w*|could(?:n't| not)|unable to|error).{0,40}\b(?:deliver\w*|distribut\w*|push(?:ed|ing)?|propagat\w*|key rotation|key rollout)`,
-		`(?:never|not|n't) (?:been )?(?:received?|get|got|delivered|pushed|distributed|propagated)\b.{0,40}\bkeys?\b|\bkeys?\b.{0,50}(?:never|not|n't) (?:yet )?(?:been )?(?:received?|delivered|pushed|distributed|propagated|arriv\w*|reach\w*)`,
+		`(?:never|not|n't) (?:been )?(?:received?|got|delivered|pushed|distributed|propagated)\b.{0,40}\bkeys?\b|\bkeys?\b.{0,50}(?:never|not|n't) (?:yet )?(?:been )?(?:received?|delivered|pushed|distributed|propagated|arriv\w*|reach\w*)`,
+		`(?:never|did(?:n't| not)|do(?:es)?(?:n't| not)) get\b.{0,40}\bkeys?\b`,
 		`(?:push|pushed|deliver|delivered|distributed|propagated|sent) (?:only )?to (?:only )?(?:\S+ ){1,4}(?:services |verifiers )?only|only reached`,
 		`(?:refused|econnrefused).{0,60}(?:key )?distribution`,
 	)},
 	{ClassFetchFailed, []string{"jwk", "key set", "keyset", "keys from", "keys endpoint", "key endpoint", "/keys", "get keys", "discovery", "openid", "oidc", "metadata", "provider conf", "well-known", "certs", "idx", "data from the url"}, words(
 		fetching+`\w*.{0,50}`+keyPlace+`.{0,140}`+broken,
 		broken+`.{0,50}`+fetching+`\w*.{0,50}`+keyPlace,
-		`(?:fail\w*|unable|could(?:n't| not)|cannot|can't|error)(?: to)? (?:\S+ ){0,3}?`+fetching+`\w* .{0,40}`+keyPlace,
+		`(?:fail\w*|unable|could(?:n't| not)|cannot|can't|error)(?: to)? (?:\S+ ){0,3}?`+fetching+`\w* [^,;]{0,40}`+keyPlace,
 		`jwks?\b.{0,60}(?:unreachable|unavailable|timed? ?out|timeout|refused|\bis down\b|fetch.{0,12}fail|returned? (?:http )?(?:status )?5\d\d|answer\w* 5\d\d|\b50\d\b)`,
 		`get keys failed|err jwks timeout|expected 200 ok from the json web key set|fail to fetch data from the url|error calling jwks|idx20803|idx20804|idx10803|cannot obtain jwks|remote jwk set|jwks remote fetch`,
 		`(?:get|post) "?'?https?://\S*(?:jwks|well-known|/certs|/keys)\S*.{0,60}`+broken,
 	)},
 	{ClassKeyRemoved, []string{"key", "kid", "prematur", "removed", "purged", "revoked", "retired", "deleted", "withdrawn"}, words(
-		`\b(?:old|previous|prior|former|retired|outgoing|signing|public|current|active|\S*20\d\d\S*) (?:\S+ ){0,3}?keys?\b.{0,50}?\b(?:removed|purged|deleted|revoked|withdrawn|dropped|pulled|taken (?:out|from|off)|no longer (?:in|published|served|listed|present|advertised)|gone from|pruned|disappeared)\b`,
-		`\b(?:old|previous|prior|former|outgoing) keys?\b.{0,50}?\b(?:removed|purged|deleted|revoked|withdrawn|dropped|pulled|retired|no longer|gone|pruned|disappeared)\b`,
+		`\b(?:old|previous|prior|former|retired|outgoing|signing|public|current|active|\S*20\d\d\S*) (?:\S+ ){0,3}?keys?\b.{0,50}?\b(?:removed|purged|deleted|revoked|withdrawn|dropped|pulled|taken (?:out|from|off|away)|no longer (?:in|published|served|listed|present|advertised)|gone from|pruned|disappeared)\b`,
+		`\b(?:old|previous|prior|former) one (?:was |is |has been )?(?:\S+ )?(?:removed|deleted|revoked|withdrawn|dropped|retired|taken (?:out|from|off|away))\b`,
+		`\b(?:old|previous|prior|former|outgoing) (?:keys?|kids?)\b.{0,50}?\b(?:removed|purged|deleted|revoked|withdrawn|dropped|pulled|retired|no longer|gone|pruned|disappeared)\b`,
 		`(?:removed|removing|purged|deleted|revoked|withdrew|retired|dropped|pulled|unpublished) (?:the |its )?(?:\S+ ){0,2}?(?:key|kid)\b`,
 		`\bkid\b.{0,50}\b(?:removed|purged|deleted|revoked|withdrawn|dropped|pulled|unpublished|no longer (?:in|published|served|listed|advertised)|disappeared)\b`,
 		`(?:stopped|ceased) (?:publish|serv|list|advertis|expos)\w* .{0,30}\b(?:key|kid)\b`,
@@ -122,8 +125,8 @@ var classRules = []classRule{
 	{ClassClock, []string{"clock", "time", "ntp", "chrony"}, words(
 		`clock[ -]?(?:skew|drift|offset|jump)|clock .{0,20}(?:ahead|behind|wrong|off by|slow|fast|unsynchroni[sz]ed|not synchroni[sz]ed|drifted)|time (?:skew|drift)|\bntp(?:d|sec)?\b|chrony|timesyncd|system time .{0,20}(?:off|wrong|ahead|behind)`,
 	)},
-	{ClassStaticKeys, []string{"static", "key", "jwks", ".pem", "baked"}, words(
-		`static (?:\S+ )?(?:keys?|jwks|public|pem|file)|key ?file|local key ?store|keystore|pinned (?:public |signing )?keys?|hard-?coded (?:\S+ )?key|\.pem\b|bundled (?:keys|jwks|key)|baked[- ]in|jwks(?: \S+){0,2} not configured|no jwks (?:refresh|url|uri|endpoint)|(?:keys?|jwks) .{0,20}(?:mounted|from disk|on disk|from file)`,
+	{ClassStaticKeys, []string{"static", "key", "jwks", ".pem", "baked", "/etc/"}, words(
+		`static (?:\S+ )?(?:keys?|jwks|public|pem|file)|key ?(?:set ?)?file|local (?:\S+ )?(?:key ?(?:set|store|ring|file)|keys|jwks)\b|keystore|pinned (?:public |signing )?keys?|hard-?coded (?:\S+ )?key|\.pem\b|bundled (?:keys|jwks|key)|baked[- ]in|jwks(?: \S+){0,2} not configured|no jwks (?:refresh|url|uri|endpoint)|(?:keys?|jwks|key ?ring) .{0,20}(?:mounted|from disk|on disk|from file)|/etc/\S*(?:keys?|jwks|jwt)\b`,
 	)},
 	{ClassStaleCache, []string{"cache", "jwk", "refresh", "key set", "keyset"}, words(
 		`(?:stale|outdated|old|expired) (?:\S+ )?(?:jwks|cache|cached|key ?set|jwk set)|cached (?:jwks?|keys?|key ?set|set|public|copy)|(?:jwks?|jwk sets?|key ?sets?|keys?)(?: \S+)? (?:was |is |are |were )?cached\b|jwks[ -]cache|key[ -]?(?:set )?cache|cache.{0,30}(?:ttl|24 ?h|86400)|too many requests to the jwks|refresh.{0,30}(?:rate[- ]?limit|cool-?down|throttl|next in|not due)`,
@@ -173,7 +176,7 @@ func words(alternatives ...string) *regexp.Regexp {
 	return regexp.MustCompile(`(?:` + strings.Join(alternatives, `|`) + `)`)
 }
 
-// keyish is needed before a failed delivery is one of keys
+// keyish is needed before a failed delivery or a removal is one of keys
 var keyish = regexp.MustCompile(`\bkeys?\b|jwks?\b|\bkid\b|keyset|rotation`)
 
 // specific classes explain a bad signature that is mentioned beside them
@@ -204,7 +207,7 @@ func classify(text string) (classes, denied []Class) {
 		case slices.Contains(denied, r.class) && !yes:
 		case slices.Contains(denied, r.class) && deniedWins(r.class):
 		case yes:
-			if r.class == ClassDeliveryFailed && !keyish.MatchString(low) {
+			if (r.class == ClassDeliveryFailed || r.class == ClassKeyRemoved) && !keyish.MatchString(low) {
 				continue
 			}
 			classes = append(classes, r.class)

@@ -137,6 +137,8 @@ var (
 	activeBefore  = regexp.MustCompile(`(?:\b(?:signer|active|issuing|signing (?:\S+ ){0,3}with|signed (?:\S+ ){0,3}(?:with|by)|current(?:ly)?(?: signing)?)\b[^,;]{0,40})$`)
 	failingBefore = regexp.MustCompile(`(?:\b(?:unknown|unrecogni[sz]ed|unable to find|could(?:n't| not) find|cannot find|can't find|no (?:matching |such |applicable |suitable )?(?:\S+ ){0,2}(?:key|kid)|not find|mismatch|lack(?:s|ing)?|reject\w*|refus\w*|missing|cannot verify|invalid signature|verif\w+ fail\w*|does(?:n't| not) have)\b[^;]{0,60})$`)
 	failingAfter  = regexp.MustCompile(`^['"\])>]*\W{0,3}(?:(?:was|is|are|were) )?(?:not (?:found|known|recogni[sz]ed|present|in|trusted)|unknown|missing|absent|mismatch|could(?:n't| not)|cannot|can't|isn't|does(?:n't| not)|rejected|refused|never|which \d+ services)`)
+	onlyAfter     = regexp.MustCompile(`^['"\])>]*\W{0,3}only\b`)
+	onlyBefore    = regexp.MustCompile(`\bonly (?:has|have|holds?|knows?|trusts?|contains?|carries|accepts?|lists?|serves?)\b[^,;]{0,30}$|\b(?:has|have|holds?|knows?|trusts?|contains?|carries|accepts?|lists?) only\b[^,;]{0,30}$`)
 	removedAfter  = regexp.MustCompile(`^['"\])>]*\W{0,3}(?:\S+ ){0,4}?(?:removed|purged|deleted|revoked|withdrawn|dropped|pulled|retired|no longer|gone|pruned)`)
 	removedBefore = regexp.MustCompile(`\b(?:removed|removing|purged|deleted|revoked|withdrew|dropped|pulled|retired|unpublished) (?:\S+ ){0,3}\W*$`)
 	clauseEnd     = regexp.MustCompile(`[;,—–] |\. |\n`)
@@ -165,6 +167,9 @@ func rolesAt(text string, from, to int) []Role {
 		out = append(out, RoleOld)
 	case n >= 0:
 		out = append(out, RoleNew)
+	}
+	if len(out) == 0 && (onlyAfter.MatchString(after) || onlyBefore.MatchString(before)) {
+		out = append(out, RoleOld) // all that a verifier has is what it had before
 	}
 	if activeBefore.MatchString(before) && !slices.Contains(out, RoleOld) {
 		out = append(out, RoleActive)

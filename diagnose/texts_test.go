@@ -267,3 +267,53 @@ func TestCountedKidsAndUnexplained(t *testing.T) {
 		t.Error(diagnose.Explain(got))
 	}
 }
+
+func TestWordingsOfKeys(t *testing.T) {
+	for _, c := range []struct {
+		text    string
+		yes, no []diagnose.Class
+	}{
+		{"gateway: could not get public key for kid m1-a, jwks cached for 3600s", []diagnose.Class{diagnose.ClassUnknownKid, diagnose.ClassStaleCache}, []diagnose.Class{diagnose.ClassDeliveryFailed, diagnose.ClassFetchFailed}},
+		{"six verifiers did not get the new key", []diagnose.Class{diagnose.ClassDeliveryFailed}, nil},
+		{"old kid rt-54 retired early", []diagnose.Class{diagnose.ClassKeyRemoved}, nil},
+		{"the new key signs, the old one was taken away at once", []diagnose.Class{diagnose.ClassKeyRemoved}, nil},
+		{"the old one was deleted from the disk", nil, []diagnose.Class{diagnose.ClassKeyRemoved}},
+		{"no key in local keyset file", []diagnose.Class{diagnose.ClassUnknownKid, diagnose.ClassStaticKeys}, nil},
+	} {
+		got := diagnose.ExtractFacts([]diagnose.TextGroup{{Example: c.text}}).Texts[0].Classes
+		for _, want := range c.yes {
+			if !slices.Contains(got, want) {
+				t.Errorf("%q is %v, not %s", c.text, got, want)
+			}
+		}
+		for _, wrong := range c.no {
+			if slices.Contains(got, wrong) {
+				t.Errorf("%q is %v, with %s", c.text, got, wrong)
+			}
+		}
+	}
+}
+
+// What a verifier only has is the key before; an undo needs to know it.
+func TestOnlyHeldKeyIsTheOldOne(t *testing.T) {
+	got, _ := top(t, messages(
+		"identity service switched to key kid: 'id-2030-05', the key webhook failed for three of five services",
+		"payroll service: kid id-2030-05 not found in local keystore, holds id-2029-10 only",
+	).Snapshot)
+	if got.Change == nil || got.Change.Kid != "id-2030-05" || got.Change.Before != "id-2029-10" {
+		t.Errorf("%+v", got.Change)
+	}
+}
+
+// A flood explains that the key set is asked too often; a kid without a digit
+// is named where there is no other.
+func TestFloodAndReusedKid(t *testing.T) {
+	got, _ := top(t, messages("edge: 12000 different kids seen in five minutes", "edge: too many requests to the JWKS endpoint, fetch failed").Snapshot)
+	if got.Fault != prunella.FaultKidFlood {
+		t.Error(diagnose.Explain(got))
+	}
+	got, _ = top(t, messages("signing key material replaced under the same kid 'prod'", "basket-service: verification error, 100% of requests 401").Snapshot)
+	if got.Fault != prunella.FaultSameKid || !slices.Equal(got.Kids, []string{"prod"}) {
+		t.Error(diagnose.Explain(got))
+	}
+}

@@ -171,7 +171,7 @@ var table = map[string]row{
 	"text-some-services":    {"only N of M services are hit: a property of the service, not of the token", odds{partial: 0.7, stale: 0.4, forged: -0.5, vendor: -0.5}},
 	"text-material-changed": {"the same kid is said to have other material", odds{sameKid: 4.5, forged: -1}},
 	"text-tampered":         {"tokens are called forged", odds{forged: 3}},
-	"text-kid-flood":        {"many invented kids are told of", odds{flood: 4.5, stale: -1}},
+	"text-kid-flood":        {"many invented kids are told of, which also explains a key set that is asked too often", odds{flood: 4.5, stale: -1, partial: -0.5, jwksDown: -1.5, removal: -1}},
 	"text-vendor":           {"the vendor is said to be down", odds{vendor: 4.2}},
 	"text-deploy":           {"a release is told of", odds{deploy: 2.2}},
 	"text-server-error":     {"server errors beside refused tokens", odds{deploy: 1, stale: -0.3, partial: -0.3}},

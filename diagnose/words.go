@@ -140,8 +140,12 @@ func (v *view) kidsOf(f prunella.Fault, c *prunella.Change) []string {
 	case sameKid:
 		if c != nil {
 			put(c.Kid)
-		} else {
+		}
+		if len(out) == 0 {
 			put(v.kids...)
+		}
+		if len(out) == 0 && len(v.facts.Kids) == 1 { // there is no other that it could be
+			put(v.facts.Kids[0].Kid)
 		}
 	case forged, flood:
 		put(v.kids...)

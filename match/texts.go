@@ -125,7 +125,7 @@ func (d *Detector) sayText(s prunella.Signal, t *template, now time.Time, step *
 }
 
 // claimWords are how libraries speak of a token without calling it one.
-var claimWords = regexp.MustCompile(`\bidx[12]0\d{3}\b|\b(?:aud|iss|nbf|iat|exp)\b["']? claim|\b(?:audience|issuer)\b[^.]{0,60}(?:validation|invalid|mismatch|match|not |expect|reject)|invalid ?(?:audience|issuer|aud|iss)|\boidc\b|openid|\bbearer\b`)
+var claimWords = regexp.MustCompile(`\bidx[12]0\d{3}\b|\b(?:aud|iss|nbf|iat|exp)\b["']? claim|\b(?:audience|issuer)\b[^.]{0,60}(?:validation|invalid|mismatch|match|not |expect|reject)|invalid ?(?:audience|issuer|aud|iss)|\boidc\b|openid|\bbearer\b|\bjw[sx]\b|\.well-known|https?://\S+/(?:keys|certs)\b|\bkeys? (?:\S+ )?(?:was |is )?(?:activated|rotated|promoted)\b|\bkey (?:distribution|rotation|rollover)\b`)
 
 // statusIn guesses the status class that a text speaks of.
 func statusIn(s prunella.Signal) string {

@@ -23,6 +23,8 @@ func TestKids(t *testing.T) {
 		"no key with id 2026-a in the set":                                       "2026-a",
 		`{"alg":"RS256","kid":"prod_2"}`:                                         "prod_2",
 		"signing key k2-blue is not trusted.":                                    "k2-blue",
+		"key pp-29-05 activated, key pp-29-01 removed":                           "pp-29-05 pp-29-01",
+		"the key 2029/01/a.png was deleted":                                      "",
 		"stale public key that does not match":                                   "",
 		"the signing key was rotated":                                            "",
 		"key id is missing":                                                      "",

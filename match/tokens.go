@@ -22,7 +22,9 @@ var (
 	kidValue = `\b["'\x60]?\s*(?:is|was|of|:|=|→|->)?\s*[("'\x60\[<]*([A-Za-z0-9._~+/=-]{3,128})`
 	kidWords = regexp.MustCompile(`(?i)\b(?:kid|key[ _-]?id|key with (?:the )?(?:id|kid))` + kidValue)
 	keyWords = regexp.MustCompile(`(?i)\b(?:signing|public|verification|signer'?s?) key` + kidValue)
-	traceKey = regexp.MustCompile(`(?i)\btrace[_-]?id["']?\s*[:=]\s*["']?([0-9a-f]{16,32})\b`)
+	// a key with an id of several parts, one of them a number: key ab-27-05 removed
+	bareWords = regexp.MustCompile(`(?i)\b(?:key|signer)\s+["'\x60]?([a-z][a-z0-9]*(?:[-_.][a-z0-9]+)*[-_.][0-9][a-z0-9]*(?:[-_.][a-z0-9]+)*)\b["'\x60]?\s+(?:is|was|has|activated|active|removed|retired|revoked|promoted|missing|unknown|not|signs|now|published|withdrawn|deleted)\b`)
+	traceKey  = regexp.MustCompile(`(?i)\btrace[_-]?id["']?\s*[:=]\s*["']?([0-9a-f]{16,32})\b`)
 )
 
 // TokensOf returns what a signal shares with others of its failure: "kid:…"
@@ -63,7 +65,7 @@ func Kids(text string) []string {
 		text = text[:8192]
 	}
 	var out []string
-	for _, words := range []*regexp.Regexp{kidWords, keyWords} {
+	for _, words := range []*regexp.Regexp{kidWords, keyWords, bareWords} {
 		for _, m := range words.FindAllStringSubmatch(text, 2*maxNamed) {
 			if kid := strings.TrimRight(m[1], ".-/=~"); likeID(kid) && len(out) < 2*maxNamed {
 				out = appendNew(out, kid)
