@@ -206,17 +206,22 @@ func TestNothingIsAcknowledgedBeforeTheCommit(t *testing.T) {
 				s := openStore(t, t.TempDir())
 				defer s.Close()
 				store := &balky{engineStore: s}
-				store.breaks(errors.New("disk full"), reads)
 				from := &stream{}
 				stop := run(pipeline(t, from, store, prunella.Inventory{}))
-				for n := range 5 {
+				from.publish(line(0), alert(0))
+				time.Sleep(3 * time.Second)
+				if c := look(t, s); len(c.Lines) != 1 || len(c.Signals) != 1 || from.acknowledged() != 1 {
+					t.Fatalf("while all is well: %+v, acknowledged %d", c, from.acknowledged())
+				}
+				store.breaks(errors.New("disk full"), reads)
+				for n := 1; n < 5; n++ {
 					from.publish(line(n), alert(n))
 					time.Sleep(3 * time.Second)
 				}
-				if from.acknowledged() != 0 {
+				if from.acknowledged() != 1 {
 					t.Fatalf("messages up to %d were acknowledged and are stored nowhere", from.acknowledged())
 				}
-				if c := look(t, s); len(c.Lines)+len(c.Incidents) != 0 {
+				if c := look(t, s); len(c.Lines) != 1 || len(c.Signals) != 1 {
 					t.Fatalf("a store that is out of order holds %+v", c)
 				}
 				store.breaks(nil, false)
@@ -232,6 +237,37 @@ func TestNothingIsAcknowledgedBeforeTheCommit(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A pass that is decided again and again, because its commit fails, stores what
+// it would have stored at once: also what it links to an incident that is open.
+func TestAPassThatWaitedStoresTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openStore(t, t.TempDir())
+		defer s.Close()
+		store := &balky{engineStore: s}
+		from := &stream{}
+		p := pipeline(t, from, store, prunella.Inventory{})
+		from.publish(line(0), alert(0))
+		from.publish(line(1), alert(1))
+		if err := p.Pass(t.Context(), from.messages[:1], time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		store.breaks(errors.New("disk full"), false)
+		done := make(chan error)
+		go func() { done <- p.Pass(t.Context(), from.messages[1:], time.Now()) }()
+		time.Sleep(5 * time.Second)
+		if from.acknowledged() != 1 {
+			t.Fatalf("messages up to %d were acknowledged, stored is the first", from.acknowledged())
+		}
+		store.breaks(nil, false)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if c := look(t, s); len(c.Lines) != 2 || len(c.Incidents) != 1 || len(c.Signals) != 2 || from.acknowledged() != 2 {
+			t.Errorf("acknowledged are messages up to %d, stored is %+v", from.acknowledged(), c)
+		}
+	})
 }
 
 // A fetch that fails in the middle of a pass takes nothing with it.
@@ -281,6 +317,9 @@ func TestRepeatsChangeNothing(t *testing.T) {
 		if diff := cmp.Diff(want, look(t, s)); diff != "" {
 			t.Errorf("a repeat changed (-before +after):\n%s", diff)
 		}
+		if n, _ := p.Folded(); n != 12 {
+			t.Errorf("%d signals were folded in, want 12", n)
+		}
 		repeat := from.again()
 		p = pipeline(t, repeat, s, prunella.Inventory{})
 		if err := p.RunOnce(t.Context()); err != nil {
@@ -291,6 +330,9 @@ func TestRepeatsChangeNothing(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, look(t, s)); diff != "" {
 			t.Errorf("a repeat after a restart changed (-before +after):\n%s", diff)
+		}
+		if n, _ := p.Folded(); n != 0 {
+			t.Errorf("%d repeats were folded in", n)
 		}
 	})
 }
