@@ -30,6 +30,7 @@ var (
 	percentOf  = regexp.MustCompile(`(\d{1,3}(?:\.\d+)?)\s*(?:%|percent\b)\s+(?:of\s+)?` + upTo3 + traffic)
 	rateOf     = regexp.MustCompile(`\b(?:error|failure|reject(?:ion)?|401|403|5xx|unauthori[sz]ed)\s+(?:rate|ratio|share)\s+(?:of|at|is|=|:|to|reached|hit|now)?\s*(?:at\s+)?(\d{1,3}(?:\.\d+)?)\s*(?:%|percent\b)`)
 	nOfM       = regexp.MustCompile(`\b(\d{1,4}|one|two|three|four|five|six|seven|eight|nine|ten)\s*(?:of|out\s+of|/)\s*(?:the\s+|our\s+|all\s+)?(\d{1,4}|one|two|three|four|five|six|seven|eight|nine|ten|twelve)\s+` + upTo3 + parts)
+	onlyTo     = regexp.MustCompile(`\b(?:(?:to|reached|arrived at) only|only (?:to|reached|arrived at|made it to))\s+(\d{1,4}|one|two|three|four|five|six|seven|eight|nine|ten)\s*(?:of|out\s+of|/)\s*(?:the\s+|our\s+|all\s+)?(\d{1,4}|one|two|three|four|five|six|seven|eight|nine|ten|twelve)\s+` + upTo3 + parts)
 	nParts     = regexp.MustCompile(`\b(\d{1,4}|two|three|four|five|six|seven|eight|nine|ten)\s+` + upTo3 + parts)
 	allOf      = regexp.MustCompile(`\b(?:all|every|each|any)\s+(?:of\s+(?:the\s+|our\s+)?)?` + upTo3 + traffic)
 	allParts   = regexp.MustCompile(`\b(?:all|every)\s+(?:of\s+(?:the\s+|our\s+)?)?(\d{1,4}\s+)?` + upTo3 + parts)
@@ -49,6 +50,12 @@ func Statements(text string) []Statement {
 		if rate := rateOf.FindStringSubmatch(lower); rate != nil {
 			if s := share(rate[1]); s > 0 && !denied(lower) {
 				out = append(out, Statement{Clause: c, Of: "requests", Share: s})
+			}
+			continue
+		}
+		if m := onlyTo.FindStringSubmatch(lower); m != nil && !fine.MatchString(lower) {
+			if got, count := number(m[1]), number(m[2]); got < count { // what did not reach the others
+				out = append(out, Statement{Clause: c, Of: m[3], Share: float64(count-got) / float64(count), Hit: count - got, Count: count})
 			}
 			continue
 		}

@@ -278,6 +278,8 @@ func TestWordingsOfKeys(t *testing.T) {
 		{"old kid rt-54 retired early", []diagnose.Class{diagnose.ClassKeyRemoved}, nil},
 		{"the new key signs, the old one was taken away at once", []diagnose.Class{diagnose.ClassKeyRemoved}, nil},
 		{"the old one was deleted from the disk", nil, []diagnose.Class{diagnose.ClassKeyRemoved}},
+		{"key zz-29-01 removed", []diagnose.Class{diagnose.ClassKeyRemoved}, nil},
+		{`jwx: failed to fetch "https://sso/keys": Get: dial tcp: lookup sso: no such host`, []diagnose.Class{diagnose.ClassFetchFailed}, nil},
 		{"no key in local keyset file", []diagnose.Class{diagnose.ClassUnknownKid, diagnose.ClassStaticKeys}, nil},
 	} {
 		got := diagnose.ExtractFacts([]diagnose.TextGroup{{Example: c.text}}).Texts[0].Classes

@@ -12,6 +12,7 @@ import (
 var (
 	namedService = regexp.MustCompile(`(?i)\b([a-z][a-z0-9]*(?:[-_][a-z0-9]+)*)[ _-](?:micro)?(?:service|svc)\b`)
 	labelService = regexp.MustCompile(`(?i)\b(?:service(?:[._]name)?|svc|app|application|component|deployment)["']?\s*[:=]\s*["']?([a-z][a-z0-9]*(?:[-_][a-z0-9]+)*)`)
+	namedIssuer  = regexp.MustCompile(`(?i)\b(auth|authentication|oauth2?|identity|token|sso|login|idp)[ _-](?:server|provider|issuer)\b`)
 	watcherWords = regexp.MustCompile(`(?i)[ _-]+(?:monitor(?:ing)?|alerts?|check|watch(?:er)?|probe|service|svc)$`)
 )
 
@@ -32,7 +33,7 @@ func (d *Detector) serviceOf(s prunella.Signal) string {
 		}
 	}
 	body := s.Body[:min(len(s.Body), maxLine)]
-	for _, re := range []*regexp.Regexp{labelService, namedService} {
+	for _, re := range []*regexp.Regexp{labelService, namedService, namedIssuer} {
 		for _, m := range re.FindAllStringSubmatch(body, 8) {
 			if name := strings.ToLower(m[1]); !slices.Contains(noService, name) {
 				return d.asKnown(name)

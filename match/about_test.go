@@ -15,6 +15,7 @@ var began = time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
 func TestServiceOfATextWithoutOne(t *testing.T) {
 	for _, c := range []struct{ source, body, attr, want string }{
 		{"Login Monitor", "the ledger service refuses every token: signature verification failed", "", "ledger"},
+		{"sec-ops", "the token server signs with another key, 5 of 8 consumers never received it", "", "token"},
 		{"pager", "quotes-svc: 100% of requests fail", "", "quotes"},
 		{"pager", `{"level":"error","service":"basket","msg":"unknown kid zz-1"}`, "", "basket"},
 		{"pager", "unknown kid zz-1", "parcels", "parcels"},
