@@ -152,10 +152,14 @@ func bonded(f prunella.Finding, inc prunella.Incident, g Graph, cfg Config) bond
 		operands["token"] = t
 		return say(sameHost, "shared-host", "both run on "+strings.TrimPrefix(t, "host:"))
 	}
+	hops := cfg.Hops
+	if hops > 0 && f.Status == "5xx" && slices.Contains(inc.Statuses, "5xx") {
+		hops++ // a server error travels up the calls; the one between may not have told yet
+	}
 	for _, s := range servicesOf(inc) {
-		if path := g.Path(f.Service, s, cfg.Hops); cfg.Hops > 0 && len(path) > 1 {
+		if path := g.Path(f.Service, s, hops); hops > 0 && len(path) > 1 {
 			operands["path"] = strings.Join(path, "-")
-			return say(neighbour, "graph-neighbour", fmt.Sprintf("%s and %s call each other, onsets %s apart", f.Service, s, apart.Round(100*time.Millisecond)))
+			return say(neighbour, "graph-neighbour", fmt.Sprintf("%s and %s are linked by calls, onsets %s apart", f.Service, s, apart.Round(100*time.Millisecond)))
 		}
 	}
 	if issuer := issuerBetween(f, inc, g); cfg.Hops > 0 && issuer != "" {

@@ -45,28 +45,42 @@ func (p *Pipeline) fold(ctx context.Context, step match.Step, signals []prunella
 		order = append(order, known[i].ID)
 	}
 	graph := p.graph()
-	for _, f := range step.Findings {
-		current := make([]prunella.Incident, 0, len(order))
-		for _, id := range order {
-			current = append(current, drafts[id].inc)
+	// A finding that would open an incident waits while others still join one:
+	// what it belongs to may be named by the one after it.
+	for waiting := step.Findings; len(waiting) > 0; {
+		var apart []prunella.Finding
+		for _, f := range waiting {
+			d := p.assign(f, order, drafts, graph, now)
+			if d.Do == correlate.Open {
+				apart = append(apart, f)
+				continue
+			}
+			p.metrics.Findings.WithLabelValues(f.Rule, d.Reason.Name).Inc()
+			switch d.Do {
+			case correlate.Reopen:
+				drafts[d.Join].reopen(now, d.Reason)
+				drafts[d.Join].take(f, d.Reason, graph)
+			case correlate.Join:
+				drafts[d.Join].take(f, d.Reason, graph)
+			}
 		}
-		d := correlate.Assign(f, current, graph, now, p.cfg.Correlate)
-		if (d.Do == correlate.Open || d.Do == correlate.Reopen) && fading(f) {
-			d.Do, d.Reason.Name = correlate.Ignore, "fading"
-		}
-		p.metrics.Findings.WithLabelValues(f.Rule, d.Reason.Name).Inc()
-		switch d.Do {
-		case correlate.Open:
+		if len(apart) == len(waiting) { // nobody moved: the earliest begins an incident
+			first := 0
+			for i := range apart {
+				if apart[i].Onset.Before(apart[first].Onset) {
+					first = i
+				}
+			}
+			f := apart[first]
+			d := p.assign(f, order, drafts, graph, now)
+			p.metrics.Findings.WithLabelValues(f.Rule, d.Reason.Name).Inc()
 			inc := p.open(f, now)
 			drafts[inc.ID] = &draft{inc: inc, fresh: true}
 			order = append(order, inc.ID)
 			drafts[inc.ID].take(f, d.Reason, graph)
-		case correlate.Reopen:
-			drafts[d.Join].reopen(now, d.Reason)
-			drafts[d.Join].take(f, d.Reason, graph)
-		case correlate.Join:
-			drafts[d.Join].take(f, d.Reason, graph)
+			apart = slices.Delete(apart, first, first+1)
 		}
+		waiting = apart
 	}
 	for _, id := range order {
 		dr := drafts[id]
@@ -94,6 +108,19 @@ func (p *Pipeline) fold(ctx context.Context, step match.Step, signals []prunella
 		}
 	}
 	return b, nil
+}
+
+// assign asks where a finding belongs among the incidents as they stand now.
+func (p *Pipeline) assign(f prunella.Finding, order []prunella.IncidentID, drafts map[prunella.IncidentID]*draft, graph correlate.Graph, now time.Time) correlate.Decision {
+	current := make([]prunella.Incident, 0, len(order))
+	for _, id := range order {
+		current = append(current, drafts[id].inc)
+	}
+	d := correlate.Assign(f, current, graph, now, p.cfg.Correlate)
+	if (d.Do == correlate.Open || d.Do == correlate.Reopen) && fading(f) {
+		d.Do, d.Reason.Name = correlate.Ignore, "fading"
+	}
+	return d
 }
 
 // draft is an incident with what this pass adds to it.
