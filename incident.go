@@ -61,7 +61,7 @@ type Incident struct {
 	OpenedAt   time.Time           `json:"opened_at"`
 	UpdatedAt  time.Time           `json:"updated_at"`
 	ResolvedAt time.Time           `json:"resolved_at,omitzero"`
-	StateAt    map[State]time.Time `json:"state_at"`        // first entry into each state since (re)opening
+	StateAt    map[State]time.Time `json:"state_at"`        // last entry into each state since (re)opening
 	DueAt      time.Time           `json:"due_at,omitzero"` // when the engine looks next
 
 	Impact   []Impact       `json:"impact"`             // one row a service, worst first

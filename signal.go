@@ -145,7 +145,7 @@ type Reason struct {
 }
 
 // SeriesPoint is one sample of a stored series, for plots: Name is
-// "requests", "errors.401", "errors.5xx" (per second) or "baseline.401".
+// "requests", "errors.401", "errors.403", "errors.5xx" (per second) or "baseline.401".
 type SeriesPoint struct {
 	Service string    `json:"service"`
 	Name    string    `json:"name"`

@@ -119,6 +119,9 @@ func (e *Engine) decide(ctx context.Context, inc prunella.Incident, cause prunel
 		_, err := e.move(ctx, inc, prunella.AwaitingApproval, run.Policy.Reason, c)
 		return err == nil, err
 	}
+	if run.Policy.Allowed == prunella.AllowNothing {
+		run.State, run.Ended = prunella.RunRefused, now
+	}
 	c.Run = &run // shown as advice, never executed
 	why := run.Policy.Reason
 	if cause.Advice != "" {

@@ -95,7 +95,7 @@ func (e *Engine) health(ctx context.Context, inc prunella.Incident, since, now t
 	}
 	var out []heal.Health
 	for name, h := range byName {
-		sums := map[string]*int{SeriesRequests: &h.Requests, SeriesUnauthorized: &h.Failed, SeriesErrors: &h.Failed,
+		sums := map[string]*int{SeriesRequests: &h.Requests, SeriesUnauthorized: &h.Failed, SeriesForbidden: &h.Failed, SeriesErrors: &h.Failed,
 			SeriesCanaryOK: &h.CanaryOK, SeriesCanaryRefused: &h.CanaryRefused, SeriesCanaryUnknown: &h.CanaryUnknown}
 		for series, into := range sums {
 			points, err := e.store.Series(ctx, series, name, since, now)
@@ -132,6 +132,7 @@ func (e *Engine) health(ctx context.Context, inc prunella.Incident, since, now t
 const (
 	SeriesRequests      = "requests"
 	SeriesUnauthorized  = "errors.401"
+	SeriesForbidden     = "errors.403"
 	SeriesErrors        = "errors.5xx"
 	SeriesBaseline      = "baseline.401"
 	SeriesCanaryOK      = "canary.ok"
@@ -141,7 +142,7 @@ const (
 
 // Series lists every stored series by name.
 func Series() []string {
-	return []string{SeriesRequests, SeriesUnauthorized, SeriesErrors, SeriesBaseline, SeriesCanaryOK, SeriesCanaryRefused, SeriesCanaryUnknown}
+	return []string{SeriesRequests, SeriesUnauthorized, SeriesForbidden, SeriesErrors, SeriesBaseline, SeriesCanaryOK, SeriesCanaryRefused, SeriesCanaryUnknown}
 }
 
 // await waits for the person who was asked; silence is a denial.

@@ -115,6 +115,7 @@ func TestVerify(t *testing.T) {
 		"no canary answer waits":            {func(v *Verification) { v.Services[0].CanaryOK = 0 }, "", "not-enough-data"},
 		"a refused canary is bad":           {func(v *Verification) { v.Services[0].CanaryRefused = 1 }, "", "canary-refused"},
 		"still failing at the end":          {func(v *Verification) { v.Services[0].Failed = 60; v.Now = v.Deadline }, prunella.NotHealed, "error-share-above-baseline"},
+		"two of five are":                   {func(v *Verification) { v.Services[0].Requests, v.Services[0].Failed, v.Services[0].CanaryOK = 5, 2, 30 }, "", "error-share-above-baseline"},
 		"two expired tokens are no relapse": {func(v *Verification) { v.Services[0].Requests, v.Services[0].Failed = 40, 2 }, prunella.Healed, "quiet-held"},
 		"a verifier that was not hit needs only its canary": {func(v *Verification) {
 			v.Services = append(v.Services, Health{Service: "search", Probed: true, CanaryOK: 1})

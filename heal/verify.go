@@ -52,8 +52,9 @@ func (h Health) Bad() (bool, prunella.Reason) {
 	if h.CanaryRefused > 0 {
 		return true, prunella.Reason{Name: "canary-refused", Text: fmt.Sprintf("%s refused %d of our canary tokens", h.Service, h.CanaryRefused), Operands: ops}
 	}
-	// Twice the baseline plus a tolerance, and more than one failure by chance.
-	if h.Failed > 2 && share > 2*h.Baseline+tolerance {
+	// Twice the baseline plus a tolerance, and more than a failure or two by
+	// chance, unless these are a large part of the little that was served.
+	if (h.Failed > 2 || h.Failed > 0 && share >= 0.2) && share > 2*h.Baseline+tolerance {
 		return true, prunella.Reason{Name: "error-share-above-baseline",
 			Text: fmt.Sprintf("%s still fails %.1f %% of requests (%.1f %% in quiet times)", h.Service, 100*share, 100*h.Baseline), Operands: ops}
 	}

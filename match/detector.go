@@ -232,6 +232,9 @@ func (d *Detector) points(name string, sv *service, now time.Time, step *Step) {
 		}
 		point("requests", b.Requests/seconds)
 		point("errors.401", b.Failed[0]/seconds)
+		if b.Failed[1] > 0 { // few services ever answer 403 to a token
+			point("errors.403", b.Failed[1]/seconds)
+		}
 		point("errors.5xx", b.Failed[2]/seconds)
 		if base := sv.Quiet["401"].view(name, "401", d.cfg.MinHistory); base.Known {
 			point("baseline.401", base.Rate)
