@@ -2,5 +2,5 @@
 
 package app
 
-// underRace says that everything takes about ten times as long.
+// underRace says that the race detector is on.
 const underRace = true

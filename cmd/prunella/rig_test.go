@@ -33,7 +33,7 @@ type rig struct {
 // behind names a service whose requests pass the gate, "" for none.
 func newRig(t *testing.T, binary string, spec lab.Spec, policy map[string]any, behind string) *rig {
 	t.Helper()
-	spec.Rate, spec.Seed = 90, time.Now().UnixNano()
+	spec.Rate, spec.Alg, spec.Seed = 90, "ES256", time.Now().UnixNano() // RSA keys take seconds to make on a busy machine
 	world, err := lab.Start(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
