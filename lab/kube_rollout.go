@@ -143,7 +143,7 @@ func (k *kube) reconcile(name string) {
 		case !pullable:
 			err = fmt.Errorf("image %q cannot be pulled", wanted)
 		default:
-			ctx, cancel := context.WithTimeout(k.ctx, 10*time.Second)
+			ctx, cancel := context.WithTimeout(k.ctx, time.Minute)
 			err = k.nodes[name].roll(ctx, img, k.podName(name))
 			cancel()
 		}
