@@ -129,8 +129,10 @@ func (w *traffic) export(s *reporting) []prunella.Signal {
 		out = append(out, l)
 	}
 	say(prunella.Info, "request %x of 10.%d.%d.%d served in %d ms", w.rng.Uint64(), w.rng.IntN(250), w.rng.IntN(250), w.rng.IntN(250), w.rng.IntN(900))
-	say(prunella.Info, "%s job%d finished: batch=%d user=u%05d took=%.2fs", s.name, w.keys, w.rng.IntN(1e6), w.rng.IntN(1e5), w.rng.Float64()*9)
 	if w.rng.IntN(4) == 0 {
+		say(prunella.Info, "%s job%d finished: batch=%d user=u%05d took=%.2fs", s.name, w.keys, w.rng.IntN(1e6), w.rng.IntN(1e5), w.rng.Float64()*9)
+	}
+	if w.rng.IntN(8) == 0 {
 		say(prunella.Warning, "token of session %08x has expired, asked to log in again", w.rng.Uint32())
 	}
 	if w.failing[s.name] > 0 {
