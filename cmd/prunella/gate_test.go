@@ -47,7 +47,7 @@ type gate struct {
 
 var repeatRE = regexp.MustCompile(`^(run-[0-9a-z]+-\d+)(-\d+)?(-undo)?$`)
 
-// in front of an address; the answer is the address to use instead.
+// front puts the gate in front of an address and returns the one to use instead.
 func (g *gate) front(t *testing.T, target string) string {
 	t.Helper()
 	u, err := url.Parse(target)
