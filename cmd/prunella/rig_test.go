@@ -55,7 +55,7 @@ func newRig(t *testing.T, binary string, spec lab.Spec, policy map[string]any, b
 			inv.Services[i].URL = r.gate.front(t, inv.Services[i].URL)
 		}
 	}
-	r.server = newServer(t, binary, map[string]any{"time_scale": 20, "verify": map[string]any{"watch": "100s"}, "policy": policy, "world": inv})
+	r.server = newServer(t, binary, map[string]any{"time_scale": 20, "verify": map[string]any{"watch": "100s", "budget": "40m"}, "policy": policy, "world": inv})
 	r.gate.die = r.die
 	r.start()
 	if err := world.ExportTo("http://"+r.listen, ""); err != nil {
