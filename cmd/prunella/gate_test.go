@@ -83,9 +83,11 @@ func (g *gate) serve(world http.Handler, w http.ResponseWriter, r *http.Request)
 		req.Reached = what == pass || what == lose
 		g.requests = append(g.requests, req)
 		g.mu.Unlock()
-	case g.reads != nil:
+	default:
 		g.mu.Lock()
-		what = g.reads(r)
+		if g.reads != nil {
+			what = g.reads(r)
+		}
 		g.mu.Unlock()
 	}
 	switch what {

@@ -91,14 +91,18 @@ func killedAtEveryStep(t *testing.T, binary string) {
 	policy["autonomy"], policy["generic"] = "approve", "approve"
 	r := newRig(t, binary, lab.Spec{}, policy, "")
 
+	r.gate.mu.Lock()
 	r.gate.decide = dropThenLose
+	r.gate.mu.Unlock()
 	var diagnosing atomic.Bool
+	r.gate.mu.Lock()
 	r.gate.reads = func(req *http.Request) fate { // only a diagnosis asks for the deliveries of the signer
 		if strings.HasSuffix(req.URL.Path, "/deliveries") && diagnosing.CompareAndSwap(false, true) {
 			return drop
 		}
 		return pass
 	}
+	r.gate.mu.Unlock()
 	before := r.signer()
 	rec := r.inject("rotate-partial-distribution", missed("4"))
 	rotated := r.signer()
@@ -165,7 +169,9 @@ func (r *rig) approve(id prunella.IncidentID, asked prunella.Approval) {
 // each change of a ConfigMap and at each restart.
 func killedAtEveryRestart(t *testing.T, binary string) {
 	r := newRig(t, binary, lab.Spec{Profile: "cached"}, unattended(), "")
+	r.gate.mu.Lock()
 	r.gate.decide = dropThenLose
+	r.gate.mu.Unlock()
 	r.inject("stale-cache-double-rotation", nil)
 	v := r.follow(1, 150*time.Second, func(client.IncidentView) {})
 	r.healed(v, 0)
@@ -210,12 +216,15 @@ func killedWhileItTakesBack(t *testing.T, binary string) {
 	}
 
 	var returned atomic.Bool // the old key signs again; from then on search answers nobody
+	r.gate.mu.Lock()
 	r.gate.reads = func(req *http.Request) fate {
 		if returned.Load() && req.URL.Path == "/api/ping" {
 			return deny
 		}
 		return pass
 	}
+	r.gate.mu.Unlock()
+	r.gate.mu.Lock()
 	r.gate.decide = func(q request, arrival int) fate {
 		if strings.HasSuffix(q.Step, "-undo") {
 			return dropThenLose(q, arrival)
@@ -223,6 +232,7 @@ func killedWhileItTakesBack(t *testing.T, binary string) {
 		returned.Store(true)
 		return pass
 	}
+	r.gate.mu.Unlock()
 	r.inject("rotate-partial-distribution", missed("user,order"))
 	rotated := r.signer()
 	v := r.follow(1, 150*time.Second, func(v client.IncidentView) {
@@ -277,6 +287,7 @@ func killedAtEachStepAlone(t *testing.T, binary string) {
 			from, killed := len(r.gate.effects()), r.killed
 			r.gate.mu.Lock()
 			first, asked := len(r.gate.arrivals), map[string]bool{}
+			r.gate.mu.Lock()
 			r.gate.decide = func(q request, arrival int) fate {
 				asked[q.Step] = true
 				if len(r.gate.arrivals)-first == k+1 && arrival == 1 && len(asked) == k+1 {
@@ -284,6 +295,7 @@ func killedAtEachStepAlone(t *testing.T, binary string) {
 				}
 				return pass
 			}
+			r.gate.mu.Unlock()
 			r.gate.mu.Unlock()
 			r.inject("rotate-partial-distribution", missed("4"))
 			v = r.follow(2+2*k+int(how-drop), time.Minute, func(client.IncidentView) {})
