@@ -23,6 +23,7 @@ deps: ## install what the tests need and this machine lacks (Debian packages)
 
 test: deps check ## run everything: the checks, every test with the race detector, every scenario live
 	@$(GO) test -race -timeout 12m $$($(GO) list ./... | grep -v /scenarios$$)
+	@$(GO) test -count=1 -timeout 12m -run TestADay ./app
 	@$(GO) test -count=1 -timeout 12m ./scenarios
 
 check: ## format, vet, staticcheck, dead code, tidy
@@ -42,6 +43,7 @@ fuzz: ## fuzz every parser of outside bytes, FUZZTIME each (default 60s)
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x $$p; done; done
 
 soak: ## every live scenario SOAK times with different seeds and worlds (default 20; about 40 minutes), and the long proofs
+	@PRUNELLA_SOAK=1 $(GO) test -count=1 -timeout 1h -run 'TestProcess|TestADay' ./cmd/prunella ./app
 	@set -o pipefail; PRUNELLA_SOAK=$(SOAK) $(GO) test -v -tags soak -run TestSoak -count=1 -timeout 3h ./scenarios \
 	  | grep --line-buffered -vE '^(=== |PASS| +--- PASS)'
 
