@@ -8,16 +8,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"prunella"
 	"prunella/skill"
 	"prunella/wiki"
 )
 
-// skillSet holds the installed skills and the pages they come from.
+// skillSet holds the installed skills and the pages they come from. It does not
+// change after it was loaded.
 type skillSet struct {
-	mu     sync.RWMutex
 	skills []prunella.Skill
 	pages  map[prunella.SkillName]page
 }
@@ -96,21 +95,15 @@ func loadSkills(folder string, exclude []string, catalog []prunella.Spec) (*skil
 }
 
 func (s *skillSet) list() []prunella.Skill {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	return slices.Clone(s.skills)
 }
 
 func (s *skillSet) page(name prunella.SkillName) page {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	return s.pages[name]
 }
 
 // backlinks are the skills that link to one.
 func (s *skillSet) backlinks(name prunella.SkillName) []string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	var out []string
 	for other, p := range s.pages {
 		if other != name && strings.Contains(p.links, "[[skills/"+string(name)+".skill") {

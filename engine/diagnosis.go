@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -278,10 +279,10 @@ func (e *Engine) keys(cause prunella.Cause, snap diagnose.Snapshot) heal.Keys {
 		}
 	}
 	if c := cause.Change; !snap.Incident.Live && c != nil { // known from texts only
-		k.Signer, k.Previous = first(k.Signer, c.Kid), first(k.Previous, c.Before)
+		k.Signer, k.Previous = cmp.Or(k.Signer, c.Kid), cmp.Or(k.Previous, c.Before)
 	}
 	if !snap.Incident.Live && k.Issuer == "" {
-		k.Issuer, k.Signer = cause.Service, first(k.Signer, k.Failing)
+		k.Issuer, k.Signer = cause.Service, cmp.Or(k.Signer, k.Failing)
 	}
 	lacking, failed := set(grid["lacking"]), set(snap.Reads["deliveries.failed"].Result["failed"])
 	refused := cause.Kids
@@ -331,13 +332,6 @@ func set(v any) map[string]bool {
 		out[text(s)] = true
 	}
 	return out
-}
-
-func first(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 func (e *Engine) issuerOf(cause prunella.Cause) string {

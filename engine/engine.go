@@ -27,7 +27,6 @@ type Config struct {
 	Patience     time.Duration // how long a diagnosis may wait for better evidence; default 3 min
 	Hold         time.Duration // quiet that proves a heal; default 60 s
 	VerifyBudget time.Duration // after which an unproven heal escalates; default 5 min
-	Watch        time.Duration // after a heal, a recurrence reopens the incident; default 10 min
 	MinSamples   int           // per service that was hit; default 20
 	ReadTimeout  time.Duration // of one read that declares none; default 10 s, never scaled
 	Bucket       time.Duration // width of one point of the request series; the detector's
@@ -38,7 +37,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	for p, d := range map[*time.Duration]time.Duration{
 		&c.Settle: 15 * time.Second, &c.Patience: 3 * time.Minute, &c.Hold: time.Minute,
-		&c.VerifyBudget: 5 * time.Minute, &c.Watch: 10 * time.Minute, &c.ReadTimeout: 10 * time.Second, &c.LeaseTTL: 30 * time.Second,
+		&c.VerifyBudget: 5 * time.Minute, &c.ReadTimeout: 10 * time.Second, &c.LeaseTTL: 30 * time.Second,
 	} {
 		if *p == 0 {
 			*p = d

@@ -1,6 +1,7 @@
 package heal
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -97,9 +98,9 @@ func Allow(a Ask) prunella.Decision {
 	gate("autonomy-on", mode != "off", prunella.AllowAdvise, "autonomy is %s", []any{mode}, "autonomy", mode)
 	gate("autonomy-unattended", mode == "unattended" || mode == "off", prunella.AllowApproval, "autonomy is %s", []any{mode}, "autonomy", mode)
 	why, held := withheld[a.Cause.Fault]
-	gate("fault-may-be-acted-on", !held, prunella.AllowNothing, "%s", []any{orElse(why, "nothing about "+string(a.Cause.Fault)+" forbids acting")}, "fault", string(a.Cause.Fault))
+	gate("fault-may-be-acted-on", !held, prunella.AllowNothing, "%s", []any{cmp.Or(why, "nothing about "+string(a.Cause.Fault)+" forbids acting")}, "fault", string(a.Cause.Fault))
 	why, doubt := doubtful[a.Cause.Fault]
-	gate("fault-is-beyond-doubt", !doubt, prunella.AllowApproval, "%s", []any{orElse(why, string(a.Cause.Fault)+" needs no second look")}, "fault", string(a.Cause.Fault))
+	gate("fault-is-beyond-doubt", !doubt, prunella.AllowApproval, "%s", []any{cmp.Or(why, string(a.Cause.Fault)+" needs no second look")}, "fault", string(a.Cause.Fault))
 
 	tried, runsHour, failedHour := 0, 0, 0
 	perTarget := map[string]int{}
@@ -143,7 +144,7 @@ func Allow(a Ask) prunella.Decision {
 			undoable, irreversible = false, s.Name
 		}
 	}
-	gate("targets-not-worn", n < p.MaxPerTarget, prunella.AllowApproval, "%s was changed %d times in the last hour (bound %d)", []any{orElse(busiest, "no target"), n, p.MaxPerTarget}, "target", busiest)
+	gate("targets-not-worn", n < p.MaxPerTarget, prunella.AllowApproval, "%s was changed %d times in the last hour (bound %d)", []any{cmp.Or(busiest, "no target"), n, p.MaxPerTarget}, "target", busiest)
 	gate("blast-radius", len(targets) <= p.MaxTargets, prunella.AllowApproval, "%d targets (bound %d)", []any{len(targets), p.MaxTargets}, "targets", strconv.Itoa(len(targets)))
 	gate("reversible", undoable, prunella.AllowApproval, "%s", []any{tern(undoable, "every step can be undone", "“"+irreversible+"” cannot be undone")})
 	gate("cause-is-sure", a.Cause.Confidence >= p.MinCause, prunella.AllowApproval, "confidence in the cause %s (bound %s)", []any{num(a.Cause.Confidence), num(p.MinCause)}, "confidence", num(a.Cause.Confidence))
@@ -179,8 +180,8 @@ func (p Policy) Validate() error {
 }
 
 func (p Policy) withDefaults() Policy {
-	p.Autonomy = orElse(p.Autonomy, "approve")
-	p.Generic = orElse(p.Generic, "approve")
+	p.Autonomy = cmp.Or(p.Autonomy, "approve")
+	p.Generic = cmp.Or(p.Generic, "approve")
 	if p.MinFloor == nil {
 		p.MinFloor = ptr(0.75)
 	}
@@ -221,13 +222,6 @@ func stricter(a, b string) string {
 }
 
 func ptr[T any](v T) *T { return &v }
-
-func orElse(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
 
 func tern(c bool, a, b string) string {
 	if c {
