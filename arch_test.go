@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"diagnose":  {},            // pure
 	"skill":     {"condition"},
 	"heal":      {"condition"}, // pure
+	"thread":    {"skill"},
 	"wiki":      {},
 	"scenarios": {},
 	"store":     {},
