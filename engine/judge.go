@@ -12,6 +12,11 @@ import (
 	"prunella/heal"
 )
 
+// freshBuckets is how many buckets may pass without a count of requests before a
+// service counts as silent: one is filling, one waits to be complete, and one or
+// two are on their way.
+const freshBuckets = 4
+
 // verify watches the world after the last change and reaches a verdict. Each
 // call looks once; the window begins anew after every bad observation, and the
 // moment it began is kept in the incident, so a restart does not shorten it.
@@ -30,7 +35,8 @@ func (e *Engine) verify(ctx context.Context, inc prunella.Incident, fence int64,
 	if since.IsZero() {
 		since = run.Ended
 	}
-	v := heal.Verification{Since: since, Now: now, Hold: e.cfg.scaled(e.cfg.Hold), MinSamples: e.cfg.MinSamples,
+	hold := e.cfg.scaled(e.cfg.Hold)
+	v := heal.Verification{Since: since, Now: now, Hold: hold, MinSamples: e.cfg.MinSamples, Fresh: max(hold/2, freshBuckets*e.cfg.Bucket),
 		Deadline: run.Ended.Add(e.cfg.scaled(e.cfg.Hold + e.cfg.VerifyBudget))}
 	if v.Services, err = e.health(ctx, inc, since, now); err != nil {
 		return false, err
@@ -108,8 +114,10 @@ func (e *Engine) health(ctx context.Context, inc prunella.Incident, since, now t
 					continue
 				}
 				total += p.Value
-				switch {
+				switch end := p.At.Add(e.cfg.Bucket); {
 				case p.Value == 0:
+				case series == SeriesRequests && end.After(h.Counted):
+					h.Counted = end
 				case series == SeriesCanaryOK && p.At.After(h.Answered):
 					h.Answered = p.At
 				case series == SeriesCanaryUnknown && p.At.After(h.Unanswered):

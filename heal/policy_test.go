@@ -100,8 +100,8 @@ func TestPolicy(t *testing.T) {
 }
 
 func TestVerify(t *testing.T) {
-	well := Health{Service: "user", Hit: true, Requests: 200, Failed: 1, Baseline: 0.005, CanaryOK: 4, Probed: true}
-	base := Verification{Services: []Health{well}, Since: noon, Now: noon.Add(61 * time.Second), Hold: time.Minute, Deadline: noon.Add(5 * time.Minute), MinSamples: 20}
+	well := Health{Service: "user", Hit: true, Requests: 200, Failed: 1, Baseline: 0.005, CanaryOK: 4, Probed: true, Counted: noon.Add(50 * time.Second)}
+	base := Verification{Services: []Health{well}, Since: noon, Now: noon.Add(61 * time.Second), Hold: time.Minute, Deadline: noon.Add(5 * time.Minute), MinSamples: 20, Fresh: 30 * time.Second}
 	for name, c := range map[string]struct {
 		change  func(*Verification)
 		verdict prunella.Verdict
@@ -127,7 +127,17 @@ func TestVerify(t *testing.T) {
 		"one probe that was lost meanwhile": {func(v *Verification) {
 			v.Services[0].Answered, v.Services[0].Unanswered = noon.Add(50*time.Second), noon.Add(20*time.Second)
 		}, prunella.Healed, "quiet-held"},
-		"the hold did not fit": {func(v *Verification) { v.Since = noon.Add(4*time.Minute + 30*time.Second); v.Now = v.Deadline }, prunella.UnknownVerdict, "hold-not-reached"},
+		"telemetry that stopped in the hold waits": {func(v *Verification) { v.Services[0].Counted = noon.Add(20 * time.Second) }, "", "fell-silent"},
+		"telemetry that stopped and has no canary": {func(v *Verification) {
+			v.Services[0].Counted, v.Services[0].Probed, v.Services[0].CanaryOK = noon.Add(20*time.Second), false, 0
+		}, "", "fell-silent"},
+		"telemetry that never came back is unknown": {func(v *Verification) { v.Now = v.Deadline }, prunella.UnknownVerdict, "fell-silent"},
+		"a verifier that was not hit may have no traffic": {func(v *Verification) {
+			v.Services = append(v.Services, Health{Service: "search", Probed: true, CanaryOK: 9})
+		}, prunella.Healed, "quiet-held"},
+		"the hold did not fit": {func(v *Verification) {
+			v.Since, v.Now, v.Services[0].Counted = noon.Add(4*time.Minute+30*time.Second), v.Deadline, v.Deadline
+		}, prunella.UnknownVerdict, "hold-not-reached"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := base

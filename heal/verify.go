@@ -17,6 +17,9 @@ type Health struct {
 	Requests int     // served since the window began
 	Failed   int     // of those, with the incident's status
 	Baseline float64 // share of failures in quiet times, 0–1
+	// Counted is the end of the newest span of time for which requests were
+	// counted; zero when there were none.
+	Counted time.Time
 	// Canaries: probes with a fresh token, an observation independent of the
 	// service's own metrics.
 	CanaryOK      int
@@ -35,6 +38,7 @@ type Verification struct {
 	Hold       time.Duration // the window must be this long
 	Deadline   time.Time     // when waiting ends
 	MinSamples int           // requests plus canaries in the window, per service that was hit
+	Fresh      time.Duration // how old the newest count of a service that was hit may be when it is called healed
 }
 
 // tolerance is the share of failures above baseline that still counts as quiet:
@@ -66,7 +70,7 @@ func (h Health) Bad() (bool, prunella.Reason) {
 func Verify(v Verification) (prunella.Verdict, prunella.Reason) {
 	sort.Slice(v.Services, func(i, j int) bool { return v.Services[i].Service < v.Services[j].Service })
 	over := !v.Now.Before(v.Deadline)
-	var thin []string
+	var thin, silent []string
 	for _, h := range v.Services {
 		if bad, why := h.Bad(); bad {
 			if over {
@@ -77,6 +81,8 @@ func Verify(v Verification) (prunella.Verdict, prunella.Reason) {
 		samples := h.Requests + h.CanaryOK
 		if h.Hit && (samples < v.MinSamples || h.Requests == 0) || h.Probed && (h.CanaryOK == 0 || h.Unanswered.After(h.Answered)) { // it was well, and fell silent
 			thin = append(thin, fmt.Sprintf("%s (%d requests, %d canaries)", h.Service, h.Requests, h.CanaryOK))
+		} else if age := v.Now.Sub(h.Counted); h.Hit && age > v.Fresh {
+			silent = append(silent, fmt.Sprintf("%s (%s)", h.Service, age.Round(100*time.Millisecond)))
 		}
 	}
 	held := v.Now.Sub(v.Since)
@@ -88,6 +94,12 @@ func Verify(v Verification) (prunella.Verdict, prunella.Reason) {
 			text = "too little was seen of " + strings.Join(thin, ", ") + " to call it healed"
 		}
 		r := prunella.Reason{Name: "not-enough-data", Text: text, Operands: ops}
+		if over {
+			return prunella.UnknownVerdict, r
+		}
+		return "", r
+	case len(silent) > 0: // it may fail again unseen
+		r := prunella.Reason{Name: "fell-silent", Text: "no requests have been counted lately of " + strings.Join(silent, ", ") + ", which was hit", Operands: ops}
 		if over {
 			return prunella.UnknownVerdict, r
 		}
