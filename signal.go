@@ -120,7 +120,7 @@ type Finding struct {
 	Value    float64           `json:"value"`
 	Status   string            `json:"status,omitempty"`   // HTTP status class that rose: "401", "5xx"
 	Template string            `json:"template,omitempty"` // masked log line
-	Tokens   []string          `json:"tokens,omitempty"`   // shared tokens: "kid:…", "trace:…", "host:…"
+	Tokens   []string          `json:"tokens,omitempty"`   // shared tokens: "kid:…", "trace:…", "host:…", "change:…"; "says:…" is what its texts blame
 	Signals  []Signal          `json:"signals,omitempty"`  // the ones that decided it
 	Attrs    map[string]string `json:"attrs,omitempty"`
 	Reason   Reason            `json:"reason"`

@@ -48,6 +48,7 @@ type service struct {
 	Quiet       map[string]*quiet  `json:"quiet"`   // by status
 	Spikes      map[string]*spike  `json:"spikes"`  // by status
 	Tokens      tokens             `json:"tokens"`
+	Blames      blames             `json:"blames,omitempty"`
 	LastFailing []prunella.Signal  `json:"last_failing,omitempty"` // a metric point that counted failures
 	LastErrors  []prunella.Signal  `json:"last_errors,omitempty"`  // error texts, newest last
 }
@@ -265,6 +266,7 @@ func (d *Detector) sweep(now time.Time) {
 			}
 		}
 		sv.Tokens.forget(since)
+		sv.Blames.forget(d.index(now) - ringBuckets)
 		sv.LastErrors = slices.DeleteFunc(sv.LastErrors, func(s prunella.Signal) bool { return d.timeOf(s).Before(old) })
 	}
 	for k, p := range d.Probes {

@@ -107,7 +107,7 @@ func (d *Detector) probeSignal(s prunella.Signal, now time.Time, step *Step) {
 	}
 	if refused {
 		f.Status = firstOf(statusOf(s), "401")
-		f.Tokens = append(f.Tokens, d.keyChangeTokens(f.Onset)...)
+		f.Tokens = append(append(f.Tokens, d.keyChangeTokens(f.Onset)...), surelySays(s.Body)...)
 		f.Reason.Operands["kid"] = kid
 	}
 	step.Findings = append(step.Findings, f)
@@ -177,7 +177,7 @@ func (d *Detector) alertSignal(s prunella.Signal, now time.Time, step *Step) {
 		f.Template = d.Template(s.Body)
 	}
 	if f.Status == "401" || f.Status == "403" {
-		f.Tokens = append(f.Tokens, d.keyChangeTokens(f.Onset)...)
+		f.Tokens = append(append(f.Tokens, d.keyChangeTokens(f.Onset)...), surelySays(s.Body)...)
 	}
 	for _, st := range statements {
 		f.Share = max(f.Share, st.Share)

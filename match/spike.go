@@ -270,7 +270,7 @@ func (d *Detector) spikeFinding(name string, sv *service, status string, sp *spi
 	}
 	f.Tokens = append(sv.Tokens.top(), d.hostTokens(name)...)
 	if status != "5xx" {
-		f.Tokens = append(f.Tokens, d.keyChangeTokens(sp.Onset)...)
+		f.Tokens = append(append(f.Tokens, d.keyChangeTokens(sp.Onset)...), d.blamedSince(d.Services[name], sp.Onset, e.failed)...)
 	}
 	f.Tokens = append(f.Tokens, d.deployTokens(name, sp.Onset)...)
 	f.Signals = append(append(f.Signals, sv.LastFailing...), sv.LastErrors...)

@@ -51,6 +51,7 @@ func (d *Detector) text(s prunella.Signal, now time.Time, step *Step) {
 		for _, tok := range TokensOf(s) {
 			sv.Tokens.note(tok, at)
 		}
+		sv.Blames.note(s.Body, d.index(at))
 		sv.LastErrors = append(sv.LastErrors, bounded(s))
 		if len(sv.LastErrors) > maxLastErrors {
 			sv.LastErrors = slices.Delete(sv.LastErrors, 0, 1)
@@ -110,7 +111,7 @@ func (d *Detector) sayText(s prunella.Signal, t *template, now time.Time, step *
 		f.Severity = prunella.High
 	}
 	if f.Status != "5xx" && f.Status != "" {
-		f.Tokens = append(f.Tokens, d.keyChangeTokens(f.Onset)...)
+		f.Tokens = append(append(f.Tokens, d.keyChangeTokens(f.Onset)...), surelySays(s.Body)...)
 	}
 	f.Reason = prunella.Reason{Name: "severe-text",
 		Text:     fmt.Sprintf("%s says at severity %s: %s", s.Source, s.Severity, shorten(s.Body, 160)),

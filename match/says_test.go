@@ -1,0 +1,99 @@
+package match_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"prunella"
+	"prunella/match"
+)
+
+func says(f prunella.Finding) string {
+	var out []string
+	for _, t := range f.Tokens {
+		if name, ok := strings.CutPrefix(t, "says:"); ok {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
+// What a text blames is told by its words, whichever library wrote it; one text
+// that calls a signature wrong blames nothing yet.
+func TestMessageBlames(t *testing.T) {
+	for text, want := range map[string]string{
+		"jwt: unknown kid k-7 in token":                                                "key",
+		"Unable to find a signing key that matches: 'k-7'":                             "key",
+		"Jwks doesn't have key to match kid or alg from Jwt":                           "key",
+		"Signed JWT rejected: Another algorithm expected, or no matching key(s) found": "key",
+		"IDX10501: Signature validation failed. Unable to match key: kid: 'A9'":        "key",
+		"Jwks remote fetch is failed":                                                  "key",
+		"level=error code=401 kid=abc err=no_such_key":                                 "key",
+		`{"level":"error","msg":"token rejected","reason":"UnknownKid"}`:               "key",
+		"token has invalid claims: token is expired":                                   "time",
+		"Signature has expired":                                                        "time",
+		"jwt not active, nbf is 40 s ahead of our clock":                               "time",
+		"IDX10222: Lifetime validation failed. The token is not yet valid":             "time",
+		`{"level":"error","error":"TokenExpiredError"}`:                                "time",
+		"IDX10214: Audience validation failed":                                         "audience",
+		"jwt audience invalid. expected: orders":                                       "audience",
+		"token rejected: unexpected \"iss\" claim value":                               "issuer",
+		"token signature is invalid":                                                   "",
+		"invalid signature: key id k-7 not found in local keystore":                    "key",
+		"unauthorized":                    "",
+		"token refresh ok, cache expired": "",
+	} {
+		d := match.NewDetector(match.Default())
+		step := d.Observe([]prunella.Signal{{ID: "1", Source: "desk", Service: "cart", Kind: prunella.KindAlert, Severity: prunella.High, Time: epoch, Body: text,
+			Attributes: map[string]string{prunella.AttrStatus: "401"}}}, epoch.Add(time.Second))
+		if len(step.Findings) != 1 || says(step.Findings[0]) != want {
+			t.Errorf("%q blames %q, want %q", text, func() []string {
+				var out []string
+				for _, f := range step.Findings {
+					out = append(out, says(f))
+				}
+				return out
+			}(), want)
+		}
+	}
+}
+
+// The few tokens that are expired at any time blame nobody; what most texts
+// since the onset say does.
+func TestSpikeBlamesWhatMostTextsSay(t *testing.T) {
+	w := newWorld(3, lab(), 20, seven...)
+	for i := range 40 {
+		w.now = w.now.Add(w.step)
+		if i%4 == 0 {
+			w.log("user", prunella.Warning, "refused: token is expired")
+		}
+		w.observe(append(w.export(), w.extra...))
+		w.extra = nil
+	}
+	w.services["user"].share["401"] = 0.6
+	w.services["order"].share["401"] = 0.6
+	for i := range 20 {
+		w.now = w.now.Add(w.step)
+		if i%4 == 0 {
+			w.log("user", prunella.Warning, "refused: token is expired")
+		}
+		for range 6 {
+			w.log("user", prunella.Warning, "refused: no key found for kid key-2")
+			w.log("order", prunella.Warning, "refused: token used before issued")
+		}
+		w.observe(append(w.export(), w.extra...))
+		w.extra = nil
+	}
+	got := map[string]string{}
+	for _, f := range w.findings {
+		if f.Rule == prunella.RuleErrorRate {
+			got[f.Service] = says(f)
+		}
+	}
+	if got["user"] != "key" || got["order"] != "time" {
+		t.Errorf("%v", got)
+	}
+}
