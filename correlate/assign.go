@@ -56,6 +56,7 @@ type Decision struct {
 // bond is how a finding is tied to an incident; the strongest wins.
 type bond struct {
 	strength int
+	apart    time.Duration // of the onsets
 	reason   prunella.Reason
 }
 
@@ -63,12 +64,16 @@ type bond struct {
 // that are not resolved, and the resolved ones that may recur. The bonds, from
 // strong to weak:
 //
-//	same-service       the service is one of the incident's
+//	same-service       the service is one of the incident's, and what fails is not another thing at another time (see sameFailure)
 //	shared-token       they share a key id, a trace, or a change that preceded both
 //	shared-host        they share a host that few services share, and their onsets are close
 //	graph-neighbour    one calls the other, and their onsets are close
 //	same-issuer        one issues the tokens that the other fails to verify, and their onsets are close
 //	same-status-onset  the same kind of authentication failure at the same issuer, onsets close, no contradicting key
+//
+// Only a shared trace, or one service failing in two ways at once, ties what
+// the texts of both sides blame on different things ("says:key", "says:time",
+// "says:audience", "says:issuer", "says:signature"; see contradict).
 //
 // A finding that only supports (error-log), and the end of a failure
 // (recovered), join or are ignored; they never open an incident. A resolved
@@ -81,7 +86,7 @@ func Assign(f prunella.Finding, incidents []prunella.Incident, g Graph, now time
 		if inc.State == prunella.Resolved {
 			continue
 		}
-		if b := bonded(f, inc, g, cfg); b.strength > best.strength {
+		if b := bonded(f, inc, g, cfg); b.strength > best.strength || b.strength == sameService && b.apart < best.apart {
 			best, join = b, inc.ID
 		}
 	}
@@ -95,9 +100,12 @@ func Assign(f prunella.Finding, incidents []prunella.Incident, g Graph, now time
 		if inc.State != prunella.Resolved || inc.ResolvedAt.IsZero() {
 			continue
 		}
-		b := bonded(f, inc, g, Config{Onset: cfg.Onset, Token: cfg.Recurrence, Hops: 0})
+		b := bonded(f, inc, g, Config{Onset: cfg.Onset, Token: cfg.Recurrence, Recurrence: cfg.Recurrence})
 		if b.strength < sameToken {
-			continue
+			if !inService(inc, f.Service) || f.Onset.After(inc.ResolvedAt) {
+				continue
+			}
+			b = say(sameService, f, inc, "same-service", f.Service+" was part of the incident")
 		}
 		since := now.Sub(inc.ResolvedAt)
 		if !f.Onset.After(inc.ResolvedAt) && (f.Rule != prunella.RuleErrorRate || since <= cfg.Onset/2) {
@@ -128,49 +136,129 @@ const (
 )
 
 func bonded(f prunella.Finding, inc prunella.Incident, g Graph, cfg Config) bond {
-	apart := onsetDistance(f, inc)
-	operands := map[string]string{"incident": string(inc.ID), "service": f.Service, "onset_apart_s": seconds(apart)}
-	say := func(strength int, name, text string) bond {
-		return bond{strength, prunella.Reason{Name: name, Text: text, Operands: operands}}
-	}
 	if f.Service != "" && inService(inc, f.Service) {
-		return say(sameService, "same-service", f.Service+" is already part of the incident")
+		if why := sameFailure(f, inc, cfg); why != "" {
+			return say(sameService, f, inc, "same-service", f.Service+" is already part of the incident: "+why, "why", why)
+		}
 	}
 	if f.Rule == prunella.RuleRecovered {
 		return bond{}
 	}
-	if apart <= cfg.Token {
-		if t := shared(f.Tokens, inc.Tokens, "kid:", "trace:", "change:"); t != "" && !otherKind(f, inc, t) {
-			operands["token"] = t
-			return say(sameToken, "shared-token", "both have "+t)
-		}
+	apart := onsetDistance(f, inc)
+	against := contradict(f, inc)
+	if t := shared(f.Tokens, inc.Tokens, "trace:"); t != "" && apart <= cfg.Token {
+		return say(sameToken, f, inc, "shared-token", "both have "+t, "token", t)
+	}
+	if against == differentFault {
+		return bond{}
+	}
+	if t := shared(f.Tokens, inc.Tokens, "kid:", "change:"); t != "" && apart <= cfg.Token && !otherKind(f, inc, t) {
+		return say(sameToken, f, inc, "shared-token", "both have "+t, "token", t)
 	}
 	if apart > cfg.Onset {
 		return bond{}
 	}
 	if t := shared(f.Tokens, inc.Tokens, "host:"); t != "" {
-		operands["token"] = t
-		return say(sameHost, "shared-host", "both run on "+strings.TrimPrefix(t, "host:"))
+		return say(sameHost, f, inc, "shared-host", "both run on "+strings.TrimPrefix(t, "host:"), "token", t)
 	}
 	hops := cfg.Hops
 	if hops > 0 && f.Status == "5xx" && slices.Contains(inc.Statuses, "5xx") {
 		hops++ // a server error travels up the calls; the one between may not have told yet
 	}
+	near := fmt.Sprintf("onsets %s apart", apart.Round(100*time.Millisecond))
 	for _, s := range servicesOf(inc) {
 		if path := g.Path(f.Service, s, hops); hops > 0 && len(path) > 1 {
-			operands["path"] = strings.Join(path, "-")
-			return say(neighbour, "graph-neighbour", fmt.Sprintf("%s and %s are linked by calls, onsets %s apart", f.Service, s, apart.Round(100*time.Millisecond)))
+			return say(neighbour, f, inc, "graph-neighbour", fmt.Sprintf("%s and %s are linked by calls, %s", f.Service, s, near), "path", strings.Join(path, "-"))
 		}
 	}
 	if issuer := issuerBetween(f, inc, g); cfg.Hops > 0 && issuer != "" {
-		operands["issuer"] = issuer
-		return say(neighbour, "same-issuer", fmt.Sprintf("%s issues the tokens that the other verifies, onsets %s apart", issuer, apart.Round(100*time.Millisecond)))
+		return say(neighbour, f, inc, "same-issuer", issuer+" issues the tokens that the other verifies, "+near, "issuer", issuer)
 	}
-	if cfg.Hops > 0 && sameAuthFailure(f, inc, g) {
-		operands["status"] = f.Status
-		return say(sameOnset, "same-status-onset", fmt.Sprintf("the same kind of failure, onsets %s apart", apart.Round(100*time.Millisecond)))
+	if cfg.Hops > 0 && against == "" && sameAuthFailure(f, inc, g) {
+		return say(sameOnset, f, inc, "same-status-onset", "the same kind of failure, "+near, "status", f.Status)
 	}
 	return bond{}
+}
+
+// say is a bond with its reason; more are operands beside the usual ones.
+func say(strength int, f prunella.Finding, inc prunella.Incident, name, text string, more ...string) bond {
+	apart := onsetDistance(f, inc)
+	operands := map[string]string{"incident": string(inc.ID), "service": f.Service, "onset_apart_s": seconds(apart)}
+	for i := 0; i+1 < len(more); i += 2 {
+		operands[more[i]] = more[i+1]
+	}
+	return bond{strength, apart, prunella.Reason{Name: name, Text: text, Operands: operands}}
+}
+
+// sameFailure says why a finding of one of the incident's services belongs to
+// it, or "" when something else broke there. Whatever begins with the incident,
+// or while it is healed, is part of it. Later only what is like it: the same
+// family of status and no other blame, or a token that both have. Even that
+// begins anew when the incident has been still for Config.Recurrence.
+func sameFailure(f prunella.Finding, inc prunella.Incident, cfg Config) string {
+	apart := onsetDistance(f, inc)
+	switch {
+	case f.Rule == prunella.RuleRecovered:
+		return "what failed is over"
+	case apart <= cfg.Onset:
+		return "they began together"
+	case inc.State == prunella.Healing || inc.State == prunella.Verifying:
+		return "it is being healed"
+	case f.Onset.Sub(lastOf(inc)) > cfg.Recurrence:
+		return ""
+	case contradict(f, inc) == differentFault:
+		return ""
+	}
+	if t := shared(f.Tokens, inc.Tokens, "kid:", "trace:", "change:"); t != "" && apart <= cfg.Token {
+		return "both have " + t
+	}
+	if f.Status == "" && apart <= cfg.Token || slices.ContainsFunc(inc.Statuses, func(s string) bool { return s == "" || family(s) == family(f.Status) }) && !otherKey(f, inc) {
+		return "it fails in the same way"
+	}
+	return ""
+}
+
+// lastOf is when an incident was last known to go on.
+func lastOf(inc prunella.Incident) time.Time {
+	last := inc.Onset
+	for _, im := range inc.Impact {
+		if im.Since.After(last) {
+			last = im.Since
+		}
+		if im.QuietSince.After(last) {
+			last = im.QuietSince
+		}
+	}
+	if inc.ResolvedAt.After(last) {
+		last = inc.ResolvedAt
+	}
+	if inc.State != prunella.Resolved && inc.UpdatedAt.After(last) && !quiet(inc) {
+		last = inc.UpdatedAt
+	}
+	return last
+}
+
+// quiet reports that every service of the incident is back to its usual share.
+func quiet(inc prunella.Incident) bool {
+	return len(inc.Impact) > 0 && !slices.ContainsFunc(inc.Impact, func(im prunella.Impact) bool { return im.QuietSince.IsZero() })
+}
+
+const (
+	differentFault   = "different-fault"   // a key cannot explain what a clock does, nor an audience what an issuer does
+	differentWording = "different-wording" // a key that is lacking, and a signature that is wrong: a verifier may call one the other
+)
+
+// contradict compares what the texts of a finding and of an incident blame.
+func contradict(f prunella.Finding, inc prunella.Incident) string {
+	mine, theirs := withPrefix(f.Tokens, "says:"), withPrefix(inc.Tokens, "says:")
+	if len(mine) == 0 || len(theirs) == 0 || shared(mine, theirs, "says:") != "" {
+		return ""
+	}
+	aboutKeys := func(s string) bool { return s == "says:key" || s == "says:signature" }
+	if slices.ContainsFunc(mine, aboutKeys) && slices.ContainsFunc(theirs, aboutKeys) {
+		return differentWording
+	}
+	return differentFault
 }
 
 // issuerBetween names the issuer when one side is a failing issuer and the other
@@ -206,8 +294,14 @@ func sameAuthFailure(f prunella.Finding, inc prunella.Incident, g Graph) bool {
 			return false
 		}
 	}
+	return !otherKey(f, inc)
+}
+
+// otherKey reports that both sides name keys, and none that both name. Many
+// kids are a flood or a mix and contradict nothing.
+func otherKey(f prunella.Finding, inc prunella.Incident) bool {
 	a, b := withPrefix(f.Tokens, "kid:"), withPrefix(inc.Tokens, "kid:")
-	return len(a) == 0 || len(b) == 0 || len(a) > 2 || len(b) > 2 // many kids: a flood or a mix, no contradiction
+	return len(a) > 0 && len(b) > 0 && len(a) <= 2 && len(b) <= 2 && shared(a, b, "kid:") == ""
 }
 
 // family joins the statuses that mean the same: a token was not accepted.

@@ -62,7 +62,11 @@ func TestAssign(t *testing.T) {
 		want string // what, incident, reason
 	}{
 		{"nothing in common", spike("till", "5xx", 300), 310, "open unrelated"},
-		{"the same service", spike("order", "5xx", 5000), 5010, "join A same-service"},
+		{"the same service, at once", spike("order", "5xx", 100), 110, "join A same-service"},
+		{"the same service, another failure later", spike("order", "5xx", 400), 410, "open unrelated"},
+		{"the same service, the same failure later", spike("order", "401", 400), 410, "join A same-service"},
+		{"the same service, the same failure when all had long been still", spike("order", "401", 5000), 5010, "open unrelated"},
+		{"the same service, another key later", spike("order", "401", 400, "kid:k7"), 410, "open unrelated"},
 		{"the same key, far in the graph", spike("search", "401", 30, "kid:k2"), 40, "join A shared-token"},
 		{"the same key, much later", spike("payment", "401", 5000, "kid:k2"), 5010, "open unrelated"},
 		{"a change before both", spike("till", "401", 20, "change:auth/k2"), 30, "join A shared-token"},
@@ -94,6 +98,78 @@ func TestAssign(t *testing.T) {
 		}
 		if d.Reason.Text == "" || len(d.Reason.Operands) == 0 {
 			t.Errorf("%s: the reason says nothing", c.name)
+		}
+	}
+}
+
+// What a person holds takes in what goes on, what begins with it and what a heal
+// causes, and nothing else of the same service.
+func TestSameServiceOtherFailure(t *testing.T) {
+	held := incident("A", 0, "401", []string{"kid:k2", "says:key", "change:deploy/order/v2"}, "order", "user")
+	held.State = prunella.Escalated
+	healing := held
+	healing.State = prunella.Healing
+	hours := held
+	hours.UpdatedAt = at(7200) // it fails still
+	calm := hours
+	calm.Impact = []prunella.Impact{{Service: "order", Since: at(0), QuietSince: at(600)}}
+	for _, c := range []struct {
+		name string
+		inc  prunella.Incident
+		f    prunella.Finding
+		want correlate.Do
+		why  string
+	}{
+		{"goes on", hours, spike("order", "401", 0, "kid:k2", "says:key"), correlate.Join, "they began together"},
+		{"server errors an hour later", hours, spike("order", "5xx", 3600), correlate.Open, ""},
+		{"the same an hour later", hours, spike("order", "401", 3600, "says:key"), correlate.Join, "it fails in the same way"},
+		{"the same, when it was still for hours", calm, spike("order", "401", 7000, "says:key"), correlate.Open, ""},
+		{"clocks, later", hours, spike("order", "401", 700, "kid:k2", "says:time"), correlate.Open, ""},
+		{"server errors of the release before both", held, spike("order", "5xx", 700, "change:deploy/order/v2"), correlate.Join, "both have change:deploy/order/v2"},
+		{"server errors of a restart that heals", healing, spike("order", "5xx", 700), correlate.Join, "it is being healed"},
+		{"an alert that tells no status", held, finding(prunella.RuleAlert, "order", "", 700), correlate.Join, "it fails in the same way"},
+	} {
+		d := correlate.Assign(c.f, []prunella.Incident{c.inc}, shop, c.f.Time, correlate.Default())
+		if d.Do != c.want || d.Reason.Operands["why"] != c.why {
+			t.Errorf("%s: %s, %s, want %s, %q", c.name, d.Do, d.Reason.Text, c.want, c.why)
+		}
+	}
+	other := incident("B", 700, "5xx", nil, "order")
+	d := correlate.Assign(spike("order", "5xx", 705), []prunella.Incident{held, other}, shop, at(710), correlate.Default())
+	if d.Join != "B" {
+		t.Errorf("of two incidents of the service it joins %q", d.Join)
+	}
+}
+
+// Failures that texts blame on different things are apart, though they begin
+// together at one issuer; the same failure in other words is one.
+func TestBlamesKeepFailuresApart(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		inc, f  []string
+		service string // order calls payment; search stands alone
+		want    correlate.Do
+	}{
+		{"a lacking key and a clock", []string{"says:key"}, []string{"says:time"}, "search", correlate.Open},
+		{"the same canary key named by both", []string{"says:key", "kid:k2"}, []string{"says:time", "kid:k2"}, "search", correlate.Open},
+		{"a key change before both", []string{"says:key", "change:auth/k2"}, []string{"says:audience", "change:auth/k2"}, "search", correlate.Open},
+		{"neighbours", []string{"says:key"}, []string{"says:time"}, "payment", correlate.Open},
+		{"one trace", []string{"says:key", "trace:0af7651916cd43dd"}, []string{"says:time", "trace:0af7651916cd43dd"}, "search", correlate.Join},
+		{"audience and issuer", []string{"says:audience"}, []string{"says:issuer"}, "search", correlate.Open},
+		{"a wrong signature, nothing shared", []string{"says:key"}, []string{"says:signature"}, "search", correlate.Open},
+		{"a wrong signature, one key change", []string{"says:key", "change:auth/k2"}, []string{"says:signature", "change:auth/k2"}, "search", correlate.Join},
+		{"both words", []string{"says:key", "says:signature"}, []string{"says:signature"}, "search", correlate.Join},
+		{"nothing said", []string{"says:key"}, nil, "search", correlate.Join},
+	} {
+		for _, swap := range []bool{false, true} {
+			a, b := c.inc, c.f
+			if swap {
+				a, b = b, a
+			}
+			d := correlate.Assign(spike(c.service, "401", 3, b...), []prunella.Incident{incident("A", 0, "401", a, "order")}, shop, at(10), correlate.Default())
+			if d.Do != c.want {
+				t.Errorf("%s, swapped %v: %s (%s)", c.name, swap, d.Do, d.Reason.Text)
+			}
 		}
 	}
 }
