@@ -34,6 +34,7 @@ type Attachment struct {
 	Fields   []Field `json:"fields,omitempty"`
 	Color    string  `json:"color,omitempty"` // "danger", "good", "#a30200"
 	Footer   string  `json:"footer,omitempty"`
+	Quoted   bool    `json:"quoted,omitempty"` // what a link leads to, not what the author wrote
 }
 
 // Field is a titled value in an attachment.
@@ -81,6 +82,7 @@ type User struct {
 	Title   string `json:"title,omitempty"` // what they do: "platform engineer"
 	Bot     bool   `json:"bot,omitempty"`
 	Deleted bool   `json:"deleted,omitempty"`
+	Offset  int    `json:"offset,omitempty"` // seconds east of UTC where they live
 }
 
 // Channel is a place where people talk.

@@ -1,0 +1,120 @@
+package exportgen
+
+import (
+	_ "embed"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Bank names a set of wordings.
+type Bank string
+
+const (
+	Development Bank = "development"
+	HeldOut     Bank = "held-out"
+)
+
+//go:embed bank/dev.txt
+var devText string
+
+//go:embed bank/heldout.txt
+var heldText string
+
+// phrases is a parsed bank.
+type phrases struct {
+	acts     map[string][]string
+	families []*family
+}
+
+// family is one way to fail: its components, figures, causes and cures. Most
+// fields are lists of templates of which one is taken at a time.
+type family struct {
+	name   string
+	comps  []string
+	values map[string][]string
+}
+
+// Both banks are constants of the program: a mistake in one is a mistake in
+// the code, so reading them panics.
+var banks = map[Bank]func() *phrases{
+	Development: sync.OnceValue(func() *phrases { return parseBank(devText) }),
+	HeldOut:     sync.OnceValue(func() *phrases { return parseBank(heldText) }),
+}
+
+func parseBank(text string) *phrases {
+	p := &phrases{acts: map[string][]string{}}
+	act := ""
+	var fam *family
+	for n, line := range strings.Split(text, "\n") {
+		switch {
+		case line == "" || strings.HasPrefix(line, "# "):
+		case strings.HasPrefix(line, "== "):
+			act, fam = line[3:], nil
+		case strings.HasPrefix(line, "@@ "):
+			fam = &family{name: line[3:], values: map[string][]string{}}
+			p.families = append(p.families, fam)
+		case fam != nil:
+			key, value, ok := strings.Cut(line, ": ")
+			if !ok {
+				panic(fmt.Sprintf("bank line %d: no key in %q", n+1, line))
+			}
+			if key == "comp" {
+				fam.comps = strings.Split(value, ", ")
+				continue
+			}
+			fam.values[key] = append(fam.values[key], value)
+		default:
+			p.acts[act] = append(p.acts[act], line)
+		}
+	}
+	return p
+}
+
+var (
+	alternation = regexp.MustCompile(`\{([^{}]*\|[^{}]*)\}`)
+	numberSlot  = regexp.MustCompile(`\{(\d+)-(\d+)\}`)
+	nameSlot    = regexp.MustCompile(`\{([a-z]+)\}`)
+)
+
+// expand chooses alternatives, fills numbers, and puts the slots in. A slot
+// that is not given stays as it stands: it belongs to a command.
+func expand(r *rand.Rand, template string, slots map[string]string) string {
+	s := numberSlot.ReplaceAllStringFunc(template, func(m string) string {
+		g := numberSlot.FindStringSubmatch(m)
+		lo, _ := strconv.Atoi(g[1])
+		hi, _ := strconv.Atoi(g[2])
+		return strconv.Itoa(lo + r.IntN(hi-lo+1))
+	})
+	for alternation.MatchString(s) {
+		s = alternation.ReplaceAllStringFunc(s, func(m string) string {
+			options := strings.Split(m[1:len(m)-1], "|")
+			return options[r.IntN(len(options))]
+		})
+	}
+	for range 3 { // values hold slots themselves
+		s = nameSlot.ReplaceAllStringFunc(s, func(m string) string {
+			if v, ok := slots[m[1:len(m)-1]]; ok {
+				return v
+			}
+			return m
+		})
+	}
+	return strings.TrimSpace(strings.ReplaceAll(s, "  ", " "))
+}
+
+func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
+
+func chance(r *rand.Rand, p float64) bool { return r.Float64() < p }
+
+// parts splits the fields of a family's line.
+func parts(line string) []string {
+	f := strings.Split(line, ";;")
+	for i := range f {
+		f[i] = strings.TrimSpace(f[i])
+	}
+	return f
+}

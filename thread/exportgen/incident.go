@@ -1,0 +1,365 @@
+package exportgen
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// play performs an incident and returns its truth. first is the earlier
+// conversation about the same failure, or nil.
+func (g *generator) play(fam *family, comp string, where *room, start time.Time, first *Incident) *Incident {
+	s := &scene{generator: g, fam: fam, comp: comp, where: where, now: start,
+		threaded: where.threads || chance(g.r, 0.3),
+		in:       &Incident{Channel: where.name, Family: fam.name, Component: comp}}
+	if first != nil {
+		s.in.RecurrenceOf = first.Key()
+	}
+	s.prepare()
+	onset := start.Add(-time.Duration(2+g.r.IntN(28)) * time.Minute).Truncate(time.Minute)
+	bot := s.open(onset)
+	s.own()
+	s.explore(first)
+	s.cure()
+	s.close(bot)
+	s.learn()
+	s.plant()
+	s.decorate()
+	return s.in
+}
+
+func (s *scene) prepare() {
+	order := s.r.Perm(len(s.people))
+	for _, i := range order[:3+s.r.IntN(4)] {
+		s.cast = append(s.cast, s.people[i])
+	}
+	s.lead = s.cast[1]
+	minor := 1 + s.r.IntN(9)
+	s.slots = map[string]string{
+		"comp": s.comp, "sha": fmt.Sprintf("%07x", s.r.IntN(1<<28)), "vendor": strings.Join(s.fam.values["vendor"], ""),
+		"ver": fmt.Sprintf("v%d.%d.%d", 1+s.r.IntN(4), minor, s.r.IntN(9)), "prev": fmt.Sprintf("v%d.%d.%d", 1, minor-1, s.r.IntN(9)),
+	}
+	if d := s.fam.values["dep"]; d != nil {
+		s.slots["dep"] = d[0]
+	}
+	copy(s.metric[:], parts(s.fam.values["metric"][0]))
+	s.slots["metric"] = s.metric[0]
+}
+
+// open reports the failure and its symptoms, and says since when.
+func (s *scene) open(onset time.Time) (bot *person) {
+	s.in.Started = onset
+	reporter := s.cast[0]
+	said := false // the onset was said
+	tell := func(p *person) (line, bool) {
+		said = true
+		if chance(s.r, 0.45) {
+			return line{text: s.act("onset.ago", "ago", since(s.r, s.now.Sub(onset)))}, true
+		}
+		return line{text: s.act("onset.abs", "t", p.clock(s.r, onset, s.now))}, true
+	}
+	if chance(s.r, 0.35) {
+		bot = bots[s.r.IntN(4)]
+		f := parts(expand(s.r, s.fam.values["alert"][0], s.slots))
+		a := alert{name: f[0], summary: f[1], comp: s.comp}
+		if chance(s.r, 0.6) {
+			a.value = s.metric[0] + " " + s.figure(1)
+		}
+		if chance(s.r, 0.5) {
+			a.since = onset.Add(time.Duration(s.r.IntN(50)) * time.Second)
+		}
+		m := fire(s.r, bot, a, false)
+		s.post(m)
+		s.in.Reporter = bot.real
+		s.in.Symptoms = append(s.in.Symptoms, Said{m.TS, a.summary})
+		told := !a.since.IsZero() && (bot.handle == "alertmanager" || bot.handle == "datadog")
+		if !told {
+			s.in.Started = m.at
+		}
+		s.wait(30, 200)
+		if chance(s.r, 0.7) {
+			lines := []line{{text: s.take("sym"), into: &s.in.Symptoms}}
+			if chance(s.r, 0.5) {
+				l, _ := tell(reporter)
+				lines = append(lines, l)
+			}
+			s.say(reporter, lines...)
+		}
+	} else {
+		s.in.Reporter = reporter.handle
+		if reporter.gone {
+			s.in.Reporter = reporter.id
+		}
+		lines := []line{{text: s.act("open.report", "sym", s.take("sym")), into: &s.in.Symptoms}}
+		if chance(s.r, 0.4) {
+			lines = append(lines, line{text: s.act("sym.more"), into: &s.in.Symptoms})
+		}
+		if chance(s.r, 0.4) {
+			l, _ := tell(reporter)
+			lines = append(lines, l)
+		}
+		m := s.say(reporter, lines...)
+		if !said {
+			s.in.Started = m.at
+		}
+	}
+	if said {
+		s.in.Started = onset
+	}
+	for range s.r.IntN(3) {
+		s.say(s.other(reporter), line{text: s.act("ack")})
+	}
+	for range s.r.IntN(2) + 1 {
+		s.say(s.other(), line{text: s.act("sym.more"), into: &s.in.Symptoms})
+	}
+	if !said && chance(s.r, 0.7) {
+		p := s.other()
+		l, _ := tell(p)
+		s.say(p, l)
+		s.in.Started = onset
+	}
+	if chance(s.r, 0.08) {
+		p := s.other()
+		earlier := onset.Add(-time.Duration(4+s.r.IntN(9)) * time.Minute)
+		s.say(p, line{text: s.act("onset.fix", "t", p.clock(s.r, earlier, s.now))})
+		s.in.Started = earlier
+	}
+	if chance(s.r, 0.35) {
+		s.say(s.other(), line{text: s.act("ask.deploy")})
+	}
+	s.perhaps()
+	return bot
+}
+
+// handle is the name of somebody in the truth.
+func handle(p *person) string {
+	if p.gone {
+		return p.id
+	}
+	return p.handle
+}
+
+// own settles who is responsible.
+func (s *scene) own() {
+	owner := s.lead
+	switch n := s.r.IntN(20); {
+	case n < 7:
+		s.say(owner, line{text: s.act("claim")})
+		if chance(s.r, 0.15) {
+			defer s.handOver(owner)
+			return
+		}
+	case n < 11:
+		s.say(s.other(owner), line{text: s.act("assign", "who", s.name(owner))})
+		s.say(owner, line{text: s.act("accept")})
+	case n < 13:
+		asked := s.other(owner)
+		s.say(s.other(owner, asked), line{text: s.act("ask.owner", "who", s.name(asked))})
+		s.say(asked, line{text: s.act("decline", "other", s.name(owner))})
+		s.say(owner, line{text: s.act("accept")})
+	case n < 15:
+		p := s.other()
+		s.say(s.other(p), line{text: s.act("owned", "who", s.name(p))})
+		owner = p
+	case n < 16:
+		s.say(s.other(owner), line{text: s.act("ic", "who", s.name(owner))})
+	}
+	s.in.Owners = []string{handle(owner)}
+}
+
+func (s *scene) handOver(from *person) {
+	to := s.other(from)
+	s.say(from, line{text: s.act("handover", "who", s.name(to))})
+	s.say(to, line{text: s.act("handover.accept")})
+	s.lead = to
+	s.in.Owners = []string{handle(to)}
+}
+
+// explore looks, rules out, believes wrong things and tries what fails.
+func (s *scene) explore(first *Incident) {
+	steps := []func(){}
+	for range 1 + s.r.IntN(2) {
+		steps = append(steps, s.look)
+	}
+	for _, i := range s.r.Perm(len(s.fam.values["ruled"]))[:s.r.IntN(3)%(len(s.fam.values["ruled"])+1)] {
+		x := parts(expand(s.r, s.fam.values["ruled"][i], s.slots))
+		steps = append(steps, func() {
+			s.say(s.other(), line{text: s.act("ruled", "x", x[0], "why", x[1]), into: &s.in.RuledOut})
+		})
+	}
+	if chance(s.r, 0.5) {
+		x := parts(s.take("wrong"))
+		steps = append(steps, func() {
+			p := s.other()
+			s.say(p, line{text: s.act("theory", "x", x[0])})
+			s.wait(20, 200)
+			s.say(s.other(p), line{text: s.act("drop", "why", x[1]), into: &s.in.RuledOut})
+		})
+	}
+	fails := s.fam.values["fail"]
+	for _, i := range s.r.Perm(len(fails))[:s.r.IntN(len(fails)+1)] {
+		only := &family{name: s.fam.name, values: map[string][]string{"fail": {fails[i]}}}
+		steps = append(steps, func() {
+			was := s.fam
+			s.fam = only
+			d := s.deed("fail")
+			s.fam = was
+			s.attempt(d, "failed")
+			s.wait(60, 300)
+			s.fails()
+		})
+	}
+	if chance(s.r, 0.10) {
+		bad := pick(s.r, []string{"kubectl delete pvc --all -n prod", "rm -rf /var/lib/data", "terraform destroy -auto-approve", "redis-cli FLUSHALL"})
+		steps = append(steps, func() { s.say(s.other(), line{text: s.act("warn", "cmd", bad)}) })
+	}
+	if chance(s.r, 0.08) {
+		idea := pick(s.r, []string{"kubectl cordon --all", "systemctl stop docker", "aws rds reboot-db-instance --db-instance-identifier prod"})
+		steps = append(steps, func() { s.say(s.other(s.lead), line{text: s.act("propose.not", "cmd", idea)}) })
+	}
+	if first != nil && chance(s.r, 0.5) {
+		day := strings.Split(first.RootTS, ".")[0]
+		var sec int64
+		fmt.Sscan(day, &sec)
+		t := time.Unix(sec, 0).UTC()
+		steps = append(steps, func() {
+			s.say(s.other(), line{text: s.act("past", "date", t.Format(pick(s.r, []string{"2006-01-02", "January 2", "2 January", "Jan 2"})))})
+		})
+	}
+	shuffle(s.r, steps)
+	for _, step := range steps {
+		step()
+		s.perhaps()
+		s.wait(10, 120)
+	}
+}
+
+// fails says that an attempt did not help, now and then after a premature joy.
+func (s *scene) fails() {
+	switch {
+	case chance(s.r, 0.12):
+		s.say(s.lead, line{text: s.act("allclear.false")})
+		s.wait(200, 500)
+		s.say(s.other(), line{text: s.act("back")})
+	case chance(s.r, 0.2):
+		s.say(s.lead, line{text: s.act("partial")})
+	default:
+		s.say(s.other(), line{text: s.act("failed")})
+	}
+}
+
+// cure names the cause and repairs it; sometimes the cause is clear only after.
+func (s *scene) cure() {
+	late := chance(s.r, 0.1)
+	if !late {
+		s.cause()
+	}
+	d := s.deed("fix")
+	s.in.Fixed = s.attempt(d, "worked")
+	if len(s.in.Owners) == 0 {
+		s.in.Owners = []string{handle(s.lead)}
+	}
+	s.wait(40, 200)
+	m := s.say(s.other(), line{text: s.act("worked")})
+	if chance(s.r, 0.3) {
+		m.Reactions = append(m.Reactions, reaction{"tada", []string{s.cast[0].id}, 1})
+	}
+	s.in.Resolved = stamp(m)
+	if late {
+		s.cause()
+	}
+}
+
+func (s *scene) cause() {
+	c := s.act("cause", "cause", s.take("cause"))
+	m := s.say(s.lead, line{text: c})
+	s.in.Diagnosed = stamp(m)
+	if chance(s.r, 0.3) {
+		m.Reactions = append(m.Reactions, reaction{pick(s.r, []string{"bulb", "100", "+1"}), []string{s.cast[0].id}, 1})
+	}
+}
+
+// close verifies and declares the end.
+func (s *scene) close(bot *person) {
+	ended := false
+	if chance(s.r, 0.9) {
+		l := line{text: s.act("verify"), into: &s.in.Verification}
+		if chance(s.r, 0.25) {
+			s.in.Resolved = stamp(s.say(s.other(), l, line{text: s.act("resolved")}))
+			ended = true
+		} else {
+			s.in.Resolved = stamp(s.say(s.other(), l))
+		}
+	}
+	if bot != nil && chance(s.r, 0.6) {
+		f := parts(expand(s.r, s.fam.values["alert"][0], s.slots))
+		m := fire(s.r, bot, alert{name: f[0], summary: f[1], comp: s.comp}, true)
+		s.post(m)
+		if !ended {
+			s.in.Resolved = stamp(m)
+		}
+		ended = true
+		s.wait(20, 100)
+	}
+	if ended {
+		return
+	}
+	if chance(s.r, 0.25) {
+		s.say(s.other(), line{text: s.act("hold")})
+		s.wait(500, 1000)
+		s.in.Resolved = stamp(s.say(s.other(), line{text: s.act("verify"), into: &s.in.Verification}))
+	}
+	if chance(s.r, 0.85) {
+		m := s.say(s.lead, line{text: s.act("resolved")})
+		s.in.Resolved = stamp(m)
+		if chance(s.r, 0.4) {
+			m.Reactions = append(m.Reactions, reaction{"white_check_mark", []string{s.cast[0].id}, 1})
+		}
+	}
+}
+
+// learn says why it recurs, what remains, and whom to call.
+func (s *scene) learn() {
+	if chance(s.r, 0.6) {
+		s.say(s.other(), line{text: s.act("recurs", "why", s.take("why")), into: &s.in.Recurs})
+	}
+	if chance(s.r, 0.45) {
+		s.say(s.other(), line{text: s.act("escalate", "who", s.name(s.other())), into: &s.in.Escalation})
+	}
+	todos := s.fam.values["todo"]
+	for _, i := range s.r.Perm(len(todos))[:s.r.IntN(len(todos)+1)] {
+		s.followUp(parts(expand(s.r, todos[i], s.slots)))
+	}
+}
+
+func (s *scene) followUp(todo []string) {
+	p := s.other()
+	ticket := fmt.Sprintf("OPS-%d", 100+s.r.IntN(8000))
+	put := func(p *person, text string, done bool, owner string) {
+		l := line{text: text, into: new([]Said)}
+		s.say(p, l)
+		s.in.FollowUps = append(s.in.FollowUps, FollowUp{Said: (*l.into)[0], Done: done, Owner: owner})
+	}
+	switch n := s.r.IntN(10); {
+	case n < 2:
+		put(p, s.act("todo.donenow", "done", todo[1]), true, "")
+	case n < 5:
+		put(p, s.act("todo.ticket", "todo", todo[0], "ticket", ticket), false, "")
+		if s.threaded && chance(s.r, 0.6) { // days later, in the thread
+			back := s.now
+			s.now = s.now.Add(time.Duration(26+s.r.IntN(120)) * time.Hour)
+			s.say(p, line{text: s.act("todo.done", "done", todo[1], "ticket", ticket)})
+			s.in.FollowUps[len(s.in.FollowUps)-1].Done = true
+			s.now = back
+		}
+	default:
+		who := s.other()
+		t := s.act("todo", "todo", todo[0], "who", "\x002\x00")
+		owner := ""
+		if strings.Contains(t, "\x002\x00") {
+			owner = handle(who)
+			t = strings.Replace(t, "\x002\x00", s.name(who), 1)
+		}
+		put(p, t, false, owner)
+	}
+}
