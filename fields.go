@@ -94,3 +94,18 @@ func spelled(s string) string {
 	}
 	return strings.Join(strings.Fields(b.String()), " ")
 }
+
+// otherKeys are keys that sign no tokens, with the id that may follow them.
+var otherKeys = regexp.MustCompile(`(?i)\b(?:licen[cs]e|product|activation|subscription|registry|api|access|account|storage|primary|foreign|unique|partition|sort|row|routing|cache|redis|object|idempotency|message|session|ssh|gpg|pgp|kms|encryption|stripe)[ _-]?keys?(?:[ _-]?id)?\b(?:[ :=]+(?:[a-z]+[ :=]+){0,4}?["']?[a-z]*[-_a-z0-9.]*[0-9][-_a-z0-9.]*)?`)
+
+// WithoutOtherKeys blanks what a text says of keys that sign no tokens (licence
+// keys, API keys, primary keys) with the ids that follow, so that no such id is
+// taken for a kid. The length stays.
+func WithoutOtherKeys(text string) string {
+	return otherKeys.ReplaceAllStringFunc(text, func(m string) string {
+		if low := strings.ToLower(m); strings.Contains(low, "kid") || strings.Contains(low, "signing") {
+			return m
+		}
+		return strings.Repeat(" ", len(m))
+	})
+}

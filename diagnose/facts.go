@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"prunella"
 )
 
 // Class is what a text complains about, or what it reports as done.
@@ -120,7 +122,7 @@ func ExtractFacts(texts []TextGroup, known ...string) Facts {
 		}
 		text = tidy(text)
 		t := TextFact{Text: text, Monitor: g.Monitor, Count: max(g.Count, 1), source: g}
-		t.Classes, t.Denied = classify(text)
+		t.Classes, t.Denied = classify(prunella.Prose(text))
 		f.Texts = append(f.Texts, t)
 
 		for kid, roles := range kidsIn(text, g.Kids, t.Classes) {

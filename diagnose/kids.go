@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"prunella"
 )
 
 // A kid is recognized by what introduces it ("kid: x", "key ID x", "key 'x'")
@@ -53,6 +55,7 @@ func allDigits(s string) bool { return strings.Trim(s, "0123456789.,:") == "" }
 // complains of a key.
 func kidsIn(text string, attrs []string, classes []Class) map[string][]Role {
 	out := map[string][]Role{}
+	text = prunella.WithoutOtherKeys(text)
 	aboutKeys := keyish.MatchString(strings.ToLower(text))
 	for i, form := range kidForms {
 		if i > looseForm && !aboutKeys {

@@ -11,7 +11,7 @@ import (
 // How a text names the service that it is about.
 var (
 	namedService = regexp.MustCompile(`(?i)\b([a-z][a-z0-9]*(?:[-_][a-z0-9]+)*)[ _-](?:micro)?(?:service|svc)\b`)
-	labelService = regexp.MustCompile(`(?i)\b(?:service(?:[._]name)?|svc|app|application|component|deployment)["']?\s*[:=]\s*["']?([a-z][a-z0-9]*(?:[-_][a-z0-9]+)*)`)
+	labelService = regexp.MustCompile(`(?i)\b(?:service(?:[._]?name)?|svc|app|application|component|deployment)["']?\s*[:=]\s*["']?([a-z][a-z0-9]*(?:[-_][a-z0-9]+)*)`)
 	namedIssuer  = regexp.MustCompile(`(?i)\b(auth|authentication|oauth2?|identity|token|sso|login|idp)[ _-](?:server|provider|issuer)\b`)
 	watcherWords = regexp.MustCompile(`(?i)[ _-]+(?:monitor(?:ing)?|alerts?|check|watch(?:er)?|probe|service|svc)$`)
 )
@@ -62,4 +62,29 @@ func (d *Detector) asKnown(name string) string {
 		}
 	}
 	return name
+}
+
+// levels are the words and numbers (bunyan, pino) for how bad a line is.
+var levels = map[string]prunella.Severity{
+	"warn": prunella.Warning, "warning": prunella.Warning, "40": prunella.Warning,
+	"error": prunella.High, "err": prunella.High, "severe": prunella.High, "50": prunella.High,
+	"fatal": prunella.Critical, "critical": prunella.Critical, "crit": prunella.Critical, "panic": prunella.Critical, "emerg": prunella.Critical, "alert": prunella.Critical, "60": prunella.Critical,
+}
+
+var shouted = regexp.MustCompile(`(?:^|[\s\[|(])(WARN|WARNING|ERROR|SEVERE|FATAL|CRITICAL|PANIC)(?:[\s\]|:)]|$)`)
+
+// severityIn reads how bad a line calls itself, for senders that do not say:
+// level=error, "severity":"WARN", or an ERROR near the start. It is "" when
+// the line does not tell.
+func severityIn(body string) prunella.Severity {
+	for _, f := range prunella.Fields(body) {
+		switch key := strings.ToLower(f.Key[strings.LastIndexByte(f.Key, '.')+1:]); key {
+		case "level", "lvl", "severity", "loglevel", "log_level", "levelname":
+			return levels[strings.ToLower(f.Value)]
+		}
+	}
+	if m := shouted.FindStringSubmatch(body[:min(len(body), 100)]); m != nil {
+		return levels[strings.ToLower(m[1])]
+	}
+	return ""
 }

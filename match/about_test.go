@@ -1,6 +1,7 @@
 package match_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +55,35 @@ func TestStatusOfClaims(t *testing.T) {
 		found = append(found, d.Observe(nil, began.Add(time.Minute)).Findings...)
 		if len(found) != 1 || found[0].Status != want {
 			t.Errorf("%q: %+v, want status %q", body, found, want)
+		}
+	}
+}
+
+// A line of key=value pairs or JSON without a sentence in it, from a sender that
+// gives no severity, is read like one.
+func TestTerseLines(t *testing.T) {
+	for _, c := range []struct{ body, service, status, tokens string }{
+		{"level=error svc=order code=401 kid=abc err=no_such_key", "order", "401", "kid:abc says:key"},
+		{`{"level":"error","service":"cart","status":401,"error":"UnknownKid","kid":"main"}`, "cart", "401", "kid:main says:key"},
+		{`{"level":50,"app":"till","err":{"message":"jwt expired"}}`, "till", "401", "says:time"},
+		{`time=2026-03-29T10:00:00Z severity=ERROR app=tax reason=invalid_audience`, "tax", "401", "says:audience"},
+		{"lvl=error service=wal status=503 err=upstream_down token_cache=cold", "wal", "5xx", ""},
+		{"2026-03-29 10:00:00 ERROR [main] c.e.Filter - Unable to find a signing key that matches: 'k-1'", "", "401", "kid:k-1 says:key"},
+		{"level=info svc=order msg=started errors=0", "", "", ""},
+		{"level=error svc=desk msg=\"license key expired\" id=LK-2026-0042", "desk", "", ""},
+	} {
+		d := match.NewDetector(match.Default())
+		s := prunella.Signal{ID: "1", Source: "otlp", Kind: prunella.KindLog, Severity: prunella.Info, Body: c.body, Time: began, Received: began}
+		found := d.Observe([]prunella.Signal{s}, began).Findings
+		found = append(found, d.Observe(nil, began.Add(time.Minute)).Findings...)
+		if strings.Contains(c.body, "level=info") {
+			if len(found) > 0 {
+				t.Errorf("%s: %+v", c.body, found)
+			}
+			continue
+		}
+		if len(found) != 1 || found[0].Service != c.service || found[0].Status != c.status || strings.Join(found[0].Tokens, " ") != c.tokens {
+			t.Errorf("%s:\n %+v,\n want %q", c.body, found, c)
 		}
 	}
 }

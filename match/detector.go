@@ -90,6 +90,11 @@ func (d *Detector) Observe(signals []prunella.Signal, now time.Time) Step {
 		return in[i].ID < in[j].ID
 	})
 	for i := range in {
+		if s := &in[i]; s.Kind == prunella.KindLog && !errorish(*s) {
+			if told := severityIn(s.Body); told != "" {
+				s.Severity = told
+			}
+		}
 		if s := &in[i]; s.Service == "" && s.Kind != prunella.KindMetric && s.Kind != prunella.KindProbe && s.Kind != prunella.KindChange {
 			s.Service = d.serviceOf(*s)
 		}

@@ -373,7 +373,11 @@ func foldTexts(groups []prunella.TextGroup) []foldedText {
 }
 
 func foldText(s string) foldedText {
-	return foldedText{example: s, forms: []string{fold(s)}, raw: []string{s}, count: 1}
+	forms := []string{fold(s)}
+	if p := fold(prunella.Prose(s)); p != forms[0] { // err=unknown_kid says "unknown kid"
+		forms = append(forms, p)
+	}
+	return foldedText{example: s, forms: forms, raw: []string{s}, count: 1}
 }
 
 func (r compiledRule) says(t foldedText) bool {

@@ -130,11 +130,20 @@ var claimWords = regexp.MustCompile(`\bidx[12]0\d{3}\b|\b(?:aud|iss|nbf|iat|exp)
 
 // statusIn guesses the status class that a text speaks of.
 func statusIn(s prunella.Signal) string {
-	if v := statusOf(s); v == "401" || v == "403" || strings.HasPrefix(v, "5") {
-		if v[0] == '5' {
+	told := []string{statusOf(s)}
+	for _, f := range prunella.Fields(s.Body) {
+		switch strings.ToLower(f.Key[strings.LastIndexByte(f.Key, '.')+1:]) {
+		case "code", "status", "status_code", "statuscode", "http_status", "http_code", "response_code":
+			told = append(told, f.Value)
+		}
+	}
+	for _, v := range told {
+		switch {
+		case v == "401" || v == "403":
+			return v
+		case len(v) == 3 && v[0] == '5':
 			return "5xx"
 		}
-		return v
 	}
 	lower := strings.ToLower(s.Body)
 	for _, w := range []string{"401", "unauthorized", "unauthorised", "jwt", "jwk", "signing key", "signature", "kid ", "kid:", "kid=", "token", "authentication"} {
@@ -142,7 +151,7 @@ func statusIn(s prunella.Signal) string {
 			return "401"
 		}
 	}
-	if claimWords.MatchString(lower) {
+	if claimWords.MatchString(lower) || slices.ContainsFunc(saysOf(s.Body), func(what string) bool { return what != "says:time" }) {
 		return "401"
 	}
 	for _, w := range []string{"403", "forbidden"} {

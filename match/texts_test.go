@@ -29,9 +29,16 @@ func TestKids(t *testing.T) {
 		"the signing key was rotated":                                        "",
 		"key id is missing":                                                  "",
 		"kid not found":                                                      "",
-		"kidney 12":                                                          "",
-		"kid mismatch: kid old-key-1 expected, kid new-key-2 given":          "old-key-1 new-key-2",
-		"failed to verify signature: kid `a1.b2` unknown":                    "a1.b2",
+		"level=error code=401 kid=abc err=no_such_key":                       "abc",
+		`{"err":"unknown","jwt":{"kid":"main"}}`:                             "main",
+		"kid=null err=missing_kid":                                           "",
+		"license key expired id=LK-2026-0042":                                "",
+		"API key id=ak_7781 is over its quota":                               "",
+		"the access key AKIA55TEST was used; kid=k-9 unknown":                "k-9",
+		"signing key expired id=sk-2026-01, kid=sk-2026-01":                  "sk-2026-01",
+		"kidney 12": "",
+		"kid mismatch: kid old-key-1 expected, kid new-key-2 given": "old-key-1 new-key-2",
+		"failed to verify signature: kid `a1.b2` unknown":           "a1.b2",
 	} {
 		got := strings.Join(match.Kids(text), " ")
 		if got != want {
@@ -50,7 +57,7 @@ func FuzzKids(f *testing.F) {
 			t.Fatalf("%d kids", len(kids))
 		}
 		for _, k := range kids {
-			if len(k) < 3 || len(k) > 128 || !strings.Contains(text, k) {
+			if k == "" || len(k) > 128 || !strings.Contains(text, k) && !strings.Contains(text, `\`) {
 				t.Fatalf("%q is not a kid of %q", k, text)
 			}
 		}

@@ -2,6 +2,7 @@ package match
 
 import (
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ const (
 var (
 	kidValue = `\b["'\x60]?\s*(?:is|was|of|:|=|→|->)?\s*[("'\x60\[<]*([A-Za-z0-9._~+/=-]{3,128})`
 	kidWords = regexp.MustCompile(`(?i)\b(?:kid|key[ _-]?id|key with (?:the )?(?:id|kid))` + kidValue)
-	keyWords = regexp.MustCompile(`(?i)\b(?:signing|public|verification|signer'?s?) key` + kidValue)
+	keyWords = regexp.MustCompile(`(?i)\b(?:signing|public|verification|signer'?s?) key(?: that matches| matching| for)?` + kidValue)
 	// a key with an id of several parts, one of them a number: key ab-27-05 removed
 	bareWords = regexp.MustCompile(`(?i)\b(?:key|signer)\s+["'\x60]?([a-z][a-z0-9]*(?:[-_.][a-z0-9]+)*[-_.][0-9][a-z0-9]*(?:[-_.][a-z0-9]+)*)\b["'\x60]?\s+(?:is|was|has|activated|active|removed|retired|revoked|promoted|missing|unknown|not|signs|now|published|withdrawn|deleted)\b`)
 	traceKey  = regexp.MustCompile(`(?i)\btrace[_-]?id["']?\s*[:=]\s*["']?([0-9a-f]{16,32})\b`)
@@ -58,13 +59,28 @@ func TokensOf(s prunella.Signal) []string {
 	return out
 }
 
+// kidKeys are what the named value of a line is called that holds a kid.
+var kidKeys = []string{"kid", "keyid", "jwtkid", "jwkkid", "jwskid", "tokenkid", "signingkeyid", "signerkid", "headerkid"}
+
+// noKid are values of a field that say that there is none.
+var noKid = []string{"", "-", "null", "nil", "none", "unknown", "missing", "undefined", "empty", "n/a", "<nil>", "true", "false"}
+
 // Kids returns the key ids that a text names, in order. A candidate must look
-// like an id: it has a digit, or inner punctuation, or mixed case.
+// like an id: it has a digit, or inner punctuation, or mixed case. A value that
+// is named a kid (kid=abc, "kid":"main") is one whatever it looks like.
 func Kids(text string) []string {
 	if len(text) > 8192 {
 		text = text[:8192]
 	}
+	text = prunella.WithoutOtherKeys(text)
 	var out []string
+	for _, f := range prunella.Fields(text) {
+		key := strings.ToLower(f.Key)
+		key = strings.NewReplacer("_", "", "-", "", ".", "").Replace(key[strings.LastIndexByte(key, '.')+1:])
+		if slices.Contains(kidKeys, key) && !slices.Contains(noKid, strings.ToLower(f.Value)) && len(f.Value) <= 128 && len(out) < 2*maxNamed {
+			out = appendNew(out, f.Value)
+		}
+	}
 	for _, words := range []*regexp.Regexp{kidWords, keyWords, bareWords} {
 		for _, m := range words.FindAllStringSubmatch(text, 2*maxNamed) {
 			if kid := strings.TrimRight(m[1], ".-/=~"); likeID(kid) && len(out) < 2*maxNamed {
