@@ -38,7 +38,8 @@ var mayImport = map[string][]string{
 	"client":    {},
 	"web":       {"client"},
 	"lab":       {},
-	"keyset":    {}, // public: a team may use it alone
+	"keyset":    {},         // public: a team may use it alone
+	"rotation":  {"keyset"}, // public too
 	"scenario":  {"lab", "client"},
 	"app": {"action", "bus", "client", "correlate", "diagnose", "engine", "heal", "ingest", "match", "monitor",
 		"notify", "skill", "store", "web", "wiki"},
