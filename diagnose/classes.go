@@ -44,17 +44,18 @@ var classRules = []classRule{
 		`(?:stale|outdated|obsolete) (?:public |signing |verification )*key\b`,
 		`key .{0,30}does(?:n't| not) match (?:the )?current signing key`,
 		`(?:old|previous) (?:public |signing )*key\b.{0,40}\bonly\b`,
-		`only (?:has|have|knows?|trusts?|holds?|accepts?) .{0,40}\b(?:old|previous)\b`,
+		`(?:only (?:has|have|knows?|trusts?|holds?|accepts?)|(?:has|have|knows?|trusts?|holds?|accepts?) only) .{0,40}\b(?:old|previous)\b`,
+		`(?:error|failure|problem)s? (?:while |when |on )?(?:resolving|finding|locating|looking up|getting|selecting) (?:\S+ ){0,3}?keys?\b`,
 		`\bkeys?\b that .{0,30}(?:cannot|can't|could not) verify`,
 		`signingkeynotfound|jwksnomatchingkey|keynotfound|unknownkid|invalidkid|"kid" invalid|kid invalid|invalid kid`,
 		`idx10500|idx10501|idx10517`,
 		`key .{0,30}\bnot (?:cached|loaded|trusted|distributed)\b`,
 	)},
-	{ClassNotYetValid, []string{"valid", "before", "nbf", "future", "prior", "immature", "active", "iat", "idx10222", "issued", "yet"}, words(
+	{ClassNotYetValid, []string{"valid", "before", "nbf", "future", "prior", "immature", "active", "iat", "idx10222", "issued", "yet", "early"}, words(
 		`not (?:yet )?valid (?:yet|before|until)|not yet (?:valid|active|usable|effective)|isn't valid yet|not valid yet`,
 		`used before|before (?:the )?(?:issued|nbf|not[- ]before|use time)|not[- ]before|\bnbf\b|prior to`,
 		`(?:issued|iat|issue time|issued[- ]at).{0,30}future|future.{0,20}\b(?:iat|nbf|issued)\b`,
-		`immature|not active\b|must not be accepted before|notbefore`,
+		`immature|premature ?jwt|\b(?:jwt|token) (?:is )?(?:too )?early\b|not active\b|must not be accepted before|notbefore`,
 		`invalid "?'?iat|['"]?\biat\b['"]? (?:claim )?(?:not satisfied|timestamp check failed|check failed|is invalid)`,
 		`idx10222`,
 	)},
@@ -68,6 +69,7 @@ var classRules = []classRule{
 	{ClassAudience, []string{"aud", "idx102", "intended"}, words(
 		`\b(?:audiences?|aud)\b.{0,70}\b`+mismatch,
 		mismatch+`.{0,40}\b(?:audiences?|aud)\b`,
+		`\baud(?:ience)?s?\b.{0,40}\b(?:do(?:es)?(?:n't| not) exist|missing|absent|lacking)`,
 		`invalidaudience|idx10208|idx10214|not intended for (?:this|us)`,
 	)},
 	{ClassIssuer, []string{"iss", "idx10205"}, words(
@@ -83,10 +85,12 @@ var classRules = []classRule{
 		`(?:push|pushed|deliver|delivered|distributed|propagated|sent) (?:only )?to (?:only )?(?:\S+ ){1,4}(?:services |verifiers )?only|only reached`,
 		`(?:refused|econnrefused).{0,60}(?:key )?distribution`,
 	)},
-	{ClassFetchFailed, []string{"jwk", "key set", "keyset", "keys from", "keys endpoint", "key endpoint", "/keys", "get keys", "discovery", "openid", "oidc", "metadata", "provider conf", "well-known", "certs", "idx", "data from the url"}, words(
+	{ClassFetchFailed, []string{"jwk", "key set", "keyset", "keys from", "keys endpoint", "key endpoint", "/keys", "get keys", "discovery", "openid", "oidc", "metadata", "provider conf", "well-known", "certs", "idx", "data from the url", "keys could"}, words(
 		fetching+`\w*.{0,50}`+keyPlace+`.{0,140}`+broken,
 		broken+`.{0,50}`+fetching+`\w*.{0,50}`+keyPlace,
 		`(?:fail\w*|unable|could(?:n't| not)|cannot|can't|error)(?: to)? (?:\S+ ){0,3}?`+fetching+`\w* [^,;]{0,40}`+keyPlace,
+		`(?:openid[- ]configuration|discovery document|provider metadata|\.well-known\S*|(?:certs|keys?) endpoint) (?:returned?|answer\w*|responded|gave) (?:with )?(?:http )?(?:status )?5\d\d`,
+		`(?:public|signing|verification) keys could(?:n't| not) be (?:returned|fetched|retrieved|loaded|obtained|downloaded)`,
 		`jwks?\b.{0,60}(?:unreachable|unavailable|timed? ?out|timeout|refused|\bis down\b|fetch.{0,12}fail|returned? (?:http )?(?:status )?5\d\d|answer\w* 5\d\d|\b50\d\b)`,
 		`get keys failed|err jwks timeout|expected 200 ok from the json web key set|fail to fetch data from the url|error calling jwks|idx20803|idx20804|idx10803|cannot obtain jwks|remote jwk set|jwks remote fetch`,
 		`(?:get|post|fetch|load|retrieve|download) "?'?https?://\S*(?:jwks|well-known|/certs|/keys)\S*.{0,60}`+broken,
@@ -110,9 +114,10 @@ var classRules = []classRule{
 		`random kids?|(?:many|distinct|different|unique|unheard-of|invented|made-up|bogus|fabricated) (?:unknown |random )?(?:kids?|key ids?)\b|kid flood|flood(?:ed|ing)? .{0,40}\b(?:kids?|key ids?|tokens?)\b`,
 	)},
 	{ClassTampered, []string{"forge", "tamper", "spoof", "counterfeit", "confusion", "stuffing"}, words(`\bforge[dr]\w*|tamper\w*|spoof\w*|counterfeit|alg(?:orithm)?[ -]confusion|credential[- ]stuffing`)},
-	{ClassBadSignature, []string{"signature", "verif", "idx", "cryptographic", "jws"}, words(
+	{ClassBadSignature, []string{"signature", "sig ", "verif", "idx", "cryptographic", "jws"}, words(
 		`(?:invalid|bad|wrong|incorrect|broken) (?:jwt |token |jws |rsa |ecdsa |ed25519 |crypto\w* )*signature|invalidsignature|signatureinvalid|badsignature|signatureexception|err jws signature`,
 		`signature.{0,25}(?:invalid\b|mismatch|wrong|fail|raised|\berror|could(?:n't| not)|cannot|not valid|not verif|does(?:n't| not)|did(?:n't| not))`,
+		`\bsig (?:mismatch|invalid|failed|failure|error|bad|wrong|not valid)|\b(?:bad|invalid|wrong) sig\b`,
 		`signature(?:verification|validation)(?:failed|error)`,
 		`(?:fail\w*|could(?:n't| not)|cannot|can't|unable to|error).{0,30}verif\w+.{0,40}(?:signature|message using any)`,
 		`crypto/\w+: (?:rsa )?verification error|rsa verification error|jwt verification fail|square/go-jose: error in cryptographic primitive|error in cryptographic primitive|does(?:n't| not) match locally computed`,
