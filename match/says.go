@@ -15,21 +15,31 @@ var saysWords = []struct {
 	name string
 	re   *regexp.Regexp
 }{
-	{"says:key", regexp.MustCompile(`\b(?:unknown|unrecogni[sz]ed|missing|stale|outdated|no|unable to (?:find|locate|match|get)|(?:could|did|can|does|do)(?: ?not|n't|'t)? (?:find|locate|match|get|have|resolve)|not find|lacks?) (?:[^\s;,.]+ ){0,4}?["']?(?:keys?|kids?|jwks?|key ids?)\b|\b(?:key|kid|key id|key\(s\))\b.{0,60}?\b(?:not (?:be )?(?:found|known|in|present|trusted|cached|match)|unknown|missing|mismatch|does(?: not|n't) (?:match|exist))|\bjwks?\b.{0,60}?\b(?:fail|refused|timed? ?out|timeout|unreachable|unavailable)|(?:fetch|retriev|load|refresh)\w* .{0,40}\b(?:jwks?|key ?set)|idx1050[01]|idx10517`)},
-	{"says:time", regexp.MustCompile(`\b(?:token|jwt|signature)s?\b(?:\W+(?:is|has|was|have|are|were|been|already|an?|error|claims?))*\W+expired|\bexpired (?:token|jwt|signature)|token too old|\b(?:exp|nbf|iat)\b|not (?:yet )?valid (?:yet|before)|not yet valid|before (?:issued|use|not before)|not active\b|\bclocks?\b|issued in the future|in the future|premature jwt|immature signature|idx1022[23]`)},
+	{"says:key", regexp.MustCompile(`\b(?:unknown|unrecogni[sz]ed|missing|stale|outdated|no|(?:unable|failed|fails) to (?:find|locate|match|get|fetch|load|retrieve|obtain)|error (?:while )?(?:resolving|calling|fetching|getting)|(?:fetch|get)(?:ting|ing)?|cannot obtain|(?:could|did|can|does|do)(?: ?not|n't|'t)? (?:find|locate|match|get|have|resolve)|not find|lacks?) (?:[^\s;,.]+ ){0,4}?["']?(?:keys?|kids?|jwks?|key ids?)\b|\b(?:key|kid|key id|key\(s\))\b.{0,60}?\b(?:not (?:be )?(?:found|known|in|present|trusted|cached|match)|unknown|missing|mismatch|does(?: not|n't) (?:match|exist))|\bjwks?\b.{0,60}?\b(?:fail|refused|timed? ?out|timeout|unreachable|unavailable)|(?:fetch|retriev|load|refresh|obtain)\w* .{0,60}(?:\bjwks?\b|key ?set|well-known|openid-configuration)|openid-configuration returned|keys could not be|idx1050[01]|idx10517`)},
+	{"says:time", regexp.MustCompile(`\b(?:token|jwt|signature)s?\b(?:\W+(?:is|has|was|have|are|were|been|already|an?|error|claims?))*\W+expired|\bexpired (?:token|jwt|signature)|token too old|\b(?:exp|nbf|iat)\b|lifetime|jwt used before|(?:jwt|token) early|not (?:yet )?valid (?:yet|before)|not yet valid|before (?:issued|use|not before)|not active\b|\bclocks?\b|issued in the future|in the future|premature jwt|immature signature|idx1022[23]`)},
 	{"says:audience", regexp.MustCompile(`\baud\b|\baudiences?\b|idx10208|idx10214`)},
-	{"says:issuer", regexp.MustCompile(`\b(?:iss|issuers?)\b.{0,40}(?:invalid|mismatch|unexpected|untrusted|unknown|not |n't|wrong|expected|validation)|(?:invalid|unexpected|untrusted|unknown|wrong) ["']?iss(?:uer)?\b|idx10205`)},
-	{"says:signature", regexp.MustCompile(`(?:invalid|bad|wrong|incorrect) (?:\S+ )?signature|signature\b.{0,25}(?:invalid|mismatch|wrong|fail|error|not valid|does(?: not|n't))|(?:fail\w*|could not|cannot|unable to) (?:to )?verif\w* .{0,30}signature|verification error|idx10503|idx10511`)},
+	{"says:issuer", regexp.MustCompile(`\b(?:iss|issuers?)\b.{0,40}(?:invalid|mismatch|unexpected|untrusted|unknown|not |n't|wrong|expected|validation)|\biss claim\b|given .?iss\b|issued by (?:an? )?(?:different|other|unknown|untrusted)|(?:invalid|unexpected|untrusted|unknown|wrong) ["']?iss(?:uer)?\b|idx10205`)},
+	{"says:signature", regexp.MustCompile(`(?:invalid|bad|wrong|incorrect) (?:\S+ )?signature|signature\b.{0,25}(?:invalid|mismatch|wrong|fail|error|not valid|does(?: not|n't))|(?:fail\w*|could not|cannot|unable to) (?:to )?verif\w* .{0,30}signature|\bsig (?:mismatch|invalid|fail\w*|error)|jwt verification fail|verification error|idx10503|idx10511`)},
 }
+
+var (
+	compounds  = regexp.MustCompile(`([a-z])([A-Z])`) // ExpiredSignature
+	otherTimes = regexp.MustCompile(`(?:certificate|cert|cache|lease|licen[cs]e key)s? (?:is |has |was )?expired(?: or is not yet valid)?|expired (?:certificate|cert|cache|session|lease)`)
+)
 
 // saysOf returns what a text blames, in the fixed order of saysWords.
 func saysOf(text string) []string {
-	text = strings.ToLower(prunella.Prose(text[:min(len(text), maxLine)]))
+	text = compounds.ReplaceAllString(prunella.Prose(text[:min(len(text), maxLine)]), "$1 $2")
+	text = strings.ToLower(strings.ReplaceAll(text, "_", " "))
+	text = otherTimes.ReplaceAllString(text, "~")
 	var out []string
 	for _, w := range saysWords {
 		if w.re.MatchString(text) {
 			out = append(out, w.name)
 		}
+	}
+	if n := len(out); n > 1 && out[n-1] == "says:signature" && out[0] != "says:key" {
+		out = out[:n-1] // ExpiredSignatureError is about the time
 	}
 	return out
 }

@@ -43,6 +43,9 @@ func TestMessageBlames(t *testing.T) {
 		"token rejected: unexpected \"iss\" claim value":                               "issuer",
 		"token signature is invalid":                                                   "",
 		"invalid signature: key id k-7 not found in local keystore":                    "key",
+		"authentication error: ExpiredSignature":                                       "time",
+		`response_code_details="jwt_authn_access_denied{Jwks_remote_fetch_is_failed}"`: "key",
+		"jwks.go: x509: certificate has expired or is not yet valid":                   "",
 		"unauthorized":                    "",
 		"token refresh ok, cache expired": "",
 	} {
