@@ -28,8 +28,9 @@ type state struct {
 	Edges    map[string]bool      `json:"edges"` // "from\x00to"
 	Signers  map[string]string    `json:"signers"`
 	Changes  []prunella.Change    `json:"changes"`
-	Hosts    map[string][]string  `json:"hosts"` // services on a host
-	Texts    map[string]*textRate `json:"texts"` // service + "\x00" + template id
+	Hosts    map[string][]string  `json:"hosts"`            // services on a host
+	Placed   map[string]time.Time `json:"placed,omitempty"` // host + "\x00" + service: when it was last seen there
+	Texts    map[string]*textRate `json:"texts"`            // service + "\x00" + template id
 	Held     []prunella.Signal    `json:"held,omitempty"`
 	Started  time.Time            `json:"started"`
 	Swept    time.Time            `json:"swept"`
@@ -71,6 +72,7 @@ func NewDetector(cfg Config) *Detector {
 		Edges:    map[string]bool{},
 		Signers:  map[string]string{},
 		Hosts:    map[string][]string{},
+		Placed:   map[string]time.Time{},
 		Texts:    map[string]*textRate{},
 	}}
 }
@@ -280,6 +282,7 @@ func (d *Detector) sweep(now time.Time) {
 		}
 	}
 	d.Changes = slices.DeleteFunc(d.Changes, func(c prunella.Change) bool { return c.At.Before(now.Add(-2 * d.cfg.ChangeWithin)) })
+	d.sweepHosts(now)
 	d.sweepTexts(now)
 }
 

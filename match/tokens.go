@@ -179,16 +179,37 @@ func (t tokens) top() []string {
 // placeOnHost remembers which services run on a host.
 func (d *Detector) placeOnHost(s prunella.Signal) {
 	host := s.Attr(prunella.AttrHost)
-	if host == "" || s.Service == "" || len(d.Hosts) >= 4*maxServices {
+	if host == "" || s.Service == "" || len(d.Hosts[host]) == 0 && len(d.Hosts) >= 4*maxServices {
 		return
 	}
-	for _, name := range d.Hosts[host] {
-		if name == s.Service {
-			return
+	if i, found := slices.BinarySearch(d.Hosts[host], s.Service); !found {
+		d.Hosts[host] = slices.Insert(d.Hosts[host], i, s.Service)
+	}
+	if d.Placed == nil { // of a snapshot from before places had a time
+		d.Placed = map[string]time.Time{}
+	}
+	if key, at := host+"\x00"+s.Service, d.timeOf(s); at.After(d.Placed[key]) {
+		d.Placed[key] = at
+	}
+}
+
+// sweepHosts forgets who has not been seen on a host for 60 windows (an hour):
+// pods come and go, and each is a host of its own.
+func (d *Detector) sweepHosts(now time.Time) {
+	old := now.Add(-60 * d.cfg.Window)
+	for host, services := range d.Hosts {
+		services = slices.DeleteFunc(services, func(name string) bool {
+			key := host + "\x00" + name
+			if at, known := d.Placed[key]; known && at.After(old) {
+				return false
+			}
+			delete(d.Placed, key)
+			return true
+		})
+		if d.Hosts[host] = services; len(services) == 0 {
+			delete(d.Hosts, host)
 		}
 	}
-	d.Hosts[host] = append(d.Hosts[host], s.Service)
-	sort.Strings(d.Hosts[host])
 }
 
 // hostTokens are the hosts of a service that tell it apart: a host that runs
