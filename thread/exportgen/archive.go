@@ -45,6 +45,7 @@ type reaction struct {
 
 type room struct {
 	id, name string
+	threads  bool // people answer in threads here
 	msgs     []*wire
 	used     map[int64]bool // microseconds taken
 }

@@ -45,7 +45,7 @@ const (
 
 // show builds the lines of a message that says something and shows commands.
 // The template names the act of the bank for the inline form.
-func (s *scene) show(said string, cmds []Command) (lines []line, files []map[string]any) {
+func (s *scene) show(who *person, said string, cmds []Command) (lines []line, files []map[string]any) {
 	if len(cmds) == 0 {
 		return []line{{text: said}}, nil
 	}
@@ -64,10 +64,10 @@ func (s *scene) show(said string, cmds []Command) (lines []line, files []map[str
 	switch way {
 	case inline:
 		t := s.act("cmd.inline", "said", said, "cmd", "\x001\x00")
-		return []line{{text: s.codeStyled(t, one.Text), raw: true}}, nil
+		return []line{{text: s.codeStyled(who, t, one.Text), raw: true}}, nil
 	case bare:
 		t := s.act("cmd.bare", "said", said, "cmd", "\x001\x00")
-		return []line{{text: s.codeStyled(t, one.Text), raw: true}}, nil
+		return []line{{text: s.codeStyled(who, t, one.Text), raw: true}}, nil
 	case snippet:
 		var b strings.Builder
 		for _, c := range cmds {
@@ -108,8 +108,8 @@ func (s *scene) show(said string, cmds []Command) (lines []line, files []map[str
 }
 
 // codeStyled restyles the prose around a command and puts the command in.
-func (s *scene) codeStyled(t, cmd string) string {
-	t = s.lead.write(s.r, t)
+func (s *scene) codeStyled(who *person, t, cmd string) string {
+	t = who.write(s.r, t)
 	t = strings.TrimSuffix(t, "\x00.")
 	if !strings.HasSuffix(t, "\x00") && strings.Count(t, "\x00") == 1 {
 		t += "\x00"
@@ -141,6 +141,9 @@ func (s *scene) announceAct() string {
 func (s *scene) attempt(d deed, outcome string) time.Time {
 	a := Attempt{Outcome: outcome, Commands: d.cmds}
 	who := s.lead
+	if outcome == "failed" && chance(s.r, 0.3) {
+		who = s.other()
+	}
 	before, after := d.cmds, []Command(nil)
 	switch n := s.r.IntN(10); {
 	case n < 2: // done first, told with the commands
@@ -151,7 +154,7 @@ func (s *scene) attempt(d deed, outcome string) time.Time {
 	announced := !(len(before) == 0 && chance(s.r, 0.4))
 	var at time.Time
 	if announced {
-		lines, files := s.show(s.act(s.announceAct(), "do", d.do, "ing", d.ing), before)
+		lines, files := s.show(who, s.act(s.announceAct(), "do", d.do, "ing", d.ing), before)
 		m := s.say(who, lines...)
 		m.Files = files
 		a.TS = append(a.TS, m.TS)
@@ -176,7 +179,7 @@ func (s *scene) attempt(d deed, outcome string) time.Time {
 		if !announced && !strings.Contains(said, d.past) {
 			said = d.past
 		}
-		lines, files := s.show(said, after)
+		lines, files := s.show(who, said, after)
 		m := s.say(who, lines...)
 		m.Files = files
 		a.TS = append(a.TS, m.TS)
@@ -198,7 +201,7 @@ func (s *scene) look() {
 		c = Command{Text: "PGPASSWORD=" + s.secretWord() + " psql -h db.prod -U app -c 'select 1'", Lang: "bash"}
 		c.Secret = strings.TrimPrefix(firstWord(c.Text), "PGPASSWORD=")
 	}
-	lines, files := s.show(s.act("look.said"), []Command{c})
+	lines, files := s.show(s.lead, s.act("look.said"), []Command{c})
 	m := s.say(s.lead, lines...)
 	m.Files = files
 	if c.Secret != "" {

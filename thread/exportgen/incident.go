@@ -360,6 +360,9 @@ func (s *scene) followUp(todo []string) {
 			owner = handle(who)
 			t = strings.Replace(t, "\x002\x00", s.name(who), 1)
 		}
+		if strings.HasPrefix(t, "i'll ") {
+			owner = handle(p)
+		}
 		put(p, t, false, owner)
 	}
 }

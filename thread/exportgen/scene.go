@@ -22,6 +22,7 @@ type scene struct {
 	msgs     []*wire
 	metric   [4]string // name, bad, good, unit
 	lead     *person   // who does things
+	idle     []*wire   // asides of the thread that say nothing about the failure
 }
 
 // line is a sentence of a message and what it is in the truth.
@@ -178,7 +179,7 @@ func (s *scene) name(p *person) string {
 func (s *scene) perhaps() {
 	switch {
 	case chance(s.r, 0.10):
-		s.say(s.other(), line{text: s.act("joke")})
+		s.idle = append(s.idle, s.say(s.other(), line{text: s.act("joke")}))
 	case chance(s.r, 0.06):
 		s.say(s.other(), line{text: s.act("ack")})
 	case !s.threaded && chance(s.r, 0.08):
