@@ -99,6 +99,7 @@ type Allowed string
 const (
 	AllowUnattended Allowed = "unattended"
 	AllowApproval   Allowed = "needs-approval"
+	AllowLater      Allowed = "not-now" // another run holds a target; it is asked again when that one has ended
 	AllowAdvise     Allowed = "advise-only"
 	AllowNothing    Allowed = "forbidden" // breaker, attempt bound, same heal already failed
 )

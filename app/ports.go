@@ -35,6 +35,7 @@ func (s engineStore) Earlier(ctx context.Context, since time.Time) ([]prunella.I
 
 func (s engineStore) Save(ctx context.Context, c engine.Change) (prunella.Incident, error) {
 	b := store.Batch{
+		Admit:         c.Admit,
 		Updates:       []store.IncidentUpdate{{ID: c.ID, Apply: c.Apply, Events: c.Events}},
 		Outcomes:      c.Outcomes,
 		Notifications: c.Notifications,

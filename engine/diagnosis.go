@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -90,7 +91,12 @@ func (e *Engine) decide(ctx context.Context, inc prunella.Incident, cause prunel
 	if err != nil {
 		return false, err
 	}
-	run.Policy = heal.Allow(heal.Ask{Policy: e.cfg.Policy, Run: run, Incident: inc, Cause: cause, Trust: trust, Past: past, Now: now})
+	open, err := e.store.OpenRuns(ctx)
+	if err != nil {
+		return false, err
+	}
+	run.Policy = heal.Allow(heal.Ask{Policy: e.cfg.Policy, Run: run, Incident: inc, Cause: cause, Trust: trust, Past: past,
+		Busy: heal.Held(open, inc.ID), Now: now})
 	run.Reason = run.Policy.Reason
 	e.metrics.Policy.WithLabelValues(string(run.Policy.Allowed)).Inc()
 	sure := cause.Fault != prunella.FaultUnknown && cause.Confidence >= e.cfg.MinCause
@@ -103,12 +109,17 @@ func (e *Engine) decide(ctx context.Context, inc prunella.Incident, cause prunel
 			why.Text = cause.Advice
 		}
 		return false, e.escalateWith(ctx, inc, nil, why, c)
+	case run.Policy.Allowed == prunella.AllowLater:
+		return false, e.later(ctx, inc, run.Policy.Reason, c.Apply)
 	case run.Policy.Allowed == prunella.AllowUnattended:
 		e.start(&run, now)
-		c.Run = &run
-		also := c.Apply
-		c.Apply = func(i *prunella.Incident) error { i.Attempts++; return also(i) }
+		c.Run, c.Admit = &run, alone(run)
+		record := c.Apply
+		c.Apply = func(i *prunella.Incident) error { i.Attempts++; return record(i) }
 		_, err := e.move(ctx, inc, prunella.Healing, run.Policy.Reason, c)
+		if errors.Is(err, errBusy) {
+			return false, e.later(ctx, inc, busy(err), record)
+		}
 		return err == nil, err
 	case run.Policy.Allowed == prunella.AllowApproval:
 		a := prunella.Approval{ID: newID("apr"), Incident: inc.ID, Run: run.ID, Hash: run.Hash, Asked: now, Expires: e.cfg.Policy.Expiry(now)}

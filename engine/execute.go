@@ -91,18 +91,31 @@ func (e *Engine) abandon(ctx context.Context, id prunella.IncidentID, fence int6
 		return err
 	}
 	for _, r := range runs {
-		if r.State != prunella.RunRunning && r.State != prunella.RunUndoing {
+		now := time.Now()
+		if !End(&r, why, now) {
 			continue
 		}
-		now := time.Now()
 		if _, err := e.store.UpdateRun(ctx, r.ID, fence, func(r *prunella.Run) error {
-			r.State, r.Reason, r.Ended, r.Verdict = prunella.RunFailed, why, now, prunella.UnknownVerdict
+			End(r, why, now)
 			return nil
 		}, prunella.Event{Incident: id, At: now, Kind: "step", Text: r.Title + ": " + why.Text, Reason: why}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// End ends a run that is under way or waits for its verdict: what came of it is
+// not known. Other runs stay as they are, and it answers false.
+func End(r *prunella.Run, why prunella.Reason, now time.Time) bool {
+	switch {
+	case r.State == prunella.RunRunning || r.State == prunella.RunUndoing:
+		r.State, r.Ended = prunella.RunFailed, now
+	case r.State != prunella.RunDone || r.Verdict != "":
+		return false
+	}
+	r.Reason, r.Verdict = why, prunella.UnknownVerdict
+	return true
 }
 
 // step brings one step to done, failed or unknown. After a crash it first looks

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -186,9 +187,13 @@ func (e *Engine) await(ctx context.Context, inc prunella.Incident, fence int64, 
 	case a.Decision == "approved" && a.Hash == run.Hash:
 		why := prunella.Reason{Name: "approved", Text: fmt.Sprintf("%s approved exactly this plan", a.By), Operands: map[string]string{"by": a.By, "hash": a.Hash, "note": a.Note}}
 		_, err := e.move(ctx, inc, prunella.Healing, why, Change{
+			Admit:     alone(run),
 			Apply:     func(i *prunella.Incident) error { i.Attempts++; return nil },
 			UpdateRun: &RunUpdate{run.ID, fence, func(r *prunella.Run) error { e.start(r, now); return nil }},
 		})
+		if errors.Is(err, errBusy) {
+			return false, e.later(ctx, inc, busy(err), nil)
+		}
 		return err == nil, err
 	}
 	why := prunella.Reason{Name: "approval-" + a.Decision, Text: fmt.Sprintf("the plan was %s (%s)", a.Decision, strings.TrimSpace(a.By+" "+a.Note)), Operands: map[string]string{"by": a.By}}

@@ -27,6 +27,8 @@ type Store interface {
 	Run(ctx context.Context, id prunella.RunID) (prunella.Run, error)
 	Runs(ctx context.Context, id prunella.IncidentID) ([]prunella.Run, error)
 	RecentRuns(ctx context.Context, since time.Time) ([]prunella.Run, error)
+	// OpenRuns are the runs of every incident that is not resolved.
+	OpenRuns(ctx context.Context) ([]prunella.Run, error)
 	// UpdateRun changes a run; a fence older than the incident's lease is a Conflict.
 	UpdateRun(ctx context.Context, id prunella.RunID, fence int64, change func(*prunella.Run) error, events ...prunella.Event) (prunella.Run, error)
 	Approvals(ctx context.Context, id prunella.IncidentID) ([]prunella.Approval, error)
@@ -43,6 +45,7 @@ type Store interface {
 // Change is one durable change of an incident and what goes with it.
 type Change struct {
 	ID            prunella.IncidentID
+	Admit         func(open []prunella.Run) error // may refuse the change, by what OpenRuns are at the moment of the change
 	Apply         func(*prunella.Incident) error
 	Events        []prunella.Event
 	Run           *prunella.Run      // created

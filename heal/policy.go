@@ -3,6 +3,7 @@ package heal
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,7 +53,8 @@ type Ask struct {
 	Incident prunella.Incident
 	Cause    prunella.Cause
 	Trust    Trust
-	Past     []PastRun // of the last hour everywhere, and all of this incident's
+	Past     []PastRun                      // of the last hour everywhere, and all of this incident's
+	Busy     map[string]prunella.IncidentID // targets that runs of other incidents hold, see Held
 	Now      time.Time
 }
 
@@ -70,7 +72,7 @@ var doubtful = map[prunella.Fault]string{
 }
 
 // rank orders answers from free to forbidden; a gate can only make it stricter.
-var rank = map[prunella.Allowed]int{prunella.AllowUnattended: 0, prunella.AllowApproval: 1, prunella.AllowAdvise: 2, prunella.AllowNothing: 3}
+var rank = map[prunella.Allowed]int{prunella.AllowUnattended: 0, prunella.AllowApproval: 1, prunella.AllowLater: 2, prunella.AllowAdvise: 3, prunella.AllowNothing: 4}
 
 // Allow asks every gate and returns the strictest answer with the gate that gave it.
 func Allow(a Ask) prunella.Decision {
@@ -130,20 +132,27 @@ func Allow(a Ask) prunella.Decision {
 	gate("heal-is-new", !same, prunella.AllowNothing, "%s", []any{tern(same, "exactly this heal was tried and did not help", "this heal was not tried before")})
 
 	busiest, n := "", 0
-	targets := map[string]bool{}
+	targets := Targets(a.Run)
+	for _, t := range targets {
+		if perTarget[t] > n {
+			busiest, n = t, perTarget[t]
+		}
+	}
+	taken := slices.IndexFunc(targets, func(t string) bool { return a.Busy[t] != "" })
 	undoable, irreversible := true, ""
 	for _, s := range a.Run.Steps {
 		if s.Effect == prunella.Reads || s.State == prunella.StepSkipped {
 			continue
 		}
-		targets[s.Target] = true
-		if perTarget[s.Target] > n {
-			busiest, n = s.Target, perTarget[s.Target]
-		}
 		if s.Effect == prunella.Irreversible || s.Undo == nil {
 			undoable, irreversible = false, s.Name
 		}
 	}
+	busy := []string{"", ""}
+	if taken >= 0 {
+		busy = []string{targets[taken], string(a.Busy[targets[taken]])}
+	}
+	gate("target-busy", taken < 0, prunella.AllowLater, "%s", []any{tern(taken < 0, "no other run holds a target of this one", busy[0]+" is being changed for "+busy[1]+"; two runs never change one target at once")}, "target", busy[0], "incident", busy[1])
 	gate("targets-not-worn", n < p.MaxPerTarget, prunella.AllowApproval, "%s was changed %d times in the last hour (bound %d)", []any{cmp.Or(busiest, "no target"), n, p.MaxPerTarget}, "target", busiest)
 	gate("blast-radius", len(targets) <= p.MaxTargets, prunella.AllowApproval, "%d targets (bound %d)", []any{len(targets), p.MaxTargets}, "targets", strconv.Itoa(len(targets)))
 	gate("reversible", undoable, prunella.AllowApproval, "%s", []any{tern(undoable, "every step can be undone", "“"+irreversible+"” cannot be undone")})
@@ -155,6 +164,32 @@ func Allow(a Ask) prunella.Decision {
 		gate("trust-fresh", !*p.RequireFresh || a.Trust.Freshness == "fresh", prunella.AllowApproval, "the skill's last verified run is %s", []any{a.Trust.Freshness}, "freshness", a.Trust.Freshness)
 	}
 	return d
+}
+
+// Targets lists what a run would change, each once, in the order of its steps.
+func Targets(run prunella.Run) []string {
+	var out []string
+	for _, s := range run.Steps {
+		if s.Effect != prunella.Reads && s.State != prunella.StepSkipped && !slices.Contains(out, s.Target) {
+			out = append(out, s.Target)
+		}
+	}
+	return out
+}
+
+// Held lists the targets that runs of incidents other than mine hold: a run
+// holds its targets from its start until it is judged or ended, because until
+// then it may change them or take a change back, and its proof looks at them.
+func Held(runs []prunella.Run, mine prunella.IncidentID) map[string]prunella.IncidentID {
+	held := map[string]prunella.IncidentID{}
+	for _, r := range runs {
+		if r.Incident != mine && (r.State == prunella.RunRunning || r.State == prunella.RunUndoing || r.State == prunella.RunDone && r.Verdict == "") {
+			for _, t := range Targets(r) {
+				held[t] = r.Incident
+			}
+		}
+	}
+	return held
 }
 
 func liveness(live bool) string {

@@ -77,6 +77,14 @@ func TestPolicy(t *testing.T) {
 		"a worn target asks": {func(a *Ask) {
 			a.Past = past(3, PastRun{Incident: "x", Unattended: true, Targets: []string{"deployment/a"}})
 		}, prunella.AllowApproval, "targets-not-worn"},
+		"a target that another run changes is waited for":    {func(a *Ask) { a.Busy = map[string]prunella.IncidentID{"deployment/a": "x"} }, prunella.AllowLater, "target-busy"},
+		"what another run changes elsewhere is no hindrance": {func(a *Ask) { a.Busy = map[string]prunella.IncidentID{"deployment/b": "x"} }, prunella.AllowUnattended, "all-gates-passed"},
+		"nobody is asked about a target that is busy": {func(a *Ask) {
+			a.Busy, a.Trust = map[string]prunella.IncidentID{"deployment/a": "x"}, Trust{}
+		}, prunella.AllowLater, "target-busy"},
+		"reading what another run changes is advice": {func(a *Ask) {
+			a.Busy, a.Run.Steps[0].Effect = map[string]prunella.IncidentID{"deployment/a": "x"}, prunella.Reads
+		}, prunella.AllowAdvise, "plan-changes-something"},
 		"blast radius asks": {func(a *Ask) {
 			a.Policy.MaxTargets = 1
 			s := a.Run.Steps[0]
@@ -96,6 +104,28 @@ func TestPolicy(t *testing.T) {
 				t.Errorf("only %d gates are shown", len(d.Gates))
 			}
 		})
+	}
+}
+
+func TestARunHoldsItsTargetsUntilItIsJudged(t *testing.T) {
+	for name, c := range map[string]struct {
+		run  prunella.Run
+		held bool
+	}{
+		"running":            {prunella.Run{Incident: "other", State: prunella.RunRunning}, true},
+		"undoing":            {prunella.Run{Incident: "other", State: prunella.RunUndoing}, true},
+		"being verified":     {prunella.Run{Incident: "other", State: prunella.RunDone}, true},
+		"judged":             {prunella.Run{Incident: "other", State: prunella.RunDone, Verdict: prunella.Healed}, false},
+		"failed":             {prunella.Run{Incident: "other", State: prunella.RunFailed}, false},
+		"only proposed":      {prunella.Run{Incident: "other", State: prunella.RunProposed}, false},
+		"the incident's own": {prunella.Run{Incident: "mine", State: prunella.RunRunning}, false},
+	} {
+		c.run.Steps = []prunella.Step{{Target: "deployment/a", Effect: prunella.Reversible}, {Target: "deployment/b", Effect: prunella.Reads},
+			{Target: "deployment/c", Effect: prunella.Reversible, State: prunella.StepSkipped}}
+		got := Held([]prunella.Run{c.run}, "mine")
+		if (got["deployment/a"] == "other") != c.held || got["deployment/b"] != "" || got["deployment/c"] != "" {
+			t.Errorf("%s: holds %v", name, got)
+		}
 	}
 }
 

@@ -17,6 +17,10 @@ import (
 // incidents are told apart by their ids, and an IncidentUpdate that creates an
 // incident which exists already is left out whole, with its events.
 type Batch struct {
+	// Admit may refuse the batch, by the OpenRuns that there are in its
+	// transaction. Nil admits it.
+	Admit func(open []prunella.Run) error
+
 	Linked  map[prunella.IncidentID][]prunella.Signal // evidence of an incident; the incident must exist or be created here
 	Changes []prunella.Signal                         // kept for Changes, whether an incident is open or not
 	Logs    []prunella.Signal                         // go into a ring for each service
@@ -49,6 +53,15 @@ func (s *Store) Commit(ctx context.Context, b Batch) error {
 
 // apply writes b; the order within makes references resolve.
 func (s *Store) apply(ctx context.Context, tx *sql.Tx, b Batch) error {
+	if b.Admit != nil {
+		open, err := openRuns(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := b.Admit(open); err != nil {
+			return err
+		}
+	}
 	stale := map[int]bool{}
 	for i, u := range b.Updates {
 		if u.Create == nil {

@@ -95,3 +95,12 @@ func (s *Store) Runs(ctx context.Context, id prunella.IncidentID) ([]prunella.Ru
 func (s *Store) RecentRuns(ctx context.Context, since time.Time) ([]prunella.Run, error) {
 	return many[prunella.Run](ctx, s.read, "runs", `SELECT doc FROM runs WHERE created >= $1 ORDER BY created, id`, nanos(since))
 }
+
+// OpenRuns returns the runs of every incident that is not resolved, first
+// created first.
+func (s *Store) OpenRuns(ctx context.Context) ([]prunella.Run, error) { return openRuns(ctx, s.read) }
+
+func openRuns(ctx context.Context, q querier) ([]prunella.Run, error) {
+	return many[prunella.Run](ctx, q, "runs", `SELECT runs.doc FROM runs JOIN incidents ON incidents.id = runs.incident
+		WHERE incidents.state <> $1 ORDER BY runs.created, runs.id`, prunella.Resolved)
+}
