@@ -1,6 +1,7 @@
 package diagnose_test
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -143,6 +144,13 @@ func (w *world) says(text string, count int, services ...string) *world {
 		w.Texts = append(w.Texts, diagnose.TextGroup{Example: text, Count: count, Services: []string{s}, Monitor: "otlp/" + s})
 	}
 	return w
+}
+
+// both joins two sets of refusals.
+func both(a, b map[string]string) map[string]string {
+	out := maps.Clone(a)
+	maps.Copy(out, b)
+	return out
 }
 
 func refuse(why string, services ...string) map[string]string {

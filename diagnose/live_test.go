@@ -71,6 +71,9 @@ func liveCases() []expectation {
 		{"clock ahead, tokens seem expired", quiet().clock("ledger", 4000).grid(newKid, refuse("token is expired", "ledger")).failing("ledger").says("token has invalid claims: token is expired", 50, "ledger"), prunella.FaultClockSkew, "ledger", 0.85, ""},
 		{"clock skew beside a key change", quiet().rotated(5*time.Second).clock("prices", -400).grid(newKid, refuse("token is not valid yet", "prices")).failing("prices").says("token is not valid yet", 50, "prices"), prunella.FaultClockSkew, "prices", 0.8, ""},
 
+		{"clock skew while others lack a key", quiet().rotated(5*time.Second).clock("prices", -400).deliveries(four, nil, "refused").grid(newKid, both(refuse("no matching key", four...), refuse("token is not valid yet", "prices")), oldKid).failing("prices").says("token is not valid yet", 50, "prices"), prunella.FaultClockSkew, "prices", 0.7, ""},
+		{"others lack a key while one clock is off", quiet().rotated(5*time.Second).clock("tariffs", -400).deliveries(four, nil, "refused").grid(newKid, both(refuse("no matching key", four...), refuse("token is not valid yet", "tariffs")), oldKid).failing(four...).says(unknownKey, 50, four...), prunella.FaultPartialKeys, "idp", 0.6, prunella.ChangeSigner},
+
 		{"wrong audience from clients", quiet().failing("basket").says("token has invalid audience", 50, "basket"), prunella.FaultWrongAudience, "basket", 0.8, ""},
 		{"wrong audience by configuration", quiet().grid(newKid, refuse("jwt audience invalid. expected: x", "basket")).failing("basket").says("jwt audience invalid. expected: x", 50, "basket"), prunella.FaultWrongAudience, "basket", 0.85, ""},
 		{"wrong issuer", quiet().failing("edge").says("id token issued by a different provider, expected \"a\" got \"b\"", 50, "edge"), prunella.FaultWrongIssuer, "edge", 0.75, ""},

@@ -64,6 +64,7 @@ func look(s Snapshot) *view {
 	v.readAll()
 	v.mergeChanges()
 	v.findFailing()
+	v.narrow()
 	return v
 }
 
@@ -447,4 +448,24 @@ func moment(x any) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
+}
+
+// narrow leaves out services that this incident does not hit and that refuse
+// our canaries for another kind of reason than those that it hits: a claim (a
+// time, an audience, an issuer) where it is about keys, a key where it is about
+// claims. They are another incident's. Of the same kind all count, since the
+// others may not have met such tokens yet.
+func (v *view) narrow() {
+	mine, r := intersect(v.failing, v.grid.refusing), v.refused()
+	claims := slices.Concat(r.times, r.audience, r.issuer)
+	inClaims := len(intersect(mine, claims))
+	if inClaims > 0 && inClaims < len(mine) || len(mine) == 0 {
+		return // one incident of both kinds, or of neither
+	}
+	v.grid.refusing = slices.DeleteFunc(slices.Clone(v.grid.refusing), func(s string) bool {
+		return !slices.Contains(mine, s) && slices.Contains(claims, s) != (inClaims > 0)
+	})
+	if inClaims > 0 {
+		v.deliveries.failed = intersect(v.deliveries.failed, v.failing)
+	}
 }
