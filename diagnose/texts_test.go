@@ -319,3 +319,21 @@ func TestFloodAndReusedKid(t *testing.T) {
 		t.Error(diagnose.Explain(got))
 	}
 }
+
+// Where messages leave out what a remedy needs, the advice says what, and holds
+// the remedy in conditional form when a change is known.
+func TestAdviceSaysWhatIsMissing(t *testing.T) {
+	got, _ := top(t, messages(
+		"identity service promoted new signing key id-2030-05, delivery failed for 3 of 7 services",
+		"payroll service: no key found for kid id-2030-05, 100% of requests rejected",
+	).Snapshot)
+	for _, want := range []string{"Messages do not say which key signed before id-2030-05", "If the failure began with id-2030-05"} {
+		if got.Fault != prunella.FaultPartialKeys || !strings.Contains(got.Advice, want) {
+			t.Errorf("%s: advice lacks %q: %s", got.Fault, want, got.Advice)
+		}
+	}
+	got, _ = top(t, messages(halfRotated...).Snapshot)
+	if strings.Contains(got.Advice, "do not say") {
+		t.Errorf("nothing is missing, but: %s", got.Advice)
+	}
+}

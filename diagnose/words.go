@@ -23,6 +23,39 @@ func (v *view) complete(c *prunella.Cause) {
 	}
 	c.Summary = v.summary(c)
 	c.Advice = v.advice(c)
+	if lacks := v.lacks(c); !v.measured() && c.Fault != unknown && len(lacks) > 0 {
+		c.Advice = fmt.Sprintf("Messages do not say %s: find that out first. %s", strings.Join(lacks, ", nor "), c.Advice)
+		if ch := c.Change; ch != nil && ch.Before == "" && (ch.Name == prunella.ChangeSigner || ch.Name == prunella.ChangeKeyAdded) {
+			c.Advice += fmt.Sprintf(" If the failure began with %s and the key before it is still held by the verifiers, undoing that change (signing with the key before it) stops the failure.", v.kid(ch.Kid))
+		}
+	}
+}
+
+// lacks is what a remedy needs and no message tells.
+func (v *view) lacks(c *prunella.Cause) []string {
+	var out []string
+	switch c.Fault {
+	case partial, stale, removal, sameKid:
+		if len(c.Kids) == 0 {
+			out = append(out, "which key the refused tokens carry")
+		}
+		if c.Change == nil {
+			out = append(out, "which change of keys preceded it")
+		} else if c.Change.Before == "" && c.Change.Name == prunella.ChangeSigner {
+			out = append(out, "which key signed before "+v.kid(c.Change.Kid))
+		}
+		if c.Service == "" {
+			out = append(out, "who issues the tokens")
+		}
+	case deploy:
+		if c.Change == nil || c.Change.Version == "" {
+			out = append(out, "which release preceded it")
+		}
+	}
+	if len(c.Services) == 0 {
+		out = append(out, "which services fail")
+	}
+	return out
 }
 
 // sufferers returns who suffers from a fault: for a key that verifiers lack,

@@ -105,6 +105,9 @@ func (e *Engine) decide(ctx context.Context, inc prunella.Incident, cause prunel
 		why := prunella.Reason{Name: "no-remedy", Text: "no skill heals this, and no change that could be undone preceded it"}
 		if !sure {
 			why = prunella.Reason{Name: "cause-unsure", Text: "the time for the diagnosis is spent and no cause is sure enough to act on"}
+			if cause.Fault != prunella.FaultUnknown && cause.Advice != "" {
+				why.Text += fmt.Sprintf("; the likeliest is %s. %s", cause.Fault, cause.Advice)
+			}
 		} else if cause.Advice != "" {
 			why.Text = cause.Advice
 		}

@@ -47,8 +47,10 @@
 //
 // A Finding is repeated once a bucket while it holds, with current numbers. Its
 // Tokens are what it shares with others: "kid:…", "trace:…", "host:…" (hosts
-// that run few services only), and "change:…" for a key change or release that
-// preceded it.
+// that run few services only), "change:…" for a key change or release that preceded
+// it, and "says:…" for what its texts blame: a key, a time, the audience, the
+// issuer or a signature. Lines of key=value pairs and JSON are read for all of
+// that as sentences are.
 //
 // # Recognition
 //
