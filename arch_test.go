@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"skill":     {"condition"},
 	"heal":      {"condition"}, // pure
 	"thread":    {"skill"},
-	"wiki":      {},
+	"wiki":      {"skill"},
 	"scenarios": {},
 	"store":     {},
 	"bus":       {},

@@ -41,6 +41,7 @@ type cli struct {
 	Lab      labCmd      `cmd:"" help:"Run the world that scenarios break, and nothing else."`
 	Scenario scenarioCmd `cmd:"" help:"List and run scenarios."`
 	Incident incidentCmd `cmd:"" help:"Look at incidents of a running server, and answer its questions."`
+	Wiki     wikiCmd     `cmd:"" help:"Check, search and rename pages of the wiki."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 
 	Debug bool `help:"Log more, and print the stack if Prunella itself breaks." env:"PRUNELLA_DEBUG"`

@@ -1,0 +1,265 @@
+package wiki
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"prunella"
+)
+
+// layout is the version of the index; another one in a file means rebuild.
+const layout = 1
+
+// The columns of words: the text of pages is not stored a second time. hashsize
+// lets FTS5 gather more before it writes a segment, 16 MiB.
+const schema = `
+CREATE TABLE pages (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);
+CREATE VIRTUAL TABLE words USING fts5(title, heads, body, ids, content='', contentless_delete=1, tokenize="porter unicode61 remove_diacritics 2");
+INSERT INTO words(words, rank) VALUES('hashsize', 16777216);
+PRAGMA user_version = 1;` // layout
+
+// index is the SQLite file with the pages' words. One writer, two readers.
+type index struct {
+	path  string
+	temp  bool     // removed at the end
+	lock  *os.File // held while a lasting index is open
+	write *sql.DB
+
+	mu   sync.RWMutex // held for writing while the file is made anew
+	read *sql.DB
+}
+
+// query lets use read while the file stays.
+func (x *index) query(use func(*sql.DB) error) error {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.read == nil {
+		return sql.ErrConnDone
+	}
+	return use(x.read)
+}
+
+// openIndex opens the index at a path, or a passing one in a temporary folder
+// when the path is empty or in use by another process. What it holds is
+// returned by path; a file that cannot be used is made anew.
+func openIndex(ctx context.Context, file string) (*index, map[string]stored, error) {
+	x := &index{path: file}
+	if file != "" {
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			return nil, nil, indexError(file, err)
+		}
+		lock, err := os.OpenFile(file+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, nil, indexError(file, err)
+		}
+		x.lock = lock
+		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+			lock.Close()
+			x.lock, x.path = nil, ""
+		}
+	}
+	if x.path == "" {
+		dir, err := os.MkdirTemp("", "prunella-wiki-")
+		if err != nil {
+			return nil, nil, indexError("", err)
+		}
+		x.temp, x.path = true, filepath.Join(dir, "index.db")
+	}
+	have, err := x.connect(ctx)
+	if err != nil {
+		x.close()
+		return nil, nil, err
+	}
+	return x, have, nil
+}
+
+func indexError(file string, err error) error {
+	return &prunella.Error{Kind: prunella.Unavailable, Op: "open wiki index", Where: file, Err: err}
+}
+
+// stored is a page as the index holds it.
+type stored struct {
+	id  int64
+	doc string
+}
+
+func (x *index) connect(ctx context.Context) (map[string]stored, error) {
+	have, err := x.dial(ctx)
+	if err == nil {
+		return have, nil
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return map[string]stored{}, x.reset(ctx) // not ours, of another version, or broken
+}
+
+// dial opens the file and reads what it holds.
+func (x *index) dial(ctx context.Context) (map[string]stored, error) {
+	query := "_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=cache_size(-8000)&_pragma=busy_timeout(5000)&_txlock=immediate"
+	name := "file:" + (&url.URL{Path: x.path}).EscapedPath() + "?" + query
+	var err error
+	if x.write, err = sql.Open("sqlite", name); err != nil {
+		return nil, err
+	}
+	x.write.SetMaxOpenConns(1)
+	if x.read, err = sql.Open("sqlite", name); err != nil {
+		return nil, err
+	}
+	x.read.SetMaxOpenConns(2)
+	var version int
+	if err := x.write.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return nil, err
+	}
+	if version != layout {
+		return nil, errors.New("another layout")
+	}
+	var verdict string
+	if err := x.write.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil || verdict != "ok" {
+		return nil, errors.Join(err, errors.New(verdict))
+	}
+	rows, err := x.write.QueryContext(ctx, "SELECT id, path, doc FROM pages")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	have := map[string]stored{}
+	for rows.Next() {
+		var s stored
+		var file string
+		if err := rows.Scan(&s.id, &file, &s.doc); err != nil {
+			return nil, err
+		}
+		have[file] = s
+	}
+	return have, rows.Err()
+}
+
+// reset throws the file away and makes an empty one.
+func (x *index) reset(ctx context.Context) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.disconnect()
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		if err := os.Remove(x.path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return indexError(x.path, err)
+		}
+	}
+	if _, err := x.dial(ctx); x.write == nil || x.read == nil {
+		return indexError(x.path, err)
+	}
+	if _, err := x.write.ExecContext(ctx, schema); err != nil {
+		return indexError(x.path, err)
+	}
+	return nil
+}
+
+// put stores pages and takes others out, in one transaction.
+// rows are the pages' numbers by path, and are kept up.
+func (x *index) put(ctx context.Context, pages []contents, rows map[string]int64, gone []string) error {
+	if len(pages)+len(gone) == 0 {
+		return nil
+	}
+	tx, err := x.write.BeginTx(ctx, nil)
+	if err != nil {
+		return indexError(x.path, err)
+	}
+	defer tx.Rollback()
+	for _, name := range gone {
+		if err := take(ctx, tx, rows[name]); err != nil {
+			return indexError(x.path, err)
+		}
+		delete(rows, name)
+	}
+	for _, p := range pages {
+		if err := take(ctx, tx, rows[p.Path]); err != nil {
+			return indexError(x.path, err)
+		}
+		doc, err := json.Marshal(p.Page)
+		if err != nil {
+			return indexError(x.path, err)
+		}
+		r, err := tx.ExecContext(ctx, "INSERT INTO pages (path, doc) VALUES ($1, $2)", p.Path, string(doc))
+		if err != nil {
+			return indexError(x.path, err)
+		}
+		if rows[p.Path], err = r.LastInsertId(); err != nil {
+			return indexError(x.path, err)
+		}
+		var heads strings.Builder
+		for _, h := range p.Headings {
+			heads.WriteString(h.Text + "\n")
+		}
+		for _, key := range []string{"description", "trigger", "pattern", "category", "owners"} {
+			heads.WriteString(p.Meta[key] + "\n")
+		}
+		if _, err := tx.ExecContext(ctx, "INSERT INTO words (rowid, title, heads, body, ids) VALUES ($1, $2, $3, $4, $5)",
+			rows[p.Path], p.Title+"\n"+p.Name, heads.String(), p.body, p.ids); err != nil {
+			return indexError(x.path, err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return indexError(x.path, err)
+	}
+	return nil
+}
+
+func take(ctx context.Context, tx *sql.Tx, id int64) error {
+	if id == 0 {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM words WHERE rowid = $1", id); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, "DELETE FROM pages WHERE id = $1", id)
+	return err
+}
+
+// damaged tells an index that must be made anew.
+func damaged(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
+		return true
+	}
+	return e.Code() == sqlite3.SQLITE_ERROR && strings.Contains(e.Error(), "no such table")
+}
+
+func (x *index) disconnect() error {
+	var errs []error
+	for _, db := range []*sql.DB{x.read, x.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	x.read, x.write = nil, nil
+	return errors.Join(errs...)
+}
+
+func (x *index) close() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	err := x.disconnect()
+	if x.temp {
+		err = errors.Join(err, os.RemoveAll(filepath.Dir(x.path)))
+	}
+	if x.lock != nil {
+		err = errors.Join(err, x.lock.Close())
+	}
+	return err
+}

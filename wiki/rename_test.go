@@ -1,0 +1,3 @@
+package wiki_test
+
+func renameForever(dir string) {}

@@ -1,0 +1,227 @@
+package wiki
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"prunella"
+)
+
+// Query is a search. Without Text it lists the pages that the filter leaves.
+type Query struct {
+	Text string // words, identifiers, "phrases in quotes"; the last word may be half typed
+	Filter
+	Limit int // at most so many hits, 20 when 0, 200 at most
+}
+
+// Result is what a search found, best first.
+type Result struct {
+	Hits  []Hit `json:"hits"`
+	Loose bool  `json:"loose"` // no page has every word; these have some
+	More  bool  `json:"more"`  // there are more than Limit
+}
+
+// Hit is a page that a search found.
+type Hit struct {
+	Path      string    `json:"path"`
+	Name      string    `json:"name"`
+	Kind      PageKind  `json:"kind"`
+	Title     string    `json:"title"`
+	Marked    []Piece   `json:"marked"` // Title
+	Category  string    `json:"category,omitempty"`
+	Owners    []string  `json:"owners,omitempty"`
+	Freshness string    `json:"freshness"`
+	Verified  time.Time `json:"verified,omitzero"`
+	Heading   string    `json:"heading,omitempty"` // that the excerpt stands under
+	Anchor    string    `json:"anchor,omitempty"`  // of that heading
+	Line      int       `json:"line,omitempty"`    // of the file, where the excerpt begins
+	Excerpt   []Piece   `json:"excerpt,omitempty"`
+}
+
+// Piece is a run of text that matched, or did not.
+type Piece struct {
+	Text string `json:"text"`
+	Mark bool   `json:"mark,omitempty"`
+}
+
+// A title outweighs any number of headings, a heading any text: BM25 levels off
+// with the weighted count, so weights that far apart rank by place first.
+const rank = "bm25(words, 1000.0, 100.0, 1.0, 1.0)"
+
+// Search finds pages. Words are found by their stems, identifiers as they are,
+// both without regard to case and diacritics; the word being typed is completed.
+// When no page has every word, pages that have some are given and Loose is set.
+func (w *Wiki) Search(ctx context.Context, q Query) (Result, error) {
+	if q.Now.IsZero() {
+		q.Now = time.Now()
+	}
+	limit := min(q.Limit, 200)
+	if limit <= 0 {
+		limit = 20
+	}
+	terms := parseQuery(q.Text)
+	if len(terms) == 0 {
+		return w.everything(q, limit), nil
+	}
+	last := terms[len(terms)-1]
+	if short := last.typing && len(terms) == 1 && !last.id && len([]rune(last.chunk)) < shortPrefix; short {
+		return w.byFirstLetters(q, last, limit), nil
+	}
+	attempts := []struct {
+		match string
+		loose bool
+	}{{match(terms, false, true), false}, {match(terms, true, true), false}}
+	if n := len(terms); last.typing && n > 1 && len([]rune(last.chunk)) < shortPrefix {
+		attempts = append(attempts, attempts[0])
+		attempts[2].match = match(terms[:n-1], true, true)
+	}
+	if len(terms) > 1 {
+		attempts = append(attempts, attempts[0])
+		attempts[len(attempts)-1].match, attempts[len(attempts)-1].loose = match(terms, true, false), true
+	}
+	for i, a := range attempts {
+		if i > 0 && a.match == attempts[i-1].match {
+			continue
+		}
+		r, err := w.find(ctx, q, a.match, terms, limit)
+		if err != nil || len(r.Hits) > 0 {
+			r.Loose = a.loose && err == nil
+			return r, err
+		}
+	}
+	return Result{Hits: []Hit{}}, nil
+}
+
+// everything lists pages by title.
+func (w *Wiki) everything(q Query, limit int) Result {
+	return w.listed(w.Pages(q.Filter), q, nil, limit)
+}
+
+// byFirstLetters lists the pages of which a word of the title or name begins
+// with one or two letters that were typed.
+func (w *Wiki) byFirstLetters(q Query, t term, limit int) Result {
+	first := fold(t.chunk)
+	begins := func(s string) bool {
+		found := false
+		words(s, func(start, stop int) { found = found || strings.HasPrefix(fold(s[start:stop]), first) })
+		return found
+	}
+	pages := w.now.Load().sorted(func(p *Page) bool { return (begins(p.Title) || begins(p.Name)) && w.matches(p, q.Filter) })
+	return w.listed(pages, q, []term{t}, limit)
+}
+
+func (w *Wiki) listed(pages []*Page, q Query, terms []term, limit int) Result {
+	r := Result{Hits: []Hit{}, More: len(pages) > limit}
+	for _, p := range pages[:min(len(pages), limit)] {
+		r.Hits = append(r.Hits, w.hit(p, q.Now, newMarker(terms)))
+	}
+	return r
+}
+
+func (w *Wiki) hit(p *Page, now time.Time, m *marker) Hit {
+	return Hit{Path: p.Path, Name: p.Name, Kind: p.Kind, Title: p.Title, Marked: m.pieces(p.Title), Category: p.Category, Owners: p.Owners,
+		Freshness: w.Freshness(p, now), Verified: w.Verified(p)}
+}
+
+// find runs one match. Phrases in quotes are held against the text itself.
+func (w *Wiki) find(ctx context.Context, q Query, match string, terms []term, limit int) (Result, error) {
+	pages, err := w.ranked(ctx, q, match, terms, limit+1)
+	if err != nil {
+		return Result{}, err
+	}
+	r := Result{Hits: []Hit{}}
+	m := newMarker(terms)
+	for _, p := range pages {
+		if len(r.Hits) == limit {
+			r.More = true
+			break
+		}
+		h := w.hit(p, q.Now, m)
+		if b, err := readFile(w.pages, p.Path); err == nil && len(b) <= MaxPage {
+			text := string(b)
+			if !holds(text, terms) {
+				continue
+			}
+			m.excerpt(&h, p, text)
+		}
+		r.Hits = append(r.Hits, h)
+	}
+	return r, nil
+}
+
+// holds tells whether a text has every phrase in quotes.
+func holds(text string, terms []term) bool {
+	flat := ""
+	for _, t := range terms {
+		if t.literal == "" {
+			continue
+		}
+		if flat == "" {
+			flat = strings.Join(strings.Fields(fold(text)), " ")
+		}
+		if !strings.Contains(flat, t.literal) {
+			return false
+		}
+	}
+	return true
+}
+
+// ranked gives the pages of a match, best first: one whose name or title is
+// what was asked before all others. A damaged index is made anew, once.
+func (w *Wiki) ranked(ctx context.Context, q Query, match string, terms []term, limit int) ([]*Page, error) {
+	phrases := slices.ContainsFunc(terms, func(t term) bool { return t.literal != "" })
+	if phrases { // some will not hold
+		limit *= 10
+	}
+	pages, err := w.matching(ctx, q, match, limit)
+	if damaged(err) {
+		w.mu.Lock()
+		err = w.rebuild(ctx)
+		w.mu.Unlock()
+		if err == nil {
+			pages, err = w.matching(ctx, q, match, limit)
+		}
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, &prunella.Error{Kind: prunella.Internal, Op: "search wiki", Err: err}
+	}
+	asked := fold(strings.Join(strings.Fields(q.Text), " "))
+	slices.SortStableFunc(pages, func(a, b *Page) int { return named(b, asked) - named(a, asked) })
+	return pages, nil
+}
+
+func named(p *Page, asked string) int {
+	if fold(p.Name) == asked || fold(p.Title) == asked || fold(p.Path) == asked || fold(stem(p.Path)) == asked {
+		return 1
+	}
+	return 0
+}
+
+func (w *Wiki) matching(ctx context.Context, q Query, match string, limit int) (pages []*Page, err error) {
+	err = w.index.query(func(db *sql.DB) error {
+		rows, err := db.QueryContext(ctx, "SELECT rowid FROM words WHERE words MATCH $1 ORDER BY "+rank+", rowid", match)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		c := w.now.Load()
+		for len(pages) < limit && rows.Next() {
+			var row int64
+			if err := rows.Scan(&row); err != nil {
+				return err
+			}
+			if p := c.rows[row]; p != nil && w.matches(p, q.Filter) {
+				pages = append(pages, p)
+			}
+		}
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	return pages, err
+}

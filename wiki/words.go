@@ -1,0 +1,357 @@
+package wiki
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// The index holds each page twice: its words, which FTS5 stems, and its
+// identifiers (error codes, key ids, configuration paths, whatever stands in
+// code), which must be found as they are. An identifier is written into a column
+// of its own in letters that no page uses, from Unicode's private area, so that
+// the stemmer leaves it alone and no word is taken for it:
+//
+//	JWT_INVALID   ->  ⟨gap⟩ ⟨open⟩jwt⟨_⟩invalid⟨close⟩ ⟨open⟩jwt⟨close⟩ ⟨open⟩invalid⟨close⟩
+//
+// Its parts follow the whole in order: a query for cache_ttl_seconds finds
+// auth.jwks.cache_ttl_seconds by a phrase of parts, and the gap keeps parts of
+// two identifiers from being one phrase.
+const (
+	idOpen  = '\uE000'
+	idClose = '\uE001'
+	idGap   = "\uE002"
+	idSign  = '\uE010' // + index in signs
+	signs   = "_-./:@#+"
+)
+
+// longestID bounds an identifier, in bytes; longer runs are keys or pictures.
+const longestID = 200
+
+// fold is how letters compare: lower case, without diacritics.
+func fold(s string) string {
+	ascii := true
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			ascii = false
+			break
+		}
+	}
+	if ascii {
+		return strings.ToLower(s)
+	}
+	var b strings.Builder
+	for _, r := range norm.NFD.String(s) {
+		if !unicode.Is(unicode.Mn, r) {
+			b.WriteRune(unicode.ToLower(r))
+		}
+	}
+	return b.String()
+}
+
+// isWord tells the letters of a word from what stands between words.
+func isWord(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.Is(unicode.M, r)
+}
+
+// words calls visit with each run of word letters and where it stands.
+func words(s string, visit func(start, stop int)) {
+	start := -1
+	for i, r := range s {
+		switch word := isWord(r); {
+		case word && start < 0:
+			start = i
+		case !word && start >= 0:
+			visit(start, i)
+			start = -1
+		}
+	}
+	if start >= 0 {
+		visit(start, len(s))
+	}
+}
+
+// chunks calls visit with each run of word letters and signs, without signs at
+// its ends: "status.auth0.com", "kid", "v3.4.0".
+func chunks(s string, visit func(chunk string)) {
+	inner := func(r rune) bool { return isWord(r) || strings.ContainsRune(signs, r) }
+	for len(s) > 0 {
+		from := strings.IndexFunc(s, isWord)
+		if from < 0 {
+			return
+		}
+		s = s[from:]
+		to := strings.IndexFunc(s, func(r rune) bool { return !inner(r) })
+		if to < 0 {
+			to = len(s)
+		}
+		visit(strings.TrimRight(s[:to], signs))
+		s = s[to:]
+	}
+}
+
+// looksLikeID tells an identifier from a word outside code: by a digit, a sign
+// inside, or capitals after the first letter.
+func looksLikeID(chunk string) bool {
+	for i, r := range chunk {
+		if unicode.IsNumber(r) || strings.ContainsRune(signs, r) || i > 0 && unicode.IsUpper(r) {
+			return true
+		}
+	}
+	return false
+}
+
+// parts are the words of an identifier: runs between signs, folded.
+func parts(chunk string) []string {
+	var out []string
+	words(chunk, func(start, stop int) { out = append(out, fold(chunk[start:stop])) })
+	return out
+}
+
+// humps are the words inside a part written in camel case, folded: key, not,
+// found for keyNotFound. One word gives nothing.
+func humps(part string) []string {
+	var out []string
+	runes := []rune(part)
+	start := 0
+	for i := 1; i < len(runes); i++ {
+		before, here := runes[i-1], runes[i]
+		next := i+1 < len(runes) && unicode.IsLower(runes[i+1])
+		if unicode.IsUpper(here) && (unicode.IsLower(before) || unicode.IsUpper(before) && next) {
+			out = append(out, fold(string(runes[start:i])))
+			start = i
+		}
+	}
+	if start == 0 {
+		return nil
+	}
+	return append(out, fold(string(runes[start:])))
+}
+
+// encode writes a folded identifier in private letters, open-ended for a prefix.
+func encode(folded string, prefix bool) string {
+	var b strings.Builder
+	b.WriteRune(idOpen)
+	for _, r := range folded {
+		if i := strings.IndexRune(signs, r); i >= 0 {
+			r = idSign + rune(i)
+		}
+		b.WriteRune(r)
+	}
+	if !prefix {
+		b.WriteRune(idClose)
+	}
+	return b.String()
+}
+
+// identifiers is the text of the identifier column: every word of the code and
+// every identifier of the prose, each once.
+func (m *marks) identifiers() string {
+	var b strings.Builder
+	seen := map[string]bool{}
+	group := func(list ...string) {
+		b.WriteString(idGap)
+		for _, s := range list {
+			b.WriteByte(' ')
+			b.WriteString(s)
+		}
+		b.WriteByte(' ')
+	}
+	add := func(chunk string) {
+		if len(chunk) > longestID || seen[chunk] {
+			return
+		}
+		seen[chunk] = true
+		whole, list := fold(chunk), parts(chunk)
+		var encoded []string
+		if len(list) != 1 || list[0] != whole {
+			encoded = append(encoded, encode(whole, false))
+		}
+		for _, part := range list {
+			encoded = append(encoded, encode(part, false))
+		}
+		group(encoded...)
+		words(chunk, func(start, stop int) {
+			var inner []string
+			for _, h := range humps(chunk[start:stop]) {
+				inner = append(inner, encode(h, false))
+			}
+			if inner != nil {
+				group(inner...)
+			}
+		})
+	}
+	some := func(chunk string) {
+		if looksLikeID(chunk) {
+			add(chunk)
+		}
+	}
+	for _, s := range m.code {
+		chunks(s, add)
+	}
+	for _, s := range m.prose {
+		chunks(s, some)
+	}
+	add(m.page.Name)
+	some(m.page.Title)
+	for key, value := range m.page.Meta {
+		if key == "description" || key == "trigger" {
+			chunks(value, some)
+		} else {
+			chunks(value, add)
+		}
+	}
+	return b.String()
+}
+
+// stopWords say nothing beside other words.
+var stopWords = func() map[string]bool {
+	out := map[string]bool{}
+	for w := range strings.FieldsSeq("a an and are as at be by do does for from has have how i if in is it its my near not of on or our that the their then there this to was we were what when which who why with you your") {
+		out[w] = true
+	}
+	return out
+}()
+
+// stemmed reduces a folded English word to its stem by Porter's algorithm
+// (An algorithm for suffix stripping, Program 14(3), 1980), as FTS5 does, so that
+// an excerpt marks the words that the index matched.
+func stemmed(w string) string {
+	if len(w) < 3 || len(w) > 64 {
+		return w
+	}
+	for i := range len(w) {
+		if w[i] < 'a' || w[i] > 'z' {
+			return w
+		}
+	}
+	s := stemmer(w)
+	s.plurals()
+	s.pastAndGerund()
+	if n := len(s) - 1; s[n] == 'y' && vowels(s[:n]) {
+		s[n] = 'i'
+	}
+	s.replace(step2, 0)
+	s.replace(step3, 0)
+	s.drop()
+	if n := len(s) - 1; s[n] == 'e' && (measure(s[:n]) > 1 || measure(s[:n]) == 1 && !consonantVowelConsonant(s[:n])) {
+		s = s[:n]
+	}
+	if n := len(s) - 1; s[n] == 'l' && doubled(s) && measure(s[:n]) > 1 {
+		s = s[:n]
+	}
+	return string(s)
+}
+
+type stemmer []byte
+
+func consonant(s []byte, i int) bool {
+	switch s[i] {
+	case 'a', 'e', 'i', 'o', 'u':
+		return false
+	case 'y':
+		return i == 0 || !consonant(s, i-1)
+	}
+	return true
+}
+
+// measure is Porter's m: how often a vowel is followed by a consonant.
+func measure(s []byte) int {
+	m := 0
+	for i := 1; i < len(s); i++ {
+		if consonant(s, i) && !consonant(s, i-1) {
+			m++
+		}
+	}
+	return m
+}
+
+func vowels(s []byte) bool {
+	for i := range s {
+		if !consonant(s, i) {
+			return true
+		}
+	}
+	return false
+}
+
+func doubled(s []byte) bool {
+	n := len(s)
+	return n >= 2 && s[n-1] == s[n-2] && consonant(s, n-1)
+}
+
+func consonantVowelConsonant(s []byte) bool {
+	n := len(s)
+	return n >= 3 && consonant(s, n-1) && !consonant(s, n-2) && consonant(s, n-3) && !strings.ContainsRune("wxy", rune(s[n-1]))
+}
+
+func (s *stemmer) ends(suffix string) bool { return strings.HasSuffix(string(*s), suffix) }
+
+func (s *stemmer) cut(n int, add string) { *s = append((*s)[:len(*s)-n], add...) }
+
+func (s *stemmer) plurals() {
+	switch {
+	case s.ends("sses"), s.ends("ies"):
+		s.cut(2, "")
+	case s.ends("s") && !s.ends("ss"):
+		s.cut(1, "")
+	}
+}
+
+func (s *stemmer) pastAndGerund() {
+	switch {
+	case s.ends("eed"):
+		if measure((*s)[:len(*s)-3]) > 0 {
+			s.cut(1, "")
+		}
+		return
+	case s.ends("ed") && vowels((*s)[:len(*s)-2]):
+		s.cut(2, "")
+	case s.ends("ing") && vowels((*s)[:len(*s)-3]):
+		s.cut(3, "")
+	default:
+		return
+	}
+	switch {
+	case s.ends("at"), s.ends("bl"), s.ends("iz"):
+		s.cut(0, "e")
+	case doubled(*s) && !s.ends("l") && !s.ends("s") && !s.ends("z"):
+		s.cut(1, "")
+	case measure(*s) == 1 && consonantVowelConsonant(*s):
+		s.cut(0, "e")
+	}
+}
+
+type suffixes []struct{ from, to string }
+
+var step2 = suffixes{{"ational", "ate"}, {"tional", "tion"}, {"enci", "ence"}, {"anci", "ance"}, {"izer", "ize"}, {"logi", "log"}, {"bli", "ble"},
+	{"alli", "al"}, {"entli", "ent"}, {"eli", "e"}, {"ousli", "ous"}, {"ization", "ize"}, {"ation", "ate"}, {"ator", "ate"}, {"alism", "al"},
+	{"iveness", "ive"}, {"fulness", "ful"}, {"ousness", "ous"}, {"aliti", "al"}, {"iviti", "ive"}, {"biliti", "ble"}}
+
+var step3 = suffixes{{"icate", "ic"}, {"ative", ""}, {"alize", "al"}, {"iciti", "ic"}, {"ical", "ic"}, {"ful", ""}, {"ness", ""}}
+
+var step4 = suffixes{{"ement", ""}, {"ance", ""}, {"ence", ""}, {"able", ""}, {"ible", ""}, {"ment", ""}, {"ant", ""}, {"ent", ""},
+	{"ism", ""}, {"ate", ""}, {"iti", ""}, {"ous", ""}, {"ive", ""}, {"ize", ""}, {"ion", ""}, {"al", ""}, {"er", ""}, {"ic", ""}, {"ou", ""}}
+
+// replace puts to for the first suffix that fits, when what stays measures more
+// than least.
+func (s *stemmer) replace(list suffixes, least int) {
+	for _, p := range list {
+		if !s.ends(p.from) {
+			continue
+		}
+		if measure((*s)[:len(*s)-len(p.from)]) > least {
+			s.cut(len(p.from), p.to)
+		}
+		return
+	}
+}
+
+func (s *stemmer) drop() {
+	if n := len(*s) - 3; s.ends("ion") && (n == 0 || (*s)[n-1] != 's' && (*s)[n-1] != 't') {
+		return
+	}
+	s.replace(step4, 1)
+}
