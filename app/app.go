@@ -54,6 +54,7 @@ type App struct {
 	listener net.Listener
 	server   *http.Server
 
+	failed   chan error // holds what ended the serving before Stop
 	born     time.Time
 	started  atomic.Bool
 	stop     context.CancelFunc
@@ -70,7 +71,7 @@ type cleanup struct {
 // nothing of a failed New stays open.
 func New(cfg Config, version string, log *slog.Logger) (a *App, err error) {
 	cfg = cfg.withDefaults()
-	a = &App{cfg: cfg, version: version, log: log, registry: prometheus.NewRegistry(), hub: newHub(), born: time.Now().UTC()}
+	a = &App{cfg: cfg, version: version, log: log, registry: prometheus.NewRegistry(), hub: newHub(), failed: make(chan error, 1), born: time.Now().UTC()}
 	defer func() {
 		if err != nil {
 			a.cleanup()
@@ -197,6 +198,10 @@ func (a *App) ownHost(next http.Handler) http.Handler {
 	})
 }
 
+// Failed gives the error with which serving ended before Stop: the server takes
+// nothing in any more, and should be stopped.
+func (a *App) Failed() <-chan error { return a.failed }
+
 // Start runs the server until Stop. It returns at once.
 func (a *App) Start(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -206,7 +211,7 @@ func (a *App) Start(context.Context) error {
 	}
 	a.running.Go(func() {
 		if err := a.server.Serve(a.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			a.log.Error("serve", "err", err)
+			a.failed <- &prunella.Error{Kind: prunella.Internal, Op: "serve", Where: a.URL(), Err: err}
 		}
 	})
 	a.started.Store(true)

@@ -37,13 +37,8 @@ func TestOneTargetIsChangedByOneRunAtATime(t *testing.T) {
 	if err := s.Commit(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	world, err := action.NewWorld(prunella.Inventory{}, nil, action.Options{Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer world.Close()
 	e := engine.New(engine.Config{Owner: "node/a", Skills: func() []prunella.Skill { return nil }, Catalog: action.Catalog(), TimeScale: 10, Hold: time.Second, VerifyBudget: time.Second},
-		s, world, engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+		s, world(t), engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
 	_, stop := running(e)
 	defer stop()
 	<-target.arrived

@@ -61,15 +61,20 @@ func newSlowTarget(t *testing.T) *slowTarget {
 	return s
 }
 
-func node(t *testing.T, owner string, s engine.Store) *engine.Engine {
+func world(t *testing.T) *action.World {
 	t.Helper()
-	world, err := action.NewWorld(prunella.Inventory{}, nil, action.Options{Log: slog.New(slog.DiscardHandler)})
+	w, err := action.NewWorld(prunella.Inventory{}, nil, action.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(world.Close)
+	t.Cleanup(w.Close)
+	return w
+}
+
+func node(t *testing.T, owner string, s engine.Store) *engine.Engine {
+	t.Helper()
 	return engine.New(engine.Config{Owner: owner, Skills: func() []prunella.Skill { return nil }, Catalog: action.Catalog(), LeaseTTL: 300 * time.Millisecond},
-		s, world, engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+		s, world(t), engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
 }
 
 // healing stores an incident in the middle of a heal whose next step is a POST.

@@ -8,7 +8,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"prunella"
-	"prunella/action"
 	"prunella/engine"
 	"prunella/store"
 )
@@ -41,17 +40,13 @@ func TestTelemetryThatStopsProvesNothing(t *testing.T) {
 			if err := s.Commit(t.Context(), store.Batch{Updates: []store.IncidentUpdate{{Create: &inc}}, NewRuns: []prunella.Run{run}, Points: points}); err != nil {
 				t.Fatal(err)
 			}
-			world, err := action.NewWorld(prunella.Inventory{}, nil, action.Options{Log: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer world.Close()
 			e := engine.New(engine.Config{Owner: "node/a", Skills: func() []prunella.Skill { return nil }, Bucket: bucket, Hold: 4 * time.Second, VerifyBudget: 7 * time.Second},
-				s, world, engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+				s, world(t), engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
 			_, stop := running(e)
 			defer stop()
 			var got prunella.Incident
 			deadline(t, "a verdict", func() bool {
+				var err error
 				got, err = s.Incident(t.Context(), inc.ID)
 				return err == nil && got.Verdict != ""
 			})

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -72,8 +73,8 @@ type Engine struct {
 
 	mu      sync.Mutex
 	busy    map[prunella.IncidentID]bool
-	failing map[prunella.IncidentID]time.Time // since when its stage has failed at every try
-	last    time.Time                         // last completed tick
+	failing map[prunella.IncidentID]failing // what fails at every try
+	last    time.Time                       // last completed tick
 	done    sync.WaitGroup
 }
 
@@ -81,13 +82,19 @@ type Engine struct {
 func New(cfg Config, store Store, world World, metrics *Metrics, log *slog.Logger) *Engine {
 	e := &Engine{cfg: cfg.withDefaults(), store: store, world: world, metrics: metrics, log: log.With("component", "engine"),
 		catalog: map[string]prunella.Spec{}, wake: make(chan struct{}, 1), busy: map[prunella.IncidentID]bool{},
-		failing: map[prunella.IncidentID]time.Time{}, last: time.Now()}
+		failing: map[prunella.IncidentID]failing{}, last: time.Now()}
 	for _, s := range cfg.Catalog {
 		if s.Action {
 			e.catalog[s.Name] = s
 		}
 	}
 	return e
+}
+
+// failing is a stage that has failed at every try since a moment.
+type failing struct {
+	since  time.Time
+	panics int // in a row
 }
 
 // Wake asks for a tick soon: an incident changed or an approval was decided.
@@ -194,7 +201,11 @@ func (e *Engine) hold(ctx context.Context, id prunella.IncidentID) (again bool) 
 			}
 		}
 	}()
-	again, err = e.advance(ctx, id, fence)
+	err = guarded("stage", e.metrics, e.log, func() error {
+		var err error
+		again, err = e.advance(ctx, id, fence)
+		return err
+	})
 	stopped := ctx.Err() != nil
 	cancel()
 	<-renewed
@@ -220,16 +231,21 @@ func (e *Engine) hold(ctx context.Context, id prunella.IncidentID) (again bool) 
 }
 
 // deferStage lets a failing stage wait instead of spinning, and hands an
-// incident to a human when its stage fails for longer than the patience.
+// incident to a human when its stage fails for longer than the patience or
+// panics again and again.
 func (e *Engine) deferStage(id prunella.IncidentID, fence int64, cause error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	now := time.Now()
 	e.mu.Lock()
-	since, again := e.failing[id]
-	if !again {
-		since, e.failing[id] = now, now
+	f := e.failing[id]
+	if f.since.IsZero() {
+		f.since = now
 	}
+	if f.panics++; !errors.Is(cause, errPanic) {
+		f.panics = 0
+	}
+	e.failing[id] = f
 	e.mu.Unlock()
 	inc, err := e.store.Incident(ctx, id)
 	if err != nil {
@@ -241,7 +257,7 @@ func (e *Engine) deferStage(id prunella.IncidentID, fence int64, cause error) {
 		e.mu.Unlock()
 		return
 	}
-	if now.Sub(since) > e.cfg.scaled(e.cfg.Patience)+10*time.Second {
+	if f.panics >= maxPanics || now.Sub(f.since) > e.cfg.scaled(e.cfg.Patience)+10*time.Second {
 		reason := prunella.Reason{Name: "stage-failing", Text: fmt.Sprintf("%s keeps failing: %v", inc.State, cause)}
 		if err := e.escalate(ctx, inc, nil, reason, nil); err != nil {
 			e.log.Error("escalate", "incident", id, "err", err)
@@ -251,7 +267,10 @@ func (e *Engine) deferStage(id prunella.IncidentID, fence int64, cause error) {
 		return
 	}
 	wait := e.cfg.scaled(5*time.Second) + time.Duration(rand.Int64N(int64(200*time.Millisecond)))
-	if err := e.due(ctx, inc, now.Add(wait)); err != nil {
+	if err := e.stay(ctx, inc, func(i *prunella.Incident) {
+		i.StateReason = prunella.Reason{Name: "stage-failed", Text: fmt.Sprintf("%s failed and is tried again: %v", inc.State, cause)}
+		i.DueAt = now.Add(wait)
+	}); err != nil {
 		e.log.Error("defer stage", "incident", id, "err", err)
 	}
 }

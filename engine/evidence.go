@@ -55,7 +55,11 @@ func (r *reads) get(ctx context.Context, name string, with map[string]any, timeo
 		r.room <- struct{}{}
 		defer func() { <-r.room }()
 		start := time.Now()
-		result, err := r.e.read(ctx, r.inc, name, with, timeout)
+		var result map[string]any
+		err := guarded("read", r.e.metrics, r.e.log, func() (err error) {
+			result, err = r.e.read(ctx, r.inc, name, with, timeout)
+			return err
+		})
 		one.read = diagnose.Read{Result: result, At: time.Now(), Took: time.Since(start)}
 		if err != nil {
 			one.read.Err = err.Error()
@@ -101,7 +105,10 @@ func (e *Engine) gather(ctx context.Context, inc prunella.Incident, skills []pru
 		checks[s.Name] = results
 		for i, rule := range s.Checks {
 			wg.Go(func() {
-				results[i] = e.check(rule, r.get(ctx, rule.Read, rule.With, rule.Timeout), inc)
+				read := r.get(ctx, rule.Read, rule.With, rule.Timeout)
+				if err := guarded("check", e.metrics, e.log, func() error { results[i] = e.check(rule, read, inc); return nil }); err != nil {
+					results[i] = diagnose.CheckResult{Rule: rule, Read: read, Err: err.Error()}
+				}
 			})
 		}
 	}

@@ -114,6 +114,11 @@ func End(r *prunella.Run, why prunella.Reason, now time.Time) bool {
 	case r.State != prunella.RunDone || r.Verdict != "":
 		return false
 	}
+	for i := range r.Steps {
+		if s := &r.Steps[i]; s.State == prunella.StepIntended {
+			s.State, s.Error = prunella.StepUnknown, "its run ended before the result was known"
+		}
+	}
 	r.Reason, r.Verdict = why, prunella.UnknownVerdict
 	return true
 }

@@ -15,6 +15,8 @@ type Metrics struct {
 	Steps       *prometheus.CounterVec
 	Verdicts    *prometheus.CounterVec
 	Policy      *prometheus.CounterVec
+	Panics      *prometheus.CounterVec
+	SetAside    prometheus.Counter
 }
 
 // NewMetrics registers them.
@@ -31,7 +33,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Steps:       prometheus.NewCounterVec(prometheus.CounterOpts{Name: "prunella_steps_total", Help: "Steps executed, by action and result."}, []string{"action", "result"}),
 		Verdicts:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "prunella_verdicts_total", Help: "Verdicts reached."}, []string{"verdict"}),
 		Policy:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "prunella_policy_decisions_total", Help: "Policy answers."}, []string{"allowed"}),
+		Panics:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "prunella_panics_total", Help: "Panics that were caught: our own faults."}, []string{"in"}),
+		SetAside:    prometheus.NewCounter(prometheus.CounterOpts{Name: "prunella_pipeline_set_aside_total", Help: "Messages that no pass survives and that were set aside."}),
 	}
-	reg.MustRegister(m.Signals, m.Lag, m.Batches, m.Findings, m.Opened, m.Transitions, m.Stage, m.StageErrors, m.Steps, m.Verdicts, m.Policy)
+	reg.MustRegister(m.Signals, m.Lag, m.Batches, m.Findings, m.Opened, m.Transitions, m.Stage, m.StageErrors, m.Steps, m.Verdicts, m.Policy, m.Panics, m.SetAside)
 	return m
 }

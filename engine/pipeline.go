@@ -114,26 +114,37 @@ const (
 // NewPipeline restores what was learned before.
 func NewPipeline(ctx context.Context, cfg PipelineConfig, source Source, store PipelineStore, metrics *Metrics, log *slog.Logger) (*Pipeline, error) {
 	p := &Pipeline{cfg: cfg, source: source, store: store, metrics: metrics, log: log.With("component", "pipeline"),
-		detector: match.NewDetector(cfg.Detect), epoch: source.Epoch(), texts: map[prunella.IncidentID]*linked{}}
-	b, err := store.LoadState(ctx, "detector")
-	if err != nil {
+		epoch: source.Epoch(), texts: map[prunella.IncidentID]*linked{}}
+	if err := p.restore(ctx); err != nil {
 		return nil, err
-	}
-	if len(b) > 0 {
-		if err := p.detector.Restore(b); err != nil { // a newer or older format: learn anew, and say so
-			p.log.Warn("what was learned about quiet times cannot be read; it is learned again", "err", err)
-			p.detector = match.NewDetector(cfg.Detect)
-		}
-	}
-	var at position
-	if b, err = store.LoadState(ctx, "position"); err != nil {
-		return nil, err
-	}
-	if len(b) > 0 && json.Unmarshal(b, &at) == nil && at.Epoch == p.epoch {
-		p.seq = at.Seq
 	}
 	p.publish(match.Step{}, nil, time.Time{})
 	return p, nil
+}
+
+// restore goes back to the last commit: what was learned, and how far the
+// stream was folded in.
+func (p *Pipeline) restore(ctx context.Context) error {
+	learned, err := p.store.LoadState(ctx, "detector")
+	if err != nil {
+		return err
+	}
+	at, err := p.store.LoadState(ctx, "position")
+	if err != nil {
+		return err
+	}
+	p.detector = match.NewDetector(p.cfg.Detect)
+	if len(learned) > 0 {
+		if err := p.detector.Restore(learned); err != nil { // a newer or older format: learn anew, and say so
+			p.log.Warn("what was learned about quiet times cannot be read; it is learned again", "err", err)
+			p.detector = match.NewDetector(p.cfg.Detect)
+		}
+	}
+	var pos position
+	if len(at) > 0 && json.Unmarshal(at, &pos) == nil && pos.Epoch == p.epoch {
+		p.seq = pos.Seq
+	}
+	return nil
 }
 
 // position is how far the stream was folded in.
@@ -193,7 +204,66 @@ func (p *Pipeline) collect(ctx context.Context) (all []Message, err error) {
 // the store does not answer, Pass waits for it. When ctx ends before the commit
 // nothing is acknowledged, and the Pipeline is of no more use: a new one gets
 // the messages again.
+//
+// A panic takes nothing with it: the pass is made again from the last commit,
+// message by message, and one that no pass survives is set aside, loudly.
 func (p *Pipeline) Pass(ctx context.Context, messages []Message, now time.Time) error {
+	err := p.try(ctx, messages, now)
+	if !errors.Is(err, errPanic) || len(messages) == 0 {
+		return err
+	}
+	for _, m := range messages {
+		one := []Message{m}
+		for tries := 1; ; tries++ {
+			if err = p.try(ctx, one, now); !errors.Is(err, errPanic) {
+				break
+			}
+			if len(one[0].Signals) == 0 { // it is not the message
+				return err
+			}
+			if tries == maxPanics {
+				p.metrics.SetAside.Inc()
+				p.log.Error("a message that no pass survives is set aside", "seq", m.Seq, "signals", len(m.Signals), "first", m.Signals[0].ID, "source", m.Signals[0].Source, "err", err)
+				one = []Message{{Seq: m.Seq}}
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// try is a pass after whose panic the Pipeline is as it was before it.
+func (p *Pipeline) try(ctx context.Context, messages []Message, now time.Time) error {
+	err := guarded("pass", p.metrics, p.log, func() error { return p.pass(ctx, messages, now) })
+	if !errors.Is(err, errPanic) {
+		return err
+	}
+	half := map[prunella.SignalID]bool{}
+	for _, m := range messages {
+		for _, s := range m.Signals {
+			half[s.ID] = true
+		}
+	}
+	p.recent = slices.DeleteFunc(p.recent, func(s prunella.Signal) bool { return half[s.ID] })
+	clear(p.texts)
+	p.compiled = nil
+	for {
+		rerr := p.restore(ctx)
+		if rerr == nil {
+			return err
+		}
+		p.log.Error("go back to the last commit", "err", rerr)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (p *Pipeline) pass(ctx context.Context, messages []Message, now time.Time) error {
 	var signals []prunella.Signal
 	seq, last := p.seq, uint64(0)
 	for _, m := range messages {

@@ -91,9 +91,13 @@ func (cmd serveCmd) Run(c *console) error {
 		return err
 	}
 	log.Info("serving", "url", a.URL(), "version", version())
-	<-c.ctx.Done()
+	var failed error
+	select {
+	case <-c.ctx.Done():
+	case failed = <-a.Failed():
+	}
 	log.Info("stopping")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), 20*time.Second)
 	defer cancel()
-	return a.Stop(ctx)
+	return errors.Join(failed, a.Stop(ctx))
 }
