@@ -52,6 +52,7 @@ const (
 	Watching     Code = "watching"       // the signer may have to return to this key
 	NoPrevious   Code = "no-previous"    // there is no key to return to
 	LacksTarget  Code = "lacks-target"   // it does not hold the key that would sign
+	Insisted     Code = "insisted"       // a person made it the signer against the gate
 	WatchOver    Code = "watch-over"     // too long after the promotion
 	NoEvidence   Code = "no-evidence"    // nobody refuses the new key
 	Worse        Code = "worse"          // returning would break more than it heals

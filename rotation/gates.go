@@ -219,7 +219,10 @@ func MustReturn(s Snapshot, now time.Time) Reason {
 	r.Key = target.ID
 	r.operand("signer", signer.ID)
 	r.operand("promoted", signer.Promoted)
-	if now.After(signer.Promoted.Add(s.Policy.Watch)) {
+	switch {
+	case signer.Forced:
+		return r.closed(Insisted)
+	case now.After(signer.Promoted.Add(s.Policy.Watch)):
 		return r.closed(WatchOver)
 	}
 	broken := 0

@@ -62,7 +62,9 @@ func (f *fleet) step(t *testing.T, s rotation.Step) {
 // promoted makes "new" the signer, whatever the gates say.
 func (f *fleet) promoted(t *testing.T) *fleet {
 	t.Helper()
-	f.step(t, rotation.Step{Action: rotation.Promote, Key: "new", Override: true, Due: f.now.Add(f.Policy.Period)})
+	f.step(t, rotation.Step{Action: rotation.Judge, Key: "new", State: rotation.Acknowledged})
+	f.step(t, rotation.Step{Action: rotation.Judge, Key: "new", State: rotation.Proven})
+	f.step(t, rotation.Step{Action: rotation.Promote, Key: "new", Due: f.now.Add(f.Policy.Period)})
 	return f
 }
 
@@ -276,6 +278,10 @@ func TestReturnNeedsMoreThanARefusedToken(t *testing.T) {
 		t.Errorf("%s", r)
 	}
 	closed(t, rotation.CanReturn(f.Snapshot, f.now), "orders/o2#c lacks-target")
+
+	f.Ring.Keys[1].Forced = true
+	closed(t, rotation.MustReturn(f.Snapshot, f.now), "insisted")
+	f.Ring.Keys[1].Forced = false
 
 	f.Instances = nil
 	f.probed("legacy", "", "new", rotation.Rejected, 1)

@@ -71,6 +71,7 @@ type Key struct {
 	Signed    time.Time `json:"signed,omitzero"`    // until when it was the signer; zero when it never was or still is
 	Returns   int       `json:"returns,omitempty"`  // how often the signer was taken back from it
 	Hold      time.Time `json:"hold,omitzero"`      // not to be promoted before
+	Forced    bool      `json:"forced,omitempty"`   // it signs because a person insisted
 	Destroyed bool      `json:"destroyed,omitempty"`
 }
 

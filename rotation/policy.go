@@ -11,7 +11,7 @@ type Policy struct {
 	Ahead       time.Duration // the next key is published this long before; default a quarter of Period
 	MaxLifetime time.Duration // no token lives longer; Token refuses to sign one that would; default 1 h
 	Skew        time.Duration // the largest difference of two clocks, and the verifiers' leeway; default 2 m
-	Stale       time.Duration // how old a copy of the ring a node, or of the document a CDN, may use; default 1 m
+	Stale       time.Duration // how old a copy may be used, of the ring by a node and of the document by a CDN, together; default 10 m
 	Grace       time.Duration // after its lease has run out, an instance still counts for this long; default 1 m
 	MaxLease    time.Duration // the longest lease that is granted; default 10 m
 	Quiet       time.Duration // how long every cache must have had to tell that an expired key is unseen; default 5 m
@@ -35,7 +35,7 @@ func (p Policy) Settled() (Policy, error) {
 	set(&p.Ahead, p.Period/4)
 	set(&p.MaxLifetime, time.Hour)
 	set(&p.Skew, 2*time.Minute)
-	set(&p.Stale, time.Minute)
+	set(&p.Stale, 10*time.Minute)
 	set(&p.Grace, time.Minute)
 	set(&p.MaxLease, 10*time.Minute)
 	set(&p.Quiet, 5*time.Minute)
@@ -57,6 +57,8 @@ func (p Policy) Settled() (Policy, error) {
 	switch {
 	case p.Ahead >= p.Period:
 		return p, fault(Invalid, "the policy publishes the next key before the last one signs: Ahead is not less than Period", "set Ahead to a quarter of Period")
+	case p.Stale < time.Second || p.MaxLease < time.Second:
+		return p, fault(Invalid, "the policy has a Stale or a MaxLease under a second", "")
 	case p.MinAge > p.MaxAge:
 		return p, fault(Invalid, "the policy has a MinAge above its MaxAge", "")
 	case p.Returns < 0 || p.Refusals < 0:

@@ -113,6 +113,7 @@ func (r *Ring) change(k *Key, s Step, now time.Time) error {
 		if err := r.succeed(signer, k, s.Override, now); err != nil {
 			return err
 		}
+		k.Forced = s.Override
 		r.Due = s.Due.UTC()
 		return nil
 	case Return:
@@ -125,6 +126,7 @@ func (r *Ring) change(k *Key, s Step, now time.Time) error {
 		signer.Published, signer.Signed, signer.Hold = now, now, s.Hold.UTC()
 		signer.Returns++
 		r.Halted = s.Halt
+		k.Forced = false
 		return k.sign(now, false)
 	case Retire:
 		return k.move(Previous, now, false)
@@ -140,6 +142,7 @@ func (r *Ring) change(k *Key, s Step, now time.Time) error {
 			if err := k.move(Revoked, now, true); err != nil {
 				return err
 			}
+			heir.Forced = s.Override
 			return heir.sign(now, true)
 		}
 		return k.move(Revoked, now, true)

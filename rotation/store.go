@@ -18,6 +18,8 @@ type Store interface {
 	Commit(ctx context.Context, change Change) error
 	// History lists the newest entries of the audit trail, newest first.
 	History(ctx context.Context, limit int) ([]Entry, error)
+	// Log adds an entry that changes nothing else.
+	Log(ctx context.Context, entry Entry) error
 
 	Instances(ctx context.Context) ([]Instance, error)
 	// Told changes what one cache told last, in one transaction: change gets what
@@ -41,7 +43,7 @@ type Store interface {
 	Claim(ctx context.Context, now, until time.Time, limit int) ([]Delivery, error)
 	// Tried stores what came of a try of a claimed delivery.
 	Tried(ctx context.Context, d Delivery) error
-	// Prune drops finished deliveries older than before.
+	// Prune drops finished deliveries and probes from before the time.
 	Prune(ctx context.Context, before time.Time) error
 }
 
