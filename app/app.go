@@ -108,7 +108,8 @@ func New(cfg Config, version string, log *slog.Logger) (a *App, err error) {
 	metrics := engine.NewMetrics(a.registry)
 	state := engineStore{a.store, a.hub}
 	detect := match.Default().Scaled(cfg.TimeScale)
-	watch := cfg.scaled(orDefault(cfg.Verify.Watch, 10*time.Minute), 5*time.Second)
+	related := correlate.Default().Scaled(cfg.TimeScale)
+	related.Recurrence = max(related.Recurrence, cfg.scaled(cfg.Verify.Watch, 0))
 	a.engine = engine.New(engine.Config{
 		Owner: owner(), Inventory: cfg.World, Skills: a.skills.list, Catalog: action.Catalog(), Policy: cfg.Policy, PublicURL: a.publicURL(),
 		TimeScale: cfg.TimeScale, Settle: time.Duration(cfg.Verify.Settle), Hold: time.Duration(cfg.Verify.Hold), VerifyBudget: time.Duration(cfg.Verify.Budget),
@@ -119,7 +120,7 @@ func New(cfg Config, version string, log *slog.Logger) (a *App, err error) {
 		return a, err
 	}
 	if a.pipeline, err = engine.NewPipeline(ctx, engine.PipelineConfig{Inventory: cfg.World, Skills: a.skills.list, Detect: detect,
-		Correlate: correlate.Default().Scaled(cfg.TimeScale), Watch: watch, PublicURL: a.publicURL(), Changed: a.engine.Wake},
+		Correlate: related, PublicURL: a.publicURL(), Changed: a.engine.Wake},
 		source{consumer}, state, metrics, log); err != nil {
 		return a, err
 	}
@@ -295,13 +296,6 @@ func owner() string {
 		host = "localhost"
 	}
 	return "node/" + host
-}
-
-func orDefault(d prunella.Duration, def time.Duration) prunella.Duration {
-	if d == 0 {
-		return prunella.Duration(def)
-	}
-	return d
 }
 
 // Status is the health of the server.

@@ -53,7 +53,7 @@ type Monitors struct {
 type Verify struct {
 	Hold       prunella.Duration `yaml:"hold"`        // default 60s
 	MinSamples int               `yaml:"min_samples"` // per service that was hit; default 20
-	Watch      prunella.Duration `yaml:"watch"`       // default 10m
+	Watch      prunella.Duration `yaml:"watch"`       // default and least 30m
 	Settle     prunella.Duration `yaml:"settle"`      // from opening to diagnosis; default 15s
 	Budget     prunella.Duration `yaml:"budget"`      // default 5m
 }

@@ -121,8 +121,7 @@ func pipeline(t *testing.T, from engine.Source, into engine.PipelineStore, inv p
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := engine.NewPipeline(t.Context(), engine.PipelineConfig{Inventory: inv, Skills: skills.list, Detect: match.Default(), Correlate: correlate.Default(),
-		Watch: 10 * time.Minute}, from, into, engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	p, err := engine.NewPipeline(t.Context(), engine.PipelineConfig{Inventory: inv, Skills: skills.list, Detect: match.Default(), Correlate: correlate.Default()}, from, into, engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,6 +267,63 @@ func TestAPassThatWaitedStoresTheSame(t *testing.T) {
 			t.Errorf("acknowledged are messages up to %d, stored is %+v", from.acknowledged(), c)
 		}
 	})
+}
+
+// overtaken is a store in which a person resolves an incident after the pass
+// has read it, and before the pass is committed.
+type overtaken struct {
+	engineStore
+	resolve func()
+}
+
+func (s *overtaken) CommitBatch(ctx context.Context, b engine.Batch) error {
+	if s.resolve != nil {
+		s.resolve()
+		s.resolve = nil
+	}
+	return s.engineStore.CommitBatch(ctx, b)
+}
+
+// What belongs to an incident that is resolved while the pass is decided is not
+// added to it afterwards.
+func TestAResolvedIncidentTakesNothingMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openStore(t, t.TempDir())
+		defer s.Close()
+		from, store := &stream{}, &overtaken{engineStore: s}
+		p := pipeline(t, from, store, prunella.Inventory{})
+		from.publish(alert(0))
+		if err := p.RunOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var before prunella.Incident
+		store.resolve = func() { resolveAll(t, s, time.Now()); before = only(t, s) }
+		late := alert(1)
+		late.Severity, late.Time = prunella.Critical, late.Time.Add(-time.Minute) // an echo: it began before
+		from.publish(late)
+		time.Sleep(time.Second)
+		start := time.Now()
+		if err := p.RunOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		after := only(t, s)
+		if after.State != prunella.Resolved || after.Signals != 1 || !after.UpdatedAt.Equal(before.UpdatedAt) {
+			t.Errorf("it is %s with %d signals, changed %s after it was resolved", after.State, after.Signals, after.UpdatedAt.Sub(before.UpdatedAt))
+		}
+		if took := time.Since(start); from.acknowledged() != 2 || took > 2*p.Interval() {
+			t.Errorf("acknowledged are messages up to %d after %s", from.acknowledged(), took)
+		}
+	})
+}
+
+// only is the one incident that there is.
+func only(t *testing.T, s engineStore) prunella.Incident {
+	t.Helper()
+	all, err := s.Incidents(t.Context(), store.IncidentFilter{})
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%d incidents, %v", len(all), err)
+	}
+	return all[0]
 }
 
 // A fetch that fails in the middle of a pass takes nothing with it.

@@ -33,7 +33,7 @@ func (p *Pipeline) fold(ctx context.Context, step match.Step, signals []prunella
 		clear(p.texts)
 		return b, nil
 	}
-	healed, err := p.store.RecentlyResolved(ctx, now.Add(-p.cfg.Watch))
+	healed, err := p.store.RecentlyResolved(ctx, now.Add(-p.cfg.Correlate.Recurrence))
 	if err != nil {
 		return b, err
 	}
@@ -317,6 +317,9 @@ func (d *draft) update(now time.Time) Update {
 	}
 	reopened := d.reopened
 	u.Apply = func(i *prunella.Incident) error {
+		if i.State == prunella.Resolved && !reopened {
+			return prunella.Errorf(prunella.Conflict, "incident %s was resolved meanwhile", i.ID) // the pass is decided anew
+		}
 		if reopened {
 			if err := prunella.Transition(i.State, prunella.Open); err != nil {
 				return err

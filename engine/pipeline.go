@@ -64,7 +64,6 @@ type PipelineConfig struct {
 	Skills    func() []prunella.Skill
 	Detect    match.Config
 	Correlate correlate.Config
-	Watch     time.Duration // after a heal, a recurrence reopens the incident
 	PublicURL string
 	Changed   func() // called after incidents changed
 }
@@ -276,7 +275,7 @@ func (p *Pipeline) pass(ctx context.Context, messages []Message, now time.Time) 
 	step := p.detector.Observe(signals, now)
 	p.hold(step.Interesting, now)
 	var batch Batch
-	for {
+	for tries := 0; ; tries++ {
 		var err error
 		if batch, err = p.fold(ctx, step, signals, now); err == nil {
 			err = p.commit(ctx, &batch, seq)
@@ -287,6 +286,9 @@ func (p *Pipeline) pass(ctx context.Context, messages []Message, now time.Time) 
 		clear(p.texts) // holds what was not stored; it is read again
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if prunella.KindOf(err) == prunella.Conflict && tries == 0 { // an incident went on while this pass was decided
+			continue
 		}
 		p.log.Error("commit; it is decided anew, nothing is acknowledged meanwhile", "err", err)
 		select {
