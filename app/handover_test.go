@@ -246,7 +246,7 @@ func TestWhatComesBackOrGetsWorseIsTold(t *testing.T) {
 		set(func(i *prunella.Incident) {
 			i.State, i.ResolvedAt, i.UpdatedAt = prunella.Resolved, time.Now(), time.Now()
 		})
-		time.Sleep(time.Minute)
+		time.Sleep(25 * time.Minute)
 		tell(2)
 		if diff := cmp.Diff(append(first, "opened Back"), kinds()); diff != "" {
 			t.Errorf("after the recurrence (-want +got):\n%s", diff)
@@ -260,4 +260,40 @@ func TestWhatComesBackOrGetsWorseIsTold(t *testing.T) {
 			t.Errorf("after it got worse (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// An incident that came back after a heal and then went quiet by itself is over,
+// as one is that was never healed; one that was healed this time is proven first.
+func TestAReopenedIncidentMayRecoverByItself(t *testing.T) {
+	for name, c := range map[string]struct {
+		healed bool // since it was reopened
+		want   string
+	}{"nothing was done": {false, "recovered-by-itself"}, "it was healed and handed back": {true, "cause-unsure"}} {
+		t.Run(name, func(t *testing.T) {
+			s := openStore(t, t.TempDir())
+			defer s.Close()
+			now := time.Now()
+			inc := prunella.Incident{ID: "inc-1", State: prunella.Diagnosing, Severity: prunella.High, Onset: now, OpenedAt: now, Live: true, Attempts: 1, Recurrences: 1,
+				Verdict: prunella.NotHealed, VerdictReason: prunella.Reason{Name: "recurred"},
+				Impact:  []prunella.Impact{{Service: "payment", Trend: engine.TrendRecovered, QuietSince: now.Add(-time.Hour)}},
+				StateAt: map[prunella.State]time.Time{prunella.Diagnosing: now.Add(-time.Hour)}}
+			if c.healed {
+				inc.StateAt[prunella.Healing] = now.Add(-2 * time.Hour)
+			}
+			if err := s.Commit(t.Context(), store.Batch{Updates: []store.IncidentUpdate{{Create: &inc}}}); err != nil {
+				t.Fatal(err)
+			}
+			_, stop := running(node(t, "node/a", s))
+			defer stop()
+			var got prunella.Incident
+			deadline(t, "the engine to decide", func() bool {
+				var err error
+				got, err = s.Incident(t.Context(), inc.ID)
+				return err == nil && got.State != prunella.Diagnosing
+			})
+			if got.StateReason.Name != c.want || got.VerdictReason.Name != "recurred" {
+				t.Errorf("it is %s: %s; verdict %s (%s)", got.State, got.StateReason.Name, got.Verdict, got.VerdictReason.Name)
+			}
+		})
+	}
 }

@@ -30,7 +30,12 @@ func (e *Engine) diagnose(ctx context.Context, inc prunella.Incident, fence int6
 		why := prunella.Reason{Name: "recovered-by-itself", Text: "every service is back at its usual error share, and nothing was done",
 			Operands: map[string]string{"since": since.UTC().Format(time.RFC3339)}}
 		_, err := e.move(ctx, inc, prunella.Resolved, why, Change{
-			Apply: func(i *prunella.Incident) error { i.VerdictReason = why; return nil },
+			Apply: func(i *prunella.Incident) error {
+				if i.Verdict == "" { // what an earlier heal is worth stays
+					i.VerdictReason = why
+				}
+				return nil
+			},
 			Notifications: []prunella.Notification{e.notification(inc, "resolved", "@oncall", "Over: "+inc.Title,
 				fmt.Sprintf("%s\n\n%s", why.Text, summary(inc)), why)}, // they were told that it began
 		})
@@ -157,9 +162,9 @@ func outcomesOf(checks map[prunella.SkillName][]diagnose.CheckResult) []prunella
 }
 
 // recovered says since when every hit service has been quiet again, for an
-// incident that nothing was done about.
+// incident that nothing was done about since it was opened, or opened again.
 func recovered(inc prunella.Incident) (since time.Time, ok bool) {
-	if !inc.Live || len(inc.Impact) == 0 || inc.Attempts > 0 {
+	if _, healing := inc.StateAt[prunella.Healing]; healing || !inc.Live || len(inc.Impact) == 0 {
 		return since, false
 	}
 	for _, i := range inc.Impact {
