@@ -47,6 +47,8 @@ type Section struct {
 	Line    int
 	Span    Span // from the heading's line to the next section
 	Body    Span // without the heading
+
+	known string // SectionNamed of it
 }
 
 // Block is a fenced code block. Code is its content without the indentation
@@ -88,6 +90,9 @@ func Parse(path string, b []byte) (*Document, error) {
 		return nil, &prunella.Error{Kind: prunella.Invalid, Where: fmt.Sprintf("%s:%d:%d", path, line, column),
 			Reason: "the file is not UTF-8 text", Remedy: "save it as UTF-8"}
 	}
+	if err := d.checkDepth(); err != nil {
+		return nil, err
+	}
 	if err := d.readFront(); err != nil {
 		return nil, err
 	}
@@ -102,16 +107,6 @@ func (d *Document) Bytes() []byte { return bytes.Clone(d.src) }
 func (d *Document) Hash() string {
 	sum := sha256.Sum256(d.src)
 	return hex.EncodeToString(sum[:])
-}
-
-// Section returns the first section of that name, in any case.
-func (d *Document) Section(name string) (Section, bool) {
-	for _, s := range d.Sections {
-		if strings.EqualFold(s.Name, name) {
-			return s, true
-		}
-	}
-	return Section{}, false
 }
 
 // Text returns the bytes of a span as text.
@@ -179,6 +174,7 @@ func (d *Document) addHeading(h *ast.Heading, body []byte, offset int) {
 	}
 	s := Section{Heading: name, Line: line, Span: Span{Start: max(start, offset)}, Body: Span{Start: d.lineEnd(last)}}
 	s.Name, s.Budget = splitBudget(name)
+	s.known = SectionNamed(s.Name)
 	d.Sections = append(d.Sections, s)
 }
 

@@ -110,10 +110,10 @@ func (l *linter) meta() {
 }
 
 // homes are the sections that blocks belong to.
-var homes = map[string]string{"signal": "Symptoms", "check": "Diagnosis", "action": "Resolution", "escalate": "Escalation"}
+var homes = map[string]string{"signal": Symptoms, "check": Diagnosis, "action": Resolution, "escalate": Escalation}
 
 func (l *linter) sections() {
-	for _, name := range []string{"Symptoms", "Diagnosis", "Resolution", "Escalation"} {
+	for _, name := range []string{Symptoms, Diagnosis, Resolution, Escalation} {
 		s, ok := l.d.Section(name)
 		switch {
 		case !ok:
@@ -125,7 +125,7 @@ func (l *linter) sections() {
 	for _, b := range l.d.Blocks {
 		home, ours := homes[b.Language]
 		switch {
-		case ours && !strings.EqualFold(b.Section, home):
+		case ours && SectionNamed(b.Section) != home:
 			l.add(SeverityWarning, b.Line, "block-section", "move it to "+home, "%s block stands outside %s", withArticle(b.Language), home)
 		case !ours && b.Language != "":
 			if near := condition.Closest(b.Language, []string{"signal", "check", "action", "escalate"}); near != "" {

@@ -324,15 +324,27 @@ var plainText = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ._/+()-]*$`)
 // every YAML reader and the old value was plain too, else in double quotes.
 func quote(value string, style yaml.Style) string {
 	quoted := style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0
-	if !quoted && plainText.MatchString(value) && !strings.HasSuffix(value, " ") {
+	if !quoted && plainText.MatchString(value) && !strings.HasSuffix(value, " ") && !strings.Contains(value, "---") {
 		var n yaml.Node
 		if yaml.Unmarshal([]byte(value), &n) == nil && len(n.Content) == 1 && n.Content[0].Tag == "!!str" {
 			return value
 		}
 	}
+	return `"` + escape(value) + `"`
+}
+
+// escape is what stands between the double quotes.
+func escape(value string) string {
 	var b strings.Builder
-	b.WriteByte('"')
+	dashes := 0 // readers of the standard take any --- for the end of the front matter
 	for _, r := range value {
+		if r != '-' {
+			dashes = 0
+		} else if dashes++; dashes == 3 {
+			b.WriteString(`\x2d`)
+			dashes = 0
+			continue
+		}
 		switch {
 		case r == '"' || r == '\\':
 			b.WriteByte('\\')
@@ -347,7 +359,6 @@ func quote(value string, style yaml.Style) string {
 			b.WriteRune(r)
 		}
 	}
-	b.WriteByte('"')
 	return b.String()
 }
 

@@ -1,0 +1,205 @@
+package importer
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"prunella"
+	"prunella/skill"
+)
+
+// Result is an imported page.
+type Result struct {
+	File   []byte // the skill file
+	Report Report
+}
+
+// Report says what was found in a page. Its JSON keys are a contract
+// (docs/skills.md).
+type Report struct {
+	Title             string            `json:"title"`
+	Name              string            `json:"name"`
+	Version           string            `json:"version"`
+	ClaimedConfidence *float64          `json:"claimed_confidence"` // 0 to 1, null when the page claims none
+	LastVerified      *string           `json:"last_verified"`      // 2026-04-19, null when the page says none
+	Owners            []string          `json:"owners"`
+	Provenance        []skill.SourceRef `json:"provenance"`
+	Sections          []string          `json:"sections"` // names without their time
+	Steps             Steps             `json:"steps"`
+	CodeBlocks        []CodeBlock       `json:"code_blocks"`
+	Escalation        []skill.Contact   `json:"escalation"`
+	FollowUps         []skill.FollowUp  `json:"follow_ups"`
+	Links             []string          `json:"links"`
+	Unplaced          []Unplaced        `json:"unplaced"`
+}
+
+// Steps are the texts of the steps, in order.
+type Steps struct {
+	Diagnosis  []string `json:"diagnosis"`
+	Resolution []string `json:"resolution"`
+}
+
+// CodeBlock is a block of code in the skill file.
+type CodeBlock struct {
+	Language string `json:"language"` // "" when it cannot be told
+	Text     string `json:"text"`
+	Section  string `json:"section"`
+	Line     int    `json:"line"`             // of its fence in the skill file
+	Restored bool   `json:"restored"`         // its indentation was lost and is back
+	Flagged  bool   `json:"flagged"`          // its indentation is lost
+	Reason   string `json:"reason,omitempty"` // why it could not be restored
+}
+
+// Unplaced is a piece of the page that found no place of its own. It is in the
+// file all the same.
+type Unplaced struct {
+	Line   int    `json:"line"` // of the page
+	Text   string `json:"text"`
+	Reason string `json:"reason"`
+}
+
+// Import reads a page. path names it in errors, and names the skill when the
+// page does not. Errors are Invalid (not UTF-8 text, or front matter that is
+// not YAML) and TooLarge.
+func Import(path string, b []byte) (*Result, error) {
+	if len(b) > skill.MaxSize {
+		return nil, &prunella.Error{Kind: prunella.TooLarge, Op: "import", Where: path,
+			Reason: fmt.Sprintf("the page is larger than %d bytes", skill.MaxSize), Remedy: "a skill is one page; split it"}
+	}
+	if !utf8.Valid(b) {
+		_, err := skill.Parse(path, b) // names the place
+		return nil, err
+	}
+	if d, ours := alreadySkill(path, b); ours {
+		return &Result{File: d.Bytes(), Report: report(d, d.Title, nil, nil)}, nil
+	}
+	text := strings.TrimPrefix(string(b), "\uFEFF")
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	p := &page{path: path}
+	p.read(text)
+	file, err := p.file()
+	if err != nil {
+		return nil, err
+	}
+	if lost := missing(words(visible(string(b))), words(string(file))); len(lost) > 0 {
+		p.unplaced = append(p.unplaced, Unplaced{Line: 1, Text: strings.Join(lost, " "),
+			Reason: "an error of the importer: these words were lost; the page is kept whole below its last section"})
+		file = append(file, "\n## Imported page\n\n"+fenced(text)...)
+	}
+	d, err := skill.Parse(path, file)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{File: file, Report: report(d, p.title, p.unplaced, p.restored)}, nil
+}
+
+// alreadySkill tells a skill file, which is taken as it is.
+func alreadySkill(path string, b []byte) (*skill.Document, bool) {
+	d, err := skill.Parse(path, b)
+	if err != nil {
+		return nil, false
+	}
+	name, _ := d.Meta("name")
+	_, described := d.Meta("description")
+	_, versioned := d.Meta("version")
+	return d, skill.ValidName(name) && described && versioned
+}
+
+func report(d *skill.Document, title string, unplaced []Unplaced, restored map[string]bool) Report {
+	s, _ := d.Skill()
+	r := Report{Title: title, Name: string(s.Name), Version: s.Version, Owners: s.Owners, Provenance: d.Provenance(),
+		Sections: []string{}, Steps: Steps{Diagnosis: d.StepsOf(skill.Diagnosis), Resolution: d.StepsOf(skill.Resolution)},
+		CodeBlocks: []CodeBlock{}, Escalation: d.Contacts(), FollowUps: d.FollowUps(), Links: d.Links(), Unplaced: unplaced}
+	if r.Owners == nil {
+		r.Owners = []string{}
+	}
+	if r.Unplaced == nil {
+		r.Unplaced = []Unplaced{}
+	}
+	if v, ok := d.Meta("claimed-confidence"); ok {
+		if f, ok := skill.ReadConfidence(v); ok {
+			r.ClaimedConfidence = &f
+		}
+	}
+	if v, ok := d.Meta("last-verified"); ok {
+		if day := skill.ReadDate(v); day != "" {
+			r.LastVerified = &day
+		}
+	}
+	for _, section := range d.Sections {
+		r.Sections = append(r.Sections, section.Name)
+	}
+	for _, b := range d.Blocks {
+		c := CodeBlock{Language: b.Language, Text: b.Code, Section: b.Section, Line: b.Line}
+		c.Restored = restored[strings.ReplaceAll(b.Code, "\r\n", "\n")]
+		c.Reason = FlatYAML(b.Language, b.Code)
+		c.Flagged = c.Reason != ""
+		r.CodeBlocks = append(r.CodeBlocks, c)
+	}
+	return r
+}
+
+// words are the runs of letters and digits of a text.
+func words(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) })
+}
+
+// missing are the words that occur more often in one list than in the other.
+func missing(in, out []string) []string {
+	count := map[string]int{}
+	for _, w := range out {
+		count[w]++
+	}
+	var lost []string
+	for _, w := range in {
+		if count[w]--; count[w] < 0 {
+			lost = append(lost, w)
+		}
+	}
+	return lost
+}
+
+func fenced(text string) string {
+	fence := "```"
+	for strings.Contains(text, fence) {
+		fence += "`"
+	}
+	return fence + "text\n" + strings.TrimSuffix(text, "\n") + "\n" + fence + "\n"
+}
+
+var (
+	camel    = regexp.MustCompile(`([\p{Ll}\d])(\p{Lu})`)
+	acronym  = regexp.MustCompile(`(\p{Lu}+)(\p{Lu}\p{Ll}{2,})`)
+	notSlug  = regexp.MustCompile(`[^a-z0-9]+`)
+	apostrop = strings.NewReplacer("'", "", "’", "")
+)
+
+// slug makes a name of a title: "kube-pod-crash-looping" of "KubePodCrashLooping".
+func slug(title string) string {
+	if len(strings.Fields(title)) == 1 {
+		title = camel.ReplaceAllString(acronym.ReplaceAllString(title, "$1-$2"), "$1-$2")
+	}
+	s := strings.Trim(notSlug.ReplaceAllString(strings.ToLower(apostrop.Replace(title)), "-"), "-")
+	if len(s) > 64 {
+		s = s[:64]
+		if at := strings.LastIndexByte(s, '-'); at > 20 {
+			s = s[:at]
+		}
+	}
+	return strings.Trim(s, "-")
+}
+
+// fileName is a path without folder and endings.
+func fileName(path string) string {
+	base := filepath.Base(path)
+	for _, end := range []string{skill.Suffix, ".skill", filepath.Ext(base)} {
+		if s := strings.TrimSuffix(base, end); s != base && s != "" {
+			return strings.TrimSuffix(s, ".skill")
+		}
+	}
+	return base
+}

@@ -1,0 +1,367 @@
+package skill
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Item is a bullet, a numbered step, a table row or, where a section has none
+// of these, a paragraph. What is nested below it belongs to it.
+type Item struct {
+	Text   string // without the marker and the check box, white space folded
+	Marker string // "-", "1.", "|" for a row, "" for a paragraph
+	Box    string // "x", " " or "" without a check box
+	Line   int    // in the file
+}
+
+var (
+	itemPattern  = regexp.MustCompile(`^( {0,3})([-*+•]|\d{1,9}[.)])(?:[ \t]+|$)(.*)$`)
+	boxPattern   = regexp.MustCompile(`^\[([ xX])\]\s+`)
+	rowPattern   = regexp.MustCompile(`^\s*\|.*\|\s*$`)
+	rulePattern  = regexp.MustCompile(`^[\s|:+-]+$`)
+	fencePattern = regexp.MustCompile("^\\s*(`{3,}|~{3,})")
+)
+
+// Items returns the items of a part of the file, in order; headings below it
+// end an item and are none themselves.
+func (d *Document) Items(part Span) []Item {
+	var lists, paragraphs []Item
+	var current *Item
+	add := func(to *[]Item, i Item) {
+		*to = append(*to, i)
+		current = &(*to)[len(*to)-1]
+	}
+	first, _ := d.position(part.Start)
+	fence, blank := "", true
+	for n, line := range strings.Split(strings.TrimSuffix(d.Text(part), "\n"), "\n") {
+		line = strings.TrimSuffix(line, "\r")
+		if m := fencePattern.FindStringSubmatch(line); m != nil && (fence == "" || strings.HasPrefix(m[1], fence)) {
+			if fence == "" {
+				fence = m[1]
+			} else {
+				fence = ""
+			}
+			continue
+		}
+		text := strings.TrimSpace(line)
+		switch m := itemPattern.FindStringSubmatch(line); {
+		case fence != "":
+		case text == "":
+			blank = true
+			continue
+		case strings.HasPrefix(text, "#") && strings.HasPrefix(strings.TrimLeft(text, "#"), " "):
+			current = nil
+		case m != nil && len(m[1]) < 2:
+			i := Item{Text: m[3], Marker: m[2], Line: first + n}
+			if b := boxPattern.FindStringSubmatch(i.Text); b != nil {
+				i.Box, i.Text = strings.ToLower(b[1]), i.Text[len(b[0]):]
+			}
+			add(&lists, i)
+		case rowPattern.MatchString(line):
+			if rulePattern.MatchString(line) {
+				if len(lists) > 0 && lists[len(lists)-1].Marker == "|" {
+					lists = lists[:len(lists)-1] // what stood above was the header
+				}
+			} else {
+				add(&lists, Item{Text: text, Marker: "|", Line: first + n})
+			}
+			current = nil
+		case current != nil && (!blank || strings.HasPrefix(line, "  ") || strings.HasPrefix(line, "\t")):
+			current.Text += " " + text
+		default:
+			add(&paragraphs, Item{Text: text, Line: first + n})
+		}
+		blank = false
+	}
+	if len(lists) == 0 {
+		lists = paragraphs
+	}
+	for i := range lists {
+		lists[i].Text = strings.Join(strings.Fields(lists[i].Text), " ")
+	}
+	return lists
+}
+
+// itemsOf are the items of all sections that the format knows by that name.
+func (d *Document) itemsOf(name string) []Item {
+	var out []Item
+	for _, s := range d.Sections {
+		if s.known == name {
+			out = append(out, d.Items(s.Body)...)
+		}
+	}
+	return out
+}
+
+var stepHeading = regexp.MustCompile(`(?i)^#{3,6}\s+(?:step\s+)?\d+(?:\.\d+)*[.):]?\s+(.*?)[ #]*$`)
+
+// StepsOf are the texts of the steps in the sections of that name: numbered
+// items, or else sub-headings with a number, or else bullets.
+func (d *Document) StepsOf(name string) []string {
+	out := []string{}
+	for _, s := range d.Steps {
+		if SectionNamed(s.Section) == name {
+			out = append(out, strings.Join(strings.Fields(s.Text), " "))
+		}
+	}
+	if len(out) > 0 {
+		return out
+	}
+	for _, s := range d.Sections {
+		if s.known != name {
+			continue
+		}
+		for _, line := range strings.Split(d.withoutBlocks(s.Body), "\n") {
+			if m := stepHeading.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
+				out = append(out, m[1])
+			}
+		}
+	}
+	if len(out) > 0 {
+		return out
+	}
+	for _, i := range d.itemsOf(name) {
+		if i.Marker != "" && i.Marker != "|" {
+			out = append(out, i.Text)
+		}
+	}
+	return out
+}
+
+// withoutBlocks is a part of the file with its fenced blocks blanked out, so
+// that places stay what they are.
+func (d *Document) withoutBlocks(part Span) string {
+	text := []byte(d.Text(part))
+	for _, b := range d.Blocks {
+		for i := max(b.Content.Start, part.Start); i < min(b.Content.Stop, part.Stop); i++ {
+			if c := &text[i-part.Start]; *c != '\n' {
+				*c = ' '
+			}
+		}
+	}
+	return string(text)
+}
+
+// Contact is whom to call, and when, as the prose says it.
+type Contact struct {
+	To      string   `json:"to"`             // "@sam", "people/sam", "#channel", "vendor support"; "" when the text names nobody
+	Also    []string `json:"also,omitempty"` // further ones in the same sentence
+	When    string   `json:"when"`           // the condition, "" for always
+	Primary bool     `json:"primary,omitempty"`
+	Text    string   `json:"text"` // the whole item
+	Line    int      `json:"line"`
+}
+
+var (
+	mention     = regexp.MustCompile(`(?:^|[^\w@./])(@[A-Za-z0-9][\w.-]*[\w]|@[A-Za-z0-9])|\[\[((?:people|companies)/[^\]|#]+)[^\]]*\]\]|(?:^|\s|` + "`" + `|\()(#[A-Za-z][\w-]+)|\b([\w.+-]+@[\w-]+\.[\w.-]*\w)`)
+	calls       = regexp.MustCompile(`(?i)\b(?:escalate(?:s|d)?(?: it| this)? to|page|call|contact|notify|ping|inform|involve|engage|alert|reach out to|hand (?:it |this )?over to|open an? (?:ticket|case|issue)(?: with| for| at| in)|raise an? (?:ticket|case|issue)(?: with| for| at| in))\s+(?:the\s+)?([^.,;:()→]+)`)
+	label       = regexp.MustCompile(`^(?:\*\*|__)(.+?)(?:\*\*|__)\s*(?::|→|->|=>|–|—|-)?\s*(.*)$|^([^:→.]{2,80}?)\s*(?::\s|→|->|=>|\s[–—]\s)\s*(.*)$`)
+	ifLeading   = regexp.MustCompile(`(?i)^(?:if|when|whenever|in case|after|once|unless|for)\b\s*(.*)$`)
+	ifSentence  = regexp.MustCompile(`(?i)^((?:if|when|whenever|in case|after|once|unless)\b[^,;:→]*?)\s*(?:,|:|→|->|=>|;|\s[–—]\s|\bthen\b)\s*`)
+	ifTrailing  = regexp.MustCompile(`(?i)[\s,(]((?:if|when|whenever|in case|unless)\s+[^.;)]+)[.;)]*$`)
+	primaryWord = regexp.MustCompile(`(?i)^(?:the\s+)?(?:primary|first(?:\s+(?:line|call|contact|responder))?|l1|level 1|tier 1|1st|owner)\b`)
+	emphasis    = strings.NewReplacer("**", "", "__", "", "`", "")
+)
+
+// Contacts reads the sections about escalation.
+func (d *Document) Contacts() []Contact {
+	out := []Contact{}
+	for _, i := range d.itemsOf(Escalation) {
+		c := Contact{Text: i.Text, Line: i.Line}
+		rest := i.Text
+		if i.Marker == "|" {
+			c.row(i.Text)
+			out = append(out, c)
+			continue
+		}
+		if m := label.FindStringSubmatch(i.Text); m != nil {
+			head := strings.TrimRight(emphasis.Replace(m[1]+m[3]), ": ")
+			c.head(head)
+			rest = m[2] + m[4]
+			if !c.Primary && c.When == "" && len(targets(head)) > 0 {
+				rest = i.Text
+			}
+		}
+		if m := ifSentence.FindStringSubmatch(rest); m != nil && c.When == "" {
+			c.When = spoken(m[1])
+		}
+		c.targets(rest)
+		if m := ifTrailing.FindStringSubmatch(rest); m != nil && c.When == "" {
+			c.When = spoken(m[1])
+		}
+		if c.To == "" {
+			if c.targets(i.Text); c.To == "" && c.Primary {
+				c.To = strings.TrimSpace(emphasis.Replace(rest))
+			}
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// head reads what stands before the colon: a condition, a rank, or a name.
+func (c *Contact) head(text string) {
+	if m := ifLeading.FindStringSubmatch(text); m != nil {
+		c.When = spoken(text)
+	} else if primaryWord.MatchString(text) {
+		c.Primary = true
+	}
+}
+
+// row reads a row of a table: the cell that names somebody, and the condition.
+func (c *Contact) row(text string) {
+	cells := strings.Split(strings.Trim(strings.TrimSpace(text), "|"), "|")
+	for i, cell := range cells {
+		cell = strings.TrimSpace(emphasis.Replace(cell))
+		switch found := targets(cell); {
+		case len(found) > 0 && c.To == "":
+			c.To, c.Also = found[0], found[1:]
+		case primaryWord.MatchString(cell):
+			c.Primary = true
+		case ifLeading.MatchString(cell) && c.When == "":
+			c.When = spoken(cell)
+		case i == 0:
+		case c.To == "" && i == len(cells)-1:
+			c.To = cell
+		}
+	}
+}
+
+func spoken(text string) string {
+	text = strings.TrimSpace(emphasis.Replace(text))
+	for _, word := range []string{"if ", "when ", "whenever ", "in case "} {
+		if len(text) > len(word) && strings.EqualFold(text[:len(word)], word) {
+			return strings.TrimSpace(text[len(word):])
+		}
+	}
+	return text
+}
+
+func (c *Contact) targets(text string) {
+	if found := targets(text); len(found) > 0 {
+		c.To, c.Also = found[0], found[1:]
+		return
+	}
+	if m := calls.FindAllStringSubmatch(emphasis.Replace(text), -1); len(m) > 0 {
+		to := m[len(m)-1][1]
+		if at := ifTrailing.FindStringIndex(to); at != nil {
+			to = to[:at[0]]
+		}
+		c.To = strings.TrimSpace(to)
+	}
+}
+
+// targets are the people, channels and addresses that a text names.
+func targets(text string) []string {
+	var out []string
+	for _, m := range mention.FindAllStringSubmatch(text, -1) {
+		for _, s := range m[1:] {
+			if s = strings.TrimSpace(s); s != "" && !slices.Contains(out, s) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
+var (
+	wikilink = regexp.MustCompile(`\[\[([^\[\]|\n]+?)(?:\|[^\[\]\n]*)?\]\]`)
+	urlLink  = regexp.MustCompile(`https?://[^\s<>()\[\]"'` + "`" + `|\\]+(?:\([^\s<>()]*\)[^\s<>()\[\]"'` + "`" + `|\\]*)*`)
+	mdLink   = regexp.MustCompile(`\]\(\s*<?([^()\s<>]+(?:\([^()\s]*\)[^()\s<>]*)*)>?(?:\s+["'(][^)]*)?\)`)
+	refLink  = regexp.MustCompile(`(?m)^ {0,3}\[[^\]\n]+\]:\s+<?(\S+?)>?(?:\s|$)`)
+	hostLink = regexp.MustCompile(`(?:^|[\s(,])((?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|cloud|app|ai|co|eu|de|uk|gov|edu)(?:/[^\s)>,]*)?)`)
+	hrefLink = regexp.MustCompile(`(?i)\b(?:href|src)\s*=\s*["']([^"']+)["']`)
+	codeSpan = regexp.MustCompile("`[^`\n]*`")
+	pageName = regexp.MustCompile(`^(?:skills|people|companies)/[\w.-]*\w$`)
+)
+
+// Links lists what the page refers to, each once, in order: targets of
+// [[links]] with their heading and without their alias, addresses, host names,
+// files, and what the items of See also begin with.
+func (d *Document) Links() []string {
+	type found struct {
+		at   int
+		text string
+	}
+	var all []found
+	text := d.withoutBlocks(Span{d.front.stop, len(d.src)})
+	plain := codeSpan.ReplaceAllStringFunc(text, func(s string) string {
+		if strings.Contains(s, "://") {
+			return s
+		}
+		return strings.Repeat(" ", len(s))
+	})
+	covered := map[int]bool{}
+	collect := func(re *regexp.Regexp, in string) {
+		for _, m := range re.FindAllStringSubmatchIndex(in, -1) {
+			i := len(m) - 2
+			start, stop := m[i], m[i+1]
+			if start < 0 || covered[start] {
+				continue
+			}
+			target := strings.TrimRight(strings.TrimSpace(in[start:stop]), ".,;:!?*_")
+			for p := start; p < stop; p++ {
+				covered[p] = true
+			}
+			if target != "" {
+				all = append(all, found{start, target})
+			}
+		}
+	}
+	collect(wikilink, plain)
+	collect(mdLink, plain)
+	collect(refLink, plain)
+	collect(hrefLink, plain)
+	collect(urlLink, plain)
+	collect(hostLink, plain)
+	slices.SortStableFunc(all, func(a, b found) int { return a.at - b.at })
+	out := []string{}
+	add := func(target string) {
+		if !slices.Contains(out, target) {
+			out = append(out, target)
+		}
+	}
+	for _, f := range all {
+		add(f.text)
+	}
+	for _, i := range d.itemsOf(SeeAlso) {
+		if name, ok := namedPage(i); ok {
+			add(name)
+		}
+	}
+	return out
+}
+
+var dash = regexp.MustCompile(`\s+(?:[-–—]|→|:)\s+|:\s|\s\(`)
+
+// namedPage is the page that an item of See also names without a link.
+func namedPage(i Item) (string, bool) {
+	if i.Marker == "" || i.Marker == "|" || strings.Contains(i.Text, "[[") || strings.Contains(i.Text, "](") || strings.Contains(i.Text, "://") {
+		return "", false
+	}
+	name := strings.TrimSpace(emphasis.Replace(i.Text))
+	if at := dash.FindStringIndex(name); at != nil {
+		name = name[:at[0]]
+	}
+	name = strings.TrimRight(name, ".,;:")
+	return name, name != "" && len(strings.Fields(name)) <= 8
+}
+
+// PageNames are the places of names of wiki pages, such as people/sam, with
+// which items of See also begin without being linked.
+func (d *Document) PageNames() []Span {
+	var out []Span
+	for _, i := range d.itemsOf(SeeAlso) {
+		name, _, _ := strings.Cut(i.Text, " ")
+		name = strings.TrimRight(name, ":,;.")
+		if i.Marker == "" || !pageName.MatchString(name) {
+			continue
+		}
+		start := d.lines[i.Line-1]
+		if at := strings.Index(string(d.src[start:d.lineEnd(i.Line)]), name); at >= 0 {
+			out = append(out, Span{start + at, start + at + len(name)})
+		}
+	}
+	return out
+}
