@@ -200,49 +200,33 @@ func (b backend) PutReport(ctx context.Context, r prunella.Report) error {
 }
 
 func (b backend) Decide(ctx context.Context, id string, d client.Decision) (prunella.Approval, error) {
-	if err := b.stands(ctx, id); err != nil {
-		return prunella.Approval{}, err
-	}
-	a, err := b.store.DecideApproval(ctx, id, d.Hash, d.Decision, d.By, d.Note, time.Now())
+	now := time.Now()
+	why := prunella.Reason{Name: "approval-" + d.Decision, Text: fmt.Sprintf("%s by %s. %s", d.Decision, d.By, d.Note), Operands: map[string]string{"by": d.By, "hash": d.Hash}}
+	a, err := b.store.DecideApproval(ctx, id, d.Hash, d.Decision, d.By, d.Note, now, store.IncidentUpdate{
+		Apply: func(i *prunella.Incident) error {
+			if i.State != prunella.AwaitingApproval {
+				return &prunella.Error{Kind: prunella.Conflict, Op: "decide approval", Reason: fmt.Sprintf("the question no longer stands: the incident is %s", i.State),
+					Remedy: "look at the incident again and decide on what stands there now"}
+			}
+			i.DueAt = time.Time{}
+			return nil
+		},
+		Events: []prunella.Event{{At: now, Kind: "approval", Text: strings.TrimSpace(why.Text), Reason: why}}})
 	if err != nil {
 		return a, err
 	}
-	now := time.Now()
-	why := prunella.Reason{Name: "approval-" + d.Decision, Text: fmt.Sprintf("%s by %s. %s", d.Decision, d.By, d.Note), Operands: map[string]string{"by": d.By, "hash": d.Hash}}
-	_, err = b.store.UpdateIncident(ctx, a.Incident, func(i *prunella.Incident) error { i.DueAt = time.Time{}; return nil },
-		prunella.Event{At: now, Kind: "approval", Text: strings.TrimSpace(why.Text), Reason: why})
 	b.hub.announce("incident", string(a.Incident))
 	b.engine.Wake()
-	return a, err
+	return a, nil
 }
 
-// stands returns Conflict for a question that nobody acts on any more: a person
-// took the incident, or another plan was made since.
-func (b backend) stands(ctx context.Context, id string) error {
-	a, err := b.store.Approval(ctx, id)
-	if err != nil || a.Decision != "" { // decided ones are refused with who decided
-		return err
-	}
-	inc, err := b.store.Incident(ctx, a.Incident)
-	if err != nil {
-		return err
-	}
-	all, err := b.store.Approvals(ctx, a.Incident)
-	if err != nil {
-		return err
-	}
-	if inc.State != prunella.AwaitingApproval || len(all) > 0 && all[len(all)-1].ID != id {
-		return &prunella.Error{Kind: prunella.Conflict, Op: "decide approval", Reason: fmt.Sprintf("the question no longer stands: the incident is %s", inc.State),
-			Remedy: "look at the incident again and decide on what stands there now"}
-	}
-	return nil
-}
-
-// hand moves an incident by a person's word.
+// hand moves an incident by a person's word. What the engine was doing about it
+// ends in the same moment: nobody goes on with a run, or acts on an answer.
 func (b backend) hand(ctx context.Context, id prunella.IncidentID, to prunella.State, name string, n client.Note) (prunella.Incident, error) {
 	now := time.Now()
 	why := prunella.Reason{Name: name, Text: strings.TrimSpace(fmt.Sprintf("%s: %s", n.By, n.Note)), Operands: map[string]string{"by": n.By}}
-	inc, err := b.store.UpdateIncident(ctx, id, func(i *prunella.Incident) error {
+	withdrawn := map[prunella.RunID]bool{} // plans that were asked for
+	inc, err := b.store.SaveWith(ctx, store.IncidentUpdate{ID: id, Apply: func(i *prunella.Incident) error {
 		if err := prunella.Transition(i.State, to); err != nil {
 			return err
 		}
@@ -258,7 +242,22 @@ func (b backend) hand(ctx context.Context, id prunella.IncidentID, to prunella.S
 			i.ResolvedAt = now
 		}
 		return nil
-	}, prunella.Event{At: now, Kind: "state", Text: fmt.Sprintf("%s by %s", to, why.Text), Reason: why})
+	}, EachRun: func(r *prunella.Run) bool {
+		if r.State == prunella.RunProposed && withdrawn[r.ID] {
+			r.State, r.Reason, r.Ended = prunella.RunRefused, engine.TakenByPerson, now
+			return true
+		}
+		return engine.End(r, engine.TakenByPerson, now)
+	},
+		EachApproval: func(a *prunella.Approval) bool {
+			if a.Decision != "" {
+				return false
+			}
+			withdrawn[a.Run] = true
+			a.Decision, a.By, a.Note, a.Decided = store.Withdrawn, n.By, n.Note, now.UTC()
+			return true
+		},
+		Events: []prunella.Event{{At: now, Kind: "state", Text: fmt.Sprintf("%s by %s", to, why.Text), Reason: why}}})
 	if err == nil {
 		b.hub.announce("incident", string(id))
 		b.engine.Wake()

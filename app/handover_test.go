@@ -86,8 +86,11 @@ func TestWhatIsOvertakenIsRefused(t *testing.T) {
 	if _, err := b.Decide(t.Context(), ask.ID, client.Decision{Decision: store.Approved, By: "sam", Hash: "h"}); prunella.KindOf(err) != prunella.Conflict {
 		t.Errorf("approving what a person took: %v, want a conflict", err)
 	}
-	if got, err := b.store.Approval(t.Context(), ask.ID); err != nil || got.Decision != "" {
-		t.Errorf("a refused answer was kept: %+v %v", got, err)
+	if got, err := b.store.Approval(t.Context(), ask.ID); err != nil || got.Decision != store.Withdrawn || got.By != "kim" {
+		t.Errorf("the question that nobody acts on: %+v %v", got, err)
+	}
+	if got, err := b.store.Run(t.Context(), run.ID); err != nil || got.State != prunella.RunRefused || got.Reason.Name != "taken-by-person" {
+		t.Errorf("the plan that nobody follows: %+v %v", got, err)
 	}
 }
 
@@ -117,7 +120,7 @@ func TestAQuickAnswerIsHeard(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := node(t, "node/a", hasty{s, new(sync.Once), func() {
-		if _, err := s.DecideApproval(t.Context(), ask.ID, "h", store.Denied, "kim", "", time.Now()); err != nil {
+		if _, err := s.DecideApproval(t.Context(), ask.ID, "h", store.Denied, "kim", "", time.Now(), store.IncidentUpdate{}); err != nil {
 			t.Error(err)
 		}
 		if _, err := s.UpdateIncident(t.Context(), inc.ID, func(i *prunella.Incident) error { i.DueAt = time.Time{}; return nil }); err != nil {

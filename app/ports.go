@@ -56,6 +56,10 @@ func (s engineStore) Save(ctx context.Context, c engine.Change) (prunella.Incide
 	return s.Incident(ctx, c.ID)
 }
 
+func (s engineStore) ExpireApproval(ctx context.Context, id, hash string, now time.Time) (prunella.Approval, error) {
+	return s.DecideApproval(ctx, id, hash, store.Expired, "prunella", "nobody answered in time", now, store.IncidentUpdate{})
+}
+
 func (s engineStore) UpdateRun(ctx context.Context, id prunella.RunID, fence int64, change func(*prunella.Run) error, events ...prunella.Event) (prunella.Run, error) {
 	r, err := s.Store.UpdateRun(ctx, id, fence, change, events...)
 	if err == nil {

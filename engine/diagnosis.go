@@ -20,7 +20,7 @@ import (
 // diagnose gathers evidence, ranks causes, and decides what follows: a heal, a
 // question to a person, another look, or a call for help.
 func (e *Engine) diagnose(ctx context.Context, inc prunella.Incident, fence int64, now time.Time) (bool, error) {
-	if err := e.abandon(ctx, inc.ID, fence, takenByPerson); err != nil { // handed back while a run had no end
+	if err := e.abandon(ctx, inc.ID, fence, TakenByPerson); err != nil { // handed back while a run had no end
 		return false, err
 	}
 	if since, quiet := recovered(inc); quiet {

@@ -301,7 +301,7 @@ func (e *Engine) advance(ctx context.Context, id prunella.IncidentID, fence int6
 	e.metrics.Stage.WithLabelValues(string(inc.State)).Observe(time.Since(start).Seconds())
 	if prunella.KindOf(err) == prunella.Conflict && ctx.Err() == nil {
 		if i, rerr := e.store.Incident(ctx, id); rerr == nil && i.State != inc.State { // a person moved it meanwhile
-			return true, e.abandon(ctx, id, fence, takenByPerson)
+			return true, e.abandon(ctx, id, fence, TakenByPerson)
 		}
 	}
 	return moved, err

@@ -37,6 +37,11 @@ func (e *Engine) heal(ctx context.Context, inc prunella.Incident, fence int64, n
 			return false, err
 		}
 		if !run.Deadline.IsZero() && time.Now().After(run.Deadline) {
+			if s.State == prunella.StepIntended { // a crash cut it off
+				if err := e.mark(ctx, inc, &run, i, fence, prunella.StepUnknown, "", "the process ended before the result was known", prunella.Reason{Name: "result-lost"}); err != nil {
+					return false, err
+				}
+			}
 			return true, e.fail(ctx, inc, run, fence, s, prunella.Reason{Name: "budget-spent",
 				Text: fmt.Sprintf("the time for the resolution ran out before “%s”", s.Name)}, "escalate")
 		}
@@ -78,10 +83,11 @@ func (e *Engine) mine(ctx context.Context, inc prunella.Incident, fence int64) (
 	if err != nil || held.State == inc.State {
 		return err == nil, err
 	}
-	return false, e.abandon(ctx, inc.ID, fence, takenByPerson)
+	return false, e.abandon(ctx, inc.ID, fence, TakenByPerson)
 }
 
-var takenByPerson = prunella.Reason{Name: "taken-by-person", Text: "a person took the incident; the remaining steps are not run"}
+// TakenByPerson is why a run ends whose incident a person took.
+var TakenByPerson = prunella.Reason{Name: "taken-by-person", Text: "a person took the incident; the remaining steps are not run"}
 
 // abandon ends what is still running of an incident that a person holds now:
 // what was done stays, and nothing more is done.
@@ -218,6 +224,9 @@ func (e *Engine) attempt(ctx context.Context, inc prunella.Incident, run *prunel
 func (e *Engine) intend(ctx context.Context, inc prunella.Incident, run *prunella.Run, i int, fence int64, before map[string]any) error {
 	now := time.Now()
 	updated, err := e.store.UpdateRun(ctx, run.ID, fence, func(r *prunella.Run) error {
+		if r.State != prunella.RunRunning { // a person ended it meanwhile
+			return prunella.Errorf(prunella.Conflict, "run %s is %s", r.ID, r.State)
+		}
 		s := &r.Steps[i]
 		if err := prunella.StepTransition(s.State, prunella.StepIntended); err != nil {
 			return err
@@ -280,13 +289,9 @@ func (e *Engine) mark(ctx context.Context, inc prunella.Incident, run *prunella.
 // observe settles an unknown step by looking at the world.
 func (e *Engine) observe(ctx context.Context, inc prunella.Incident, run *prunella.Run, i int, fence int64) (bool, error) {
 	s := run.Steps[i]
-	key := s.Key
-	if s.Attempt > 1 {
-		key = fmt.Sprintf("%s-%d", s.Key, s.Attempt-1)
-	}
 	limit, cancel := context.WithTimeout(ctx, max(e.cfg.ReadTimeout, s.Timeout)) // what is under way may come to its end
 	defer cancel()
-	happened, text, err := e.world.Happened(limit, s.Action, key, s.Params, s.Before)
+	happened, text, err := e.world.Happened(limit, s.Action, attempted(s), s.Params, s.Before)
 	if err != nil {
 		happened, text = action.Unclear, err.Error()
 	}
@@ -300,6 +305,29 @@ func (e *Engine) observe(ctx context.Context, inc prunella.Incident, run *prunel
 		return true, e.mark(ctx, inc, run, i, fence, prunella.StepFailed, "", "the world shows that it did not happen: "+text, prunella.Reason{Name: "observed-not-done", Text: text})
 	}
 	return false, nil
+}
+
+// attempted is the key of a step's newest attempt.
+func attempted(s prunella.Step) string {
+	if s.Attempt > 1 {
+		return fmt.Sprintf("%s-%d", s.Key, s.Attempt-1)
+	}
+	return s.Key
+}
+
+// touched says whether a step has changed the world, or may have: one that
+// failed has when the world shows it, as a rollout that came to a halt does.
+func (e *Engine) touched(ctx context.Context, s prunella.Step) bool {
+	switch {
+	case s.State == prunella.StepDone || s.State == prunella.StepUnknown:
+		return true
+	case s.State != prunella.StepFailed || s.Before == nil:
+		return false
+	}
+	limit, cancel := context.WithTimeout(ctx, e.cfg.ReadTimeout)
+	defer cancel()
+	happened, _, err := e.world.Happened(limit, s.Action, attempted(s), s.Params, s.Before)
+	return err == nil && happened == action.Yes
 }
 
 // proven checks a done step against its verify rule; without one, done is enough.
@@ -382,6 +410,9 @@ func (e *Engine) fail(ctx context.Context, inc prunella.Incident, run prunella.R
 // reverse; one failing undo does not stop the rest.
 func (e *Engine) undo(ctx context.Context, inc prunella.Incident, run prunella.Run, fence int64, why prunella.Reason) error {
 	updated, err := e.store.UpdateRun(ctx, run.ID, fence, func(r *prunella.Run) error {
+		if r.State == prunella.RunFailed || r.Verdict != "" { // a person ended it meanwhile
+			return prunella.Errorf(prunella.Conflict, "run %s is %s", r.ID, r.State)
+		}
 		r.State, r.Reason = prunella.RunUndoing, why
 		return nil
 	}, prunella.Event{Incident: inc.ID, At: time.Now(), Kind: "step", Text: "undoing: " + why.Text, Reason: why})
@@ -392,11 +423,17 @@ func (e *Engine) undo(ctx context.Context, inc prunella.Incident, run prunella.R
 	failed, kept := 0, 0
 	for i := len(run.Steps) - 1; i >= 0; i-- {
 		s := run.Steps[i]
-		touched := s.State == prunella.StepDone || s.State == prunella.StepUnknown || (s.State == prunella.StepFailed && s.Before != nil)
-		if s.Effect != prunella.Reads && touched && s.Undo == nil && s.State != prunella.StepFailed {
-			kept++
+		if mine, err := e.mine(ctx, inc, fence); err != nil || !mine {
+			return err
 		}
-		if s.Effect == prunella.Reads || !touched || s.Undo == nil || s.Undo.Do == "none-needed" || s.State == prunella.StepFailed {
+		if s.Effect == prunella.Reads || !e.touched(ctx, s) {
+			continue
+		}
+		if s.Undo == nil {
+			kept++
+			continue
+		}
+		if s.Undo.Do == "none-needed" {
 			continue
 		}
 		params, err := heal.UndoParams(s)

@@ -170,7 +170,7 @@ func (e *Engine) await(ctx context.Context, inc prunella.Incident, fence int64, 
 	}
 	a := approvals[at]
 	if a.Decision == "" && !now.Before(a.Expires) {
-		if a, err = e.store.DecideApproval(ctx, a.ID, a.Hash, "expired", "prunella", "nobody answered in time", now); err != nil {
+		if a, err = e.store.ExpireApproval(ctx, a.ID, a.Hash, now); err != nil {
 			return false, err
 		}
 	}

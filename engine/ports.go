@@ -32,7 +32,7 @@ type Store interface {
 	// UpdateRun changes a run; a fence older than the incident's lease is a Conflict.
 	UpdateRun(ctx context.Context, id prunella.RunID, fence int64, change func(*prunella.Run) error, events ...prunella.Event) (prunella.Run, error)
 	Approvals(ctx context.Context, id prunella.IncidentID) ([]prunella.Approval, error)
-	DecideApproval(ctx context.Context, id, hash, decision, by, note string, now time.Time) (prunella.Approval, error)
+	ExpireApproval(ctx context.Context, id, hash string, now time.Time) (prunella.Approval, error)
 	SignalsOf(ctx context.Context, id prunella.IncidentID, limit, offset int) ([]prunella.Signal, int, error)
 	Changes(ctx context.Context, since time.Time) ([]prunella.Signal, error)
 	Series(ctx context.Context, name, service string, from, to time.Time) ([]prunella.SeriesPoint, error)

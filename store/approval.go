@@ -10,9 +10,10 @@ import (
 
 // Decisions of an approval.
 const (
-	Approved = "approved"
-	Denied   = "denied"
-	Expired  = "expired"
+	Approved  = "approved"
+	Denied    = "denied"
+	Expired   = "expired"
+	Withdrawn = "withdrawn" // a person took the incident; nobody acts on an answer any more
 )
 
 func createApproval(ctx context.Context, tx *sql.Tx, a prunella.Approval) error {
@@ -48,13 +49,15 @@ func (s *Store) Approvals(ctx context.Context, id prunella.IncidentID) ([]prunel
 	return many[prunella.Approval](ctx, s.read, "approvals", `SELECT doc FROM approvals WHERE incident = $1 ORDER BY asked, id`, id)
 }
 
-// DecideApproval decides an approval once. decision is Approved, Denied or
-// Expired; Expired is accepted only from its time on, and the others only
-// before. hash is that of the plan the person saw.
+// DecideApproval decides an approval once, and changes its incident in the same
+// transaction. decision is Approved, Denied or Expired; Expired is accepted only
+// from its time on, and the others only before. hash is that of the plan the
+// person saw. u.ID may be empty; its Apply may refuse.
 //
-// Conflict: it was decided already, the plan has changed, or it has expired
-// (then the approval is returned as it stands). Invalid: no such decision.
-func (s *Store) DecideApproval(ctx context.Context, id, hash, decision, by, note string, now time.Time) (a prunella.Approval, err error) {
+// Conflict: it was decided already, the plan has changed, another question was
+// asked since, or it has expired (then the approval is returned as it stands).
+// Invalid: no such decision.
+func (s *Store) DecideApproval(ctx context.Context, id, hash, decision, by, note string, now time.Time, u IncidentUpdate) (a prunella.Approval, err error) {
 	if decision != Approved && decision != Denied && decision != Expired {
 		return a, &prunella.Error{Kind: prunella.Invalid, Op: "decide approval", Where: "decision",
 			Reason: `"` + decision + `" is not a decision`, Remedy: "say approved or denied"}
@@ -80,6 +83,17 @@ func (s *Store) DecideApproval(ctx context.Context, id, hash, decision, by, note
 			return conflict("the time to answer ended at "+a.Expires.UTC().Format(time.RFC3339), "hand the incident back to the engine to be asked again")
 		case !over && decision == Expired:
 			return conflict("the time to answer has not ended", "")
+		}
+		all, err := many[prunella.Approval](ctx, tx, "approvals", `SELECT doc FROM approvals WHERE incident = $1 ORDER BY asked, id`, a.Incident)
+		if err != nil {
+			return err
+		}
+		if all[len(all)-1].ID != id {
+			return conflict("another question was asked since", "look at the incident again and decide on what stands there now")
+		}
+		u.ID = a.Incident
+		if _, err := updateIncident(ctx, tx, u); err != nil {
+			return err
 		}
 		a.Decision, a.By, a.Note, a.Decided = decision, by, note, now.UTC()
 		doc, err := encode(a)

@@ -43,6 +43,13 @@ type IncidentUpdate struct {
 	Create *prunella.Incident
 	Apply  func(*prunella.Incident) error // may be nil; after Create
 	Events []prunella.Event               // Incident is filled in when empty
+
+	// EachApproval and then EachRun, when given, are called for every approval
+	// and run of the incident, and what they answer true for is stored as they
+	// left it. No fence is asked for: they are for a person's word, which
+	// outranks every lease.
+	EachApproval func(*prunella.Approval) bool
+	EachRun      func(*prunella.Run) bool
 }
 
 // Commit writes a Batch in one transaction. NotFound: an incident or run of it

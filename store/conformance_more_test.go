@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -12,14 +13,14 @@ import (
 )
 
 func testApprovals(t *testing.T, s *store.Store) {
-	incident(t, s, "inc-1")
 	for _, id := range []string{"a", "b", "c"} {
-		must(t, s.CreateApproval(t.Context(), prunella.Approval{ID: id, Incident: "inc-1", Hash: "h", Asked: t0, Expires: t0.Add(time.Hour)}))
+		incident(t, s, prunella.IncidentID("inc-"+id))
+		must(t, s.CreateApproval(t.Context(), prunella.Approval{ID: id, Incident: prunella.IncidentID("inc-" + id), Hash: "h", Asked: t0, Expires: t0.Add(time.Hour)}))
 	}
 	wantKind(t, s.CreateApproval(t.Context(), prunella.Approval{ID: "x", Incident: "inc-9"}), prunella.NotFound)
 	refuse := func(id, hash, decision string, at time.Duration, kind prunella.Kind) {
 		t.Helper()
-		_, err := s.DecideApproval(t.Context(), id, hash, decision, "sam", "", t0.Add(at))
+		_, err := s.DecideApproval(t.Context(), id, hash, decision, "sam", "", t0.Add(at), store.IncidentUpdate{})
 		wantKind(t, err, kind)
 	}
 	refuse("z", "h", store.Approved, 0, prunella.NotFound)
@@ -27,7 +28,7 @@ func testApprovals(t *testing.T, s *store.Store) {
 	refuse("a", "other", store.Approved, 0, prunella.Conflict)
 	refuse("a", "h", store.Approved, time.Hour, prunella.Conflict)
 	refuse("a", "h", store.Expired, time.Minute, prunella.Conflict)
-	got, err := s.DecideApproval(t.Context(), "a", "h", store.Denied, "sam", "not now", t0.Add(time.Minute))
+	got, err := s.DecideApproval(t.Context(), "a", "h", store.Denied, "sam", "not now", t0.Add(time.Minute), store.IncidentUpdate{})
 	must(t, err)
 	if got.Decision != store.Denied || got.By != "sam" || got.Note != "not now" || !got.Decided.Equal(t0.Add(time.Minute)) {
 		t.Errorf("%+v", got)
@@ -36,7 +37,7 @@ func testApprovals(t *testing.T, s *store.Store) {
 	if stored, _ := s.Approval(t.Context(), "a"); stored != got {
 		t.Errorf("stored %+v", stored)
 	}
-	_, err = s.DecideApproval(t.Context(), "b", "h", store.Expired, "", "", t0.Add(time.Hour))
+	_, err = s.DecideApproval(t.Context(), "b", "h", store.Expired, "", "", t0.Add(time.Hour), store.IncidentUpdate{})
 	must(t, err)
 
 	var won atomic.Int32
@@ -44,7 +45,7 @@ func testApprovals(t *testing.T, s *store.Store) {
 	for i := range 8 {
 		wg.Go(func() {
 			decision := []string{store.Approved, store.Denied}[i%2]
-			if _, err := s.DecideApproval(t.Context(), "c", "h", decision, fmt.Sprint(i), "", t0); err == nil {
+			if _, err := s.DecideApproval(t.Context(), "c", "h", decision, fmt.Sprint(i), "", t0, store.IncidentUpdate{}); err == nil {
 				won.Add(1)
 			} else {
 				wantKind(t, err, prunella.Conflict)
@@ -54,6 +55,42 @@ func testApprovals(t *testing.T, s *store.Store) {
 	wg.Wait()
 	if won.Load() != 1 {
 		t.Errorf("decided %d times", won.Load())
+	}
+
+	// The incident is judged and changed with the answer, or neither is.
+	incident(t, s, "inc-d")
+	for i, id := range []string{"d", "e"} {
+		must(t, s.CreateApproval(t.Context(), prunella.Approval{ID: id, Incident: "inc-d", Run: prunella.RunID("run-" + id), Hash: "h", Asked: t0.Add(time.Duration(i)), Expires: t0.Add(time.Hour)}))
+	}
+	refuse("d", "h", store.Approved, time.Minute, prunella.Conflict) // another was asked since
+	no := errors.New("a person has it")
+	_, err = s.DecideApproval(t.Context(), "e", "h", store.Approved, "sam", "", t0, store.IncidentUpdate{Apply: func(*prunella.Incident) error { return no }})
+	if stored, _ := s.Approval(t.Context(), "e"); !errors.Is(err, no) || stored.Decision != "" {
+		t.Errorf("refused with %v, and stored is %+v", err, stored)
+	}
+	_, err = s.DecideApproval(t.Context(), "e", "h", store.Approved, "sam", "", t0, store.IncidentUpdate{Apply: func(i *prunella.Incident) error { i.Title = "yes"; return nil }})
+	must(t, err)
+	if inc, err := s.Incident(t.Context(), "inc-d"); err != nil || inc.Title != "yes" {
+		t.Errorf("the incident is %q, %v", inc.Title, err)
+	}
+
+	// A person's word reaches every run and question of an incident, and no other.
+	for id, inc := range map[prunella.RunID]prunella.IncidentID{"run-d": "inc-d", "run-e": "inc-d", "run-c": "inc-c"} {
+		must(t, s.CreateRun(t.Context(), prunella.Run{ID: id, Incident: inc, State: prunella.RunRunning, Created: t0}, store.IncidentUpdate{}, nil, nil))
+	}
+	_, err = s.SaveWith(t.Context(), store.IncidentUpdate{ID: "inc-d",
+		EachApproval: func(a *prunella.Approval) bool { a.Note = "taken"; return a.ID == "d" },
+		EachRun:      func(r *prunella.Run) bool { r.State = prunella.RunFailed; return r.ID != "run-e" }})
+	must(t, err)
+	for id, want := range map[prunella.RunID]prunella.RunState{"run-d": prunella.RunFailed, "run-e": prunella.RunRunning, "run-c": prunella.RunRunning} {
+		if r, err := s.Run(t.Context(), id); err != nil || r.State != want {
+			t.Errorf("%s is %s, %v", id, r.State, err)
+		}
+	}
+	for id, want := range map[string]string{"d": "taken", "e": "", "c": ""} {
+		if a, err := s.Approval(t.Context(), id); err != nil || a.Note != want {
+			t.Errorf("%s: %q, %v", id, a.Note, err)
+		}
 	}
 }
 

@@ -61,7 +61,39 @@ func updateIncident(ctx context.Context, tx *sql.Tx, u IncidentUpdate) (prunella
 			return inc, err
 		}
 	}
+	if u.EachApproval != nil {
+		if err := each(ctx, tx, "approvals", id, u.EachApproval, func(a prunella.Approval) string { return a.ID }); err != nil {
+			return inc, err
+		}
+	}
+	if u.EachRun != nil {
+		if err := each(ctx, tx, "runs", id, u.EachRun, func(r prunella.Run) string { return string(r.ID) }); err != nil {
+			return inc, err
+		}
+	}
 	return inc, addEvents(ctx, tx, id, u.Events)
+}
+
+// each offers every document of an incident in a table to change, and stores
+// those that it changed.
+func each[T any](ctx context.Context, tx *sql.Tx, table string, id prunella.IncidentID, change func(*T) bool, key func(T) string) error {
+	list, err := many[T](ctx, tx, table, `SELECT doc FROM `+table+` WHERE incident = $1`, id)
+	if err != nil {
+		return err
+	}
+	for _, v := range list {
+		if !change(&v) {
+			continue
+		}
+		doc, err := encode(v)
+		if err != nil {
+			return err
+		}
+		if _, err := exec(ctx, tx, "update "+table, `UPDATE `+table+` SET doc = $2 WHERE id = $1`, key(v), doc); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func addEvents(ctx context.Context, tx *sql.Tx, id prunella.IncidentID, events []prunella.Event) error {
