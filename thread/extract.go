@@ -1,8 +1,12 @@
 package thread
 
 import (
+	"cmp"
 	"context"
 	"iter"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"prunella"
@@ -56,12 +60,92 @@ type Result struct {
 	Messages    int          `json:"messages"`
 }
 
-// Conversations divides the messages of one channel, ordered by ts, into
-// conversations and scores each. Every message is in exactly one.
-func Conversations(ch Channel, dir *Directory, messages []Message) []Conversation { return nil }
-
 // Extract redacts messages (channel by channel, as Export and Store give them),
-// finds the incidents among them and extracts each. It is deterministic.
+// finds the incidents among them and extracts each. It is deterministic. Of the
+// messages it holds one channel at a time. Its error is one of messages, or of ctx.
 func Extract(ctx context.Context, dir *Directory, messages iter.Seq2[Message, error], opt Options) (Result, error) {
-	return Result{}, nil
+	r := Result{Extractions: []Extraction{}, Passed: []Passed{}}
+	red := opt.Redactor
+	if red == nil {
+		red = NewRedactor()
+	}
+	clean := *red.Directory(dir)
+	var found []failure
+	var channel []Message
+	flush := func() {
+		if len(channel) == 0 {
+			return
+		}
+		if clean.Workspace == "" {
+			clean.Workspace = workspaceOf(channel)
+		}
+		m := channel[0]
+		ch, ok := clean.Channels[m.ChannelID]
+		if !ok {
+			ch = Channel{ID: m.ChannelID, Name: m.Channel}
+		}
+		for _, c := range Conversations(ch, &clean, channel) {
+			if Time(c.Messages[0].TS).Before(opt.Since) {
+				continue
+			}
+			if c.Score < Threshold {
+				if len(c.Reasons) > 0 {
+					r.Passed = append(r.Passed, passed(c, &clean))
+				}
+				continue
+			}
+			t := listen(c, &clean)
+			x := t.extract()
+			found = append(found, failure{x: &x, refs: t.references()})
+		}
+		channel = nil
+	}
+	for m, err := range messages {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return r, err
+		}
+		if opt.Channel != "" && m.Channel != strings.TrimPrefix(opt.Channel, "#") && m.ChannelID != opt.Channel {
+			continue
+		}
+		if len(channel) > 0 && (m.Channel != channel[0].Channel || m.ChannelID != channel[0].ChannelID) {
+			flush()
+		}
+		if r.Messages++; opt.Progress != nil && r.Messages%1000 == 0 {
+			opt.Progress(r.Messages)
+		}
+		channel = append(channel, red.Message(m))
+	}
+	flush()
+	slices.SortStableFunc(found, func(a, b failure) int {
+		return cmp.Or(compareTS(a.x.RootTS, b.x.RootTS), cmp.Compare(a.x.Channel, b.x.Channel))
+	})
+	link(found, opt.Known)
+	for _, f := range found {
+		r.Extractions = append(r.Extractions, *f.x)
+	}
+	return r, nil
+}
+
+func passed(c Conversation, dir *Directory) Passed {
+	m := c.Messages[0]
+	text := m.body()
+	if list := pieces(clip(text, 400), dir); len(list) > 0 && list[0].fence == nil {
+		text = list[0].line.text
+	}
+	return Passed{Channel: c.Channel.Name, RootTS: m.TS, Messages: len(c.Messages), Score: c.Score, Reasons: c.Reasons, Text: clip(text, 120)}
+}
+
+var workspaceRE = regexp.MustCompile(`https://[a-z0-9-]+\.(?:enterprise\.)?slack\.com/archives/`)
+
+// workspaceOf learns the workspace's address from links that people posted.
+func workspaceOf(list []Message) string {
+	for _, m := range list {
+		if at := workspaceRE.FindString(m.Text); at != "" {
+			return strings.TrimSuffix(at, "/archives/")
+		}
+	}
+	return ""
 }

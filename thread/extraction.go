@@ -89,8 +89,10 @@ type Extraction struct {
 	RuledOut     []Sentence        `json:"ruled_out"`
 	Diagnosis    []Sentence        `json:"diagnosis"` // what was looked at and what the cause was said to be, without theories that were dropped
 	Tried        []Attempt         `json:"tried"`
-	Worked       []int             `json:"worked"` // indexes into Tried
-	Commands     []Command         `json:"commands"`
+	Worked       []int             `json:"worked"`            // indexes into Tried
+	Commands     []Command         `json:"commands"`          // what was run and written, in order; no output, no queries
+	Queries      []Command         `json:"queries,omitempty"` // what was asked of databases and metrics
+	Logs         []Sentence        `json:"logs,omitempty"`    // lines of output that tell of the failure
 	Verification []Sentence        `json:"verification"`
 	Owners       []string          `json:"owners"` // "@sam", the first is the primary one
 	Escalation   []Sentence        `json:"escalation"`

@@ -45,10 +45,10 @@ var (
 // pieces divides mrkdwn into lines of prose and fences.
 func pieces(text string, dir *Directory) []piece {
 	var out []piece
-	for i := 0; text != ""; i++ {
+	for text != "" {
 		before, rest, open := strings.Cut(text, "```")
-		for l := range strings.SplitSeq(before, "\n") {
-			if p, ok := prose(l, dir); ok {
+		for text := range strings.SplitSeq(before, "\n") {
+			if p, ok := prose(text, dir); ok {
 				out = append(out, piece{line: p})
 			}
 		}

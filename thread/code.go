@@ -1,0 +1,506 @@
+package thread
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// snippet is a piece of preformatted text and what it is. Output is what a
+// program said; it is no Command.
+type snippet struct {
+	text, lang, kind string
+}
+
+const kindOutput = "output"
+
+// programs are what a command begins with, besides paths and scripts.
+var programs = setOf(`kubectl k oc helm helmfile kustomize argocd flux istioctl linkerd stern eksctl kops crictl ctr nerdctl velero
+	docker docker-compose podman systemctl journalctl service supervisorctl pm2 initctl loginctl
+	psql pg_ctl pg_ctlcluster pg_dump pg_restore pg_basebackup pg_rewind pg_repack pgbench vacuumdb reindexdb patronictl repmgr pgbouncer mysql mysqladmin mysqldump mysqlbinlog mariadb pt-kill pt-online-schema-change gh-ost orchestrator-client
+	redis-cli redis-server valkey-cli memcached mongo mongosh mongodump mongorestore cqlsh nodetool influx clickhouse-client cockroach sqlite3 sqlplus rman lsnrctl sqlcmd bcp
+	rabbitmqctl rabbitmqadmin rabbitmq-diagnostics kafka-topics kafka-topics.sh kafka-consumer-groups kafka-consumer-groups.sh kafka-configs kafka-configs.sh kafka-reassign-partitions kafka-reassign-partitions.sh kafka-leader-election kafka-leader-election.sh kafka-console-consumer kcat kafkacat rpk nats nsqadmin pulsar-admin celery sidekiqctl
+	etcdctl consul vault nomad zkCli.sh terraform tofu terragrunt pulumi packer ansible ansible-playbook salt puppet chef-client
+	aws gcloud gsutil bq az gh glab git hub curl wget http grpcurl openssl certbot acme.sh cfssl keytool step dig nslookup host ping traceroute mtr ss netstat lsof tcpdump nc telnet arp
+	iptables ip6tables nft ufw ip ifconfig ethtool nmcli resolvectl systemd-resolve rndc unbound-control named-checkzone pdnsutil pdns_control
+	df du free top htop iotop iostat vmstat sar ps kill pkill killall pgrep rm mv cp ln ls cat tail head less grep egrep zgrep awk sed find xargs chmod chown mkdir touch truncate tar gzip gunzip zstd dd sync echo printf export source sudo su ssh scp rsync crontab
+	mount umount lvextend lvresize pvresize vgextend resize2fs xfs_growfs growpart fdisk lsblk parted fsck e2fsck mdadm smartctl zpool zfs fstrim ncdu logrotate sysctl ulimit prlimit hostnamectl timedatectl chronyc ntpq ntpdate date uptime dmesg strace perf gdb reboot shutdown watch time nohup env swapoff swapon
+	apt apt-get yum dnf apk brew dpkg rpm snap npm npx yarn pnpm pip pip3 python python3 node go make cargo java javac jstack jmap jcmd jps mvn gradle bundle rake rails php composer ruby perl
+	nginx haproxy varnishadm varnishctl caddy apachectl apache2ctl httpd envoy traefik squid socat
+	flyctl fly heroku vercel netlify wrangler flarectl doctl hcloud linode-cli cf serverless sls circleci
+	airflow dbt spark-submit hdfs hadoop yarn hbase hive elasticsearch-node elasticsearch-keystore curator promtool amtool logcli mimirtool jq yq tc
+	auth0 okta stripe launchctl ldconfig postconf postqueue postsuper mailq exim doveadm samba-tool ldapmodify ldapsearch kinit update-ca-certificates openvpn wg wg-quick bash sh zsh`)
+
+// everyday programs have names that begin sentences too.
+var everyday = setOf(`host find service make go kill top free watch set step fly python node export echo head tail cat ping date time sync touch less cut join sort host su perf salt http heroku curator hub consul vault nomad flux k mount source yarn env ip stripe sh step rails chef-client hive java ruby puppet pulsar influx orchestrator go nats`)
+
+func setOf(words string) map[string]bool {
+	out := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		out[w] = true
+	}
+	return out
+}
+
+var (
+	prompt     = regexp.MustCompile(`^\s*(?:\([\w.-]+\)\s*)?(?:\[?[\w.-]+@[\w.:/~-]+(?: [\w/~.-]+)?\]?\s?)?(?:[$%❯➜»]|[#>](?:\s|$))\s*`)
+	hostPrompt = regexp.MustCompile(`^\s*\[?[\w.-]+@[\w.-]+(?:[: ][\w/~.-]*)?\]?\s?[$#%>]\s*`)
+	winPrompt  = regexp.MustCompile(`^\s*(?:PS\s+)?[A-Z]:\\[^>]*>\s*`)
+	sqlPrompt  = regexp.MustCompile(`^\s*(?:mysql|mariadb(?: \[[^\]]*\])?|sqlite|SQL|[\w-]+(?:=|-)[#>]|[\w-]+=\*?[#>]|(?:cqlsh|mongo\w*|rs\d*:\w+|clickhouse)[\w:@.-]*)>?\s*>?\s+`)
+	kvPrompt   = regexp.MustCompile(`^\s*(?:\d{1,3}(?:\.\d{1,3}){3}|localhost|redis|[\w-]+):?\d*(?:\[\d+\])?>\s+`)
+	assigns    = regexp.MustCompile(`^(?:[A-Za-z_][A-Za-z0-9_]*=(?:"[^"]*"|'[^']*'|\S*)\s+)+`)
+	scriptPath = regexp.MustCompile(`^(?:\.{0,2}/|~/)?[\w.@/-]+\.(?:sh|py|rb|pl|ps1|js)$|^(?:\.{1,2}|~)?/[\w.@/-]+$|^(?:bin|scripts?|tools?|ops|deploy|hack)/[\w./-]+$`)
+	flagged    = regexp.MustCompile(`\s--?[a-zA-Z][\w-]*(?:[= ]|$)`)
+	shellSign  = regexp.MustCompile(`\s[|<>]{1,2}\s|&&|\$\(|\$\{?\w|\s-{1,2}\w|=|/|\.\w|\d`)
+	programRE  = regexp.MustCompile(`^[a-z][a-z0-9_.+-]*$`)
+	english    = regexp.MustCompile(`(?i)\b(?:the|is|are|was|were|we|it|this|that|and then|because|should|would|please|i|you|they|has|have)\b`)
+
+	logLine = regexp.MustCompile(`^\s*(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]|\[?\d\d:\d\d:\d\d|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+\d{1,2}\s+\d\d:|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b|[EWIF]\d{4}\s|\[?(?:ERROR|ERR|WARN(?:ING)?|INFO|DEBUG|FATAL|CRITICAL|PANIC|NOTICE|TRACE)\b|(?:error|warning|fatal|panic|FATAL|ERROR|DETAIL|HINT|LOG|WARNING|Error|Warning|Exception|Traceback|Caused by)\b[\w .]*:|goroutine \d|at [\w.$]+\(|HTTP/\d|< |\* |[{]"(?:level|ts|time|timestamp|msg|message|error|severity)"|(?:level|ts|time|lvl)=|\d{1,3}(?:\.\d{1,3}){3}\s)`)
+	table   = regexp.MustCompile(`^\s*[A-Z][A-Z0-9_()%/-]+(?:\s{2,}|\t)[A-Z][A-Z0-9_()%/ -]*|^\S+(?:\s{2,}\S+){3,}$|^[\s|+-]*-{3,}|^\(\d+ rows?\)`)
+
+	sqlRead   = regexp.MustCompile(`(?is)^\s*(?:select|with|explain|show|describe|desc|table|values|\\[a-z]+\+?)\b`)
+	sqlWrite  = regexp.MustCompile(`(?is)^\s*(?:alter\s+(?:system|table|database|role|user|index|sequence|materialized|server|tablespace|instance)|create\s+(?:unique\s+)?(?:index|table|extension|role|user|database|materialized|or\s+replace)|drop\s+(?:index|table|user|role|database|view|replication)|vacuum|reindex\s+(?:index|table|database|system|\()|analyze\s+\w|update\s+\S+\s+set|delete\s+from|insert\s+into|truncate\s+(?:table\s+)?\w+|kill\s+(?:query\s+|connection\s+)?\d|set\s+(?:global|session|persist|local)\b|set\s+\w+\s*(?:=|to)\s|grant\s+\w+.*\bto\b|revoke\s|call\s+\w+|checkpoint|flush\s+(?:tables|hosts|privileges|logs)|purge\s+binary|optimize\s+table|(?:stop|start|reset)\s+(?:slave|replica)|refresh\s+materialized|lock\s+table|cluster\s+\w|commit\b|begin\b|rollback\s+prepared)`)
+	sqlCalls  = regexp.MustCompile(`(?i)\b(?:pg_(?:terminate_backend|cancel_backend|reload_conf|promote|switch_wal|drop_replication_slot|repack\w*|rotate_logfile|stat_reset\w*|wal_replay_\w+|advisory_unlock\w*)|setval|dbms_\w+\.\w+)\s*\(`)
+	sqlShape  = regexp.MustCompile(`(?is)\bselect\b.+\bfrom\b|\bselect\b.+\(|;\s*$|^\s*(?:explain|show|describe)\s+\w+`)
+	metricsQL = regexp.MustCompile(`(?i)\b(?:rate|irate|increase|histogram_quantile|sum|avg|max|min|count|topk|quantile|delta|deriv|predict_linear|absent|count_over_time|sum_over_time)\s*(?:by\s*\([^)]*\)\s*)?\(|^\s*\{[\w]+\s*(?:=|=~|!=)\s*"|\w\{[\w]+\s*(?:=|=~|!=|:)\s*["\w]|\|=\s*["` + "`" + `]|^(?:avg|sum|max|min|count):[\w.]+|\bindex=\w+|\bsourcetype=|^\s*(?:fields\s+@|source=|search\s+)|\w:[\w"*.-]+\s+(?:AND|OR)\s+|\|\s*(?:stats|where|summarize|project|count|filter|parse)\b`)
+	kvWrites  = regexp.MustCompile(`(?i)^\s*(?:flushall|flushdb|del|unlink|expire|set|config\s+set|client\s+kill|slaveof|replicaof|cluster\s+(?:failover|reset|forget|meet)|bgsave|bgrewriteaof|memory\s+purge|failover|script\s+kill|xgroup|ltrim|db\.\w+|rs\.\w+|sh\.\w+)\b`)
+
+	yamlLine  = regexp.MustCompile(`^\s*(?:-\s+)?(?:"[^"]+"|'[^']+'|[A-Za-z_][\w./-]*)\s*:(?:\s+\S.*|\s*)$|^\s*-\s+\S|^\s*#|^---$`)
+	iniLine   = regexp.MustCompile(`^\s*(?:\[[\w. :"/-]+\]|[\w.-]+\s*=\s*\S.*|[#;].*)$`)
+	blockConf = regexp.MustCompile(`^\s*(?:[\w-]+(?:\s+"[^"]*")*(?:\s+[\w./~^$*=-]+)*\s*\{|\}|[\w-]+\s*=\s*.+|[\w-]+(?:\s+\S+)+;\s*(?:#.*)?|#.*)$`)
+	padded    = regexp.MustCompile(`^[A-Z][\w /()-]*:\s{2,}\S`)
+	diffLine  = regexp.MustCompile(`^(?:[+-]{3} |@@ |[+-])`)
+	quiet     = regexp.MustCompile(`^\s*(?:#.*|//.*)?$`)
+)
+
+var configLang = map[string]string{"yaml": "yaml", "yml": "yaml", "json": "json", "toml": "toml", "ini": "ini", "conf": "ini", "properties": "ini", "hcl": "hcl", "terraform": "hcl", "xml": "xml",
+	"nginx": "nginx", "diff": "diff", "dockerfile": "dockerfile", "makefile": "makefile", "python": "python", "py": "python", "go": "go", "java": "java", "js": "js", "ts": "ts", "ruby": "ruby"}
+
+// snippets tells what a fence holds: commands one by one, or one piece of
+// configuration, or a query, or output.
+func (f fence) snippets() []snippet {
+	switch f.lang {
+	case "text", "txt", "log":
+		return []snippet{{f.code, f.lang, kindOutput}}
+	case "sql", "psql", "mysql":
+		return sqlSnippets(f.code)
+	case "promql", "logql":
+		return []snippet{{f.code, f.lang, KindQuery}}
+	}
+	if lang, ok := configLang[f.lang]; ok {
+		if lang == "json" && logLine.MatchString(f.code) {
+			return []snippet{{f.code, lang, kindOutput}}
+		}
+		return []snippet{{f.code, lang, KindConfig}}
+	}
+	if s := f.session(); len(s) > 0 {
+		return s
+	}
+	lines := strings.Split(f.code, "\n")
+	first := firstOf(lines)
+	if sqlWrite.MatchString(first) || sqlRead.MatchString(first) && sqlShape.MatchString(f.code) {
+		return sqlSnippets(f.code)
+	}
+	if f.lang == "" && !logLine.MatchString(first) {
+		if s := f.script(false); len(s) > 0 {
+			return s
+		}
+	} else if f.lang != "" {
+		return f.script(true)
+	}
+	if lang := config(f.code, lines); lang != "" {
+		return []snippet{{f.code, lang, KindConfig}}
+	}
+	if metricsQL.MatchString(first) && len(lines) <= 6 && !logLine.MatchString(first) {
+		return []snippet{{f.code, "promql", KindQuery}}
+	}
+	return []snippet{{f.code, "", kindOutput}}
+}
+
+func firstOf(lines []string) string {
+	for _, l := range lines {
+		if !quiet.MatchString(l) {
+			return l
+		}
+	}
+	return ""
+}
+
+// session reads a fence with prompts: what stands after one is a command, the
+// rest is output.
+func (f fence) session() []snippet {
+	var out []snippet
+	var said []string
+	lines := joinLines(f.code)
+	prompts := false
+	for _, l := range lines {
+		switch cmd, sql, ok := prompted(l); {
+		case !ok:
+			said = append(said, l)
+		case sql:
+			prompts = true
+			out = append(out, sqlSnippets(cmd)...)
+		default:
+			prompts = true
+			out = append(out, snippet{cmd, "bash", KindCommand})
+		}
+	}
+	if !prompts {
+		return nil
+	}
+	if text := strings.TrimSpace(strings.Join(said, "\n")); text != "" {
+		out = append(out, snippet{text, "", kindOutput})
+	}
+	return out
+}
+
+// prompted takes the prompt off a line. What follows must be a command, so that
+// a quotation or a comment is none.
+func prompted(l string) (cmd string, sql, ok bool) {
+	if at := hostPrompt.FindString(l); at != "" && strings.TrimSpace(l[len(at):]) != "" {
+		return strings.TrimSpace(l[len(at):]), false, true
+	}
+	if at := winPrompt.FindString(l); at != "" {
+		return strings.TrimSpace(l[len(at):]), false, true
+	}
+	if at := sqlPrompt.FindString(l); at != "" {
+		if rest := strings.TrimSpace(l[len(at):]); sqlRead.MatchString(rest) || sqlWrite.MatchString(rest) || kvWrites.MatchString(rest) {
+			return rest, true, true
+		}
+	}
+	if at := kvPrompt.FindString(l); at != "" {
+		return strings.TrimSpace(l[len(at):]), true, true
+	}
+	at := prompt.FindString(l)
+	rest := strings.TrimSpace(l[len(at):])
+	if at == "" || rest == "" {
+		return "", false, false
+	}
+	mark := strings.TrimSpace(at)
+	sure := strings.HasSuffix(mark, "$") || strings.HasSuffix(mark, "❯") || strings.HasSuffix(mark, "➜")
+	if sure && programRE.MatchString(firstWord(rest)) || shell(rest, true) {
+		return rest, false, true
+	}
+	return "", false, false
+}
+
+func sqlSnippets(code string) []snippet {
+	kind := KindQuery
+	if sqlWrite.MatchString(code) || sqlCalls.MatchString(code) || kvWrites.MatchString(code) {
+		kind = KindCommand
+	}
+	lang := "sql"
+	if !sqlRead.MatchString(code) && !sqlWrite.MatchString(code) {
+		lang = "redis"
+		if strings.Contains(code, "db.") || strings.Contains(code, "rs.") {
+			lang = "js"
+		}
+	}
+	return []snippet{{code, lang, kind}}
+}
+
+// script reads a fence without prompts as commands, one a line. Lines that
+// follow a command and are none are its output. Told that it is a script, every
+// line counts.
+func (f fence) script(told bool) []snippet {
+	var out []snippet
+	var said []string
+	lines := joinLines(f.code)
+	for _, l := range lines {
+		trimmed := strings.TrimSpace(l)
+		switch {
+		case quiet.MatchString(l):
+		case shell(trimmed, told || len(out) > 0), told && len(said) == 0 && !logLine.MatchString(l) && !table.MatchString(l):
+			out = append(out, snippet{trimmed, "bash", KindCommand})
+		case len(out) == 0 && !told:
+			return nil
+		default:
+			said = append(said, l)
+		}
+	}
+	if text := strings.TrimSpace(strings.Join(said, "\n")); text != "" && len(out) > 0 {
+		out = append(out, snippet{text, "", kindOutput})
+	}
+	return out
+}
+
+var (
+	heredoc = regexp.MustCompile(`<<-?\s*['"]?(\w+)['"]?`)
+	loop    = regexp.MustCompile(`^\s*(?:for|while|until)\b.*(?:;\s*do\b|\bdo\s*)$|^\s*(?:for|while)\b[^;]*$|^\s*if\b.*(?:then)?\s*$`)
+	loopEnd = regexp.MustCompile(`(?:^|[\s;])(?:done|fi)\b`)
+)
+
+// joinLines puts lines together that are one command: a backslash or a pipe at
+// the end, a here-document, a loop.
+func joinLines(code string) []string {
+	lines := strings.Split(code, "\n")
+	var out []string
+	for i := 0; i < len(lines); i++ {
+		l := lines[i]
+		trimmed := strings.TrimRight(l, " \t")
+		for i+1 < len(lines) && (strings.HasSuffix(trimmed, "\\") || strings.HasSuffix(trimmed, " |") || strings.HasSuffix(trimmed, "&&")) {
+			i++
+			l += "\n" + lines[i]
+			trimmed = strings.TrimRight(lines[i], " \t")
+		}
+		end := ""
+		if m := heredoc.FindStringSubmatch(l); m != nil && slices.ContainsFunc(lines[i+1:], func(s string) bool { return strings.TrimSpace(s) == m[1] }) {
+			end = m[1]
+		}
+		if end != "" {
+			for i+1 < len(lines) {
+				i++
+				l += "\n" + lines[i]
+				if strings.TrimSpace(lines[i]) == end {
+					break
+				}
+			}
+		} else if loop.MatchString(l) && !loopEnd.MatchString(l) && slices.ContainsFunc(lines[i+1:], loopEnd.MatchString) {
+			for i+1 < len(lines) {
+				i++
+				l += "\n" + lines[i]
+				if loopEnd.MatchString(lines[i]) {
+					break
+				}
+			}
+		}
+		out = append(out, strings.TrimRight(l, " \t"))
+	}
+	return out
+}
+
+func firstWord(s string) string {
+	w, _, _ := strings.Cut(s, " ")
+	w, _, _ = strings.Cut(w, "\n")
+	return w
+}
+
+// bare takes off what may stand before the program: sudo, variables, time.
+func bare(cmd string) string {
+	for {
+		before := cmd
+		cmd = assigns.ReplaceAllString(cmd, "")
+		for _, w := range []string{"sudo", "time", "nohup", "exec", "watch"} {
+			if rest, ok := strings.CutPrefix(cmd, w+" "); ok {
+				cmd = strings.TrimLeft(rest, " ")
+				if w != "exec" {
+					cmd = dashFlags.ReplaceAllString(cmd, "")
+				}
+			}
+		}
+		if cmd == before {
+			return cmd
+		}
+	}
+}
+
+var dashFlags = regexp.MustCompile(`^(?:-[nEHiu]\s*(?:\w+\s+)?)+`)
+
+// shell reports whether a line is a command. Sure of the surroundings, a
+// program's name suffices.
+func shell(l string, sure bool) bool {
+	l = strings.TrimSpace(l)
+	if l == "" || logLine.MatchString(l) || table.MatchString(l) && !flagged.MatchString(l) {
+		return false
+	}
+	cmd := bare(l)
+	if cmd == "" {
+		return false
+	}
+	word := firstWord(cmd)
+	rest := strings.TrimSpace(strings.TrimPrefix(cmd, word))
+	switch {
+	case strings.HasPrefix(cmd, "for ") && strings.Contains(cmd, " in ") && strings.Contains(cmd, "do"), strings.HasPrefix(cmd, "while ") && strings.Contains(cmd, "do"):
+		return strings.Contains(cmd, ";") || strings.Contains(cmd, "\n")
+	case strings.HasSuffix(word, ":"), strings.HasSuffix(l, "?"):
+		return false
+	case programs[word]:
+		if rest == "" {
+			return sure && !everyday[word] || word == "reboot"
+		}
+		if everyday[word] && !sure {
+			return shellSign.MatchString(" "+rest) && !english.MatchString(rest)
+		}
+		return !english.MatchString(outsideQuotes(rest)) || flagged.MatchString(l) || shellSign.MatchString(" "+rest)
+	case scriptPath.MatchString(word):
+		return !english.MatchString(outsideQuotes(rest)) && !strings.HasPrefix(word, "//") && (strings.Contains(word, ".") || rest != "" && (sure || flagged.MatchString(l)) || sure)
+	case programRE.MatchString(word) && flagged.MatchString(l):
+		return !english.MatchString(outsideQuotes(rest)) && len(word) > 1
+	}
+	return false
+}
+
+var quotedText = regexp.MustCompile(`'[^']*'|"[^"]*"`)
+
+func outsideQuotes(s string) string { return quotedText.ReplaceAllString(s, " ") }
+
+// config names the language of a piece of configuration, "" when it is none.
+func config(code string, lines []string) string {
+	trimmed := strings.TrimSpace(code)
+	if strings.HasPrefix(trimmed, "{") || strings.HasPrefix(trimmed, "[") && strings.HasSuffix(trimmed, "]") && strings.Contains(trimmed, `"`) {
+		if json.Valid([]byte(trimmed)) && !logLine.MatchString(trimmed) {
+			if len(lines) > 1 || !strings.Contains(trimmed, `"error`) && !strings.Contains(trimmed, `"status"`) && !strings.Contains(trimmed, `"message"`) {
+				return "json"
+			}
+		}
+		return ""
+	}
+	var yaml, ini, blocks, n, keys, diffs int
+	for _, l := range lines {
+		if strings.TrimSpace(l) == "" {
+			continue
+		}
+		if logLine.MatchString(l) || padded.MatchString(l) || table.MatchString(l) && !yamlLine.MatchString(l) {
+			return ""
+		}
+		n++
+		if yamlLine.MatchString(l) {
+			yaml++
+			if strings.Contains(l, ":") {
+				keys++
+			}
+		}
+		if iniLine.MatchString(l) {
+			ini++
+		}
+		if blockConf.MatchString(l) {
+			blocks++
+		}
+		if diffLine.MatchString(l) {
+			diffs++
+		}
+	}
+	switch {
+	case n == 0:
+		return ""
+	case diffs > 1 && strings.Contains(code, "@@"), diffs == n && n > 1:
+		return "diff"
+	case yaml == n && keys > 0 && !english.MatchString(firstKey(trimmed)):
+		return "yaml"
+	case blocks == n && n > 1 && strings.Contains(code, "{"):
+		if strings.Contains(code, ";") {
+			return "nginx"
+		}
+		return "hcl"
+	case ini == n && (n > 1 || strings.Count(trimmed, "=") == 1 && !strings.ContainsAny(trimmed, "{}()")) && !english.MatchString(trimmed):
+		return "ini"
+	}
+	return ""
+}
+
+func firstKey(s string) string { k, _, _ := strings.Cut(s, ":"); return k }
+
+var (
+	keyValue = regexp.MustCompile(`^[A-Za-z_][\w.-]*\s*(?::\s+|=\s*)["']?[\w./:%-]+["']?$`)
+	setting  = regexp.MustCompile(`(?i)\b(?:set|setting|chang(?:ed?|ing)|bump(?:ed|ing)?|lower(?:ed|ing)?|rais(?:ed?|ing)|reduc(?:ed?|ing)|increas(?:ed?|ing)|decreas(?:ed?|ing)|add(?:ed|ing)?|configur(?:ed?|ing)|put(?:ting)?|updat(?:ed?|ing)|switch(?:ed|ing)?|tun(?:ed?|ing)|flip(?:ped|ping)?|with|to)\b`)
+	warned   = regexp.MustCompile(`(?i)\b(?:don'?t|do not|never|instead of|avoid|please no|rather than|not)\s+(?:\w+\s+){0,2}$`)
+	reported = regexp.MustCompile(`(?i)\b(?:says?|said|shows?|showed|returns?|returned|logs?|logged|error|errors|message|fails? with|failing with|seeing|see|got|getting|prints?|throws?|exception)\s*(?::|with|of|like|is)?\s*$`)
+)
+
+// inline tells what inline code is, given the text of its sentence before it.
+func inline(code, before, after string) (snippet, bool) {
+	code = strings.TrimSpace(code)
+	if hasPrompt := strings.HasPrefix(code, "$ "); hasPrompt {
+		code = strings.TrimSpace(code[2:])
+	}
+	if warned.MatchString(before) || logLine.MatchString(code) {
+		return snippet{}, false
+	}
+	fields := strings.Fields(code)
+	switch {
+	case len(fields) == 0:
+		return snippet{}, false
+	case len(fields) == 1:
+		if strings.HasPrefix(code, "./") && scriptPath.MatchString(code) || scriptPath.MatchString(code) && strings.HasSuffix(code, ".sh") {
+			return snippet{code, "bash", KindCommand}, true
+		}
+		if strings.Contains(code, "=") && keyValue.MatchString(code) && setting.MatchString(before) && !reported.MatchString(before) {
+			return snippet{code, "ini", KindConfig}, true
+		}
+		return snippet{}, false
+	case sqlWrite.MatchString(code), sqlCalls.MatchString(code):
+		return snippet{code, "sql", KindCommand}, true
+	case sqlRead.MatchString(code) && sqlShape.MatchString(code) && !programs[fields[0]]:
+		return snippet{code, "sql", KindQuery}, true
+	case shell(code, true) && !(everyday[fields[0]] && english.MatchString(code)):
+		if reported.MatchString(before) && !flagged.MatchString(code) && !programs[fields[0]] {
+			return snippet{}, false
+		}
+		return snippet{code, "bash", KindCommand}, true
+	case metricsQL.MatchString(code):
+		return snippet{code, "promql", KindQuery}, true
+	case keyValue.MatchString(code) && setting.MatchString(before) && !reported.MatchString(before):
+		if strings.Contains(code, "=") {
+			return snippet{code, "ini", KindConfig}, true
+		}
+		return snippet{code, "yaml", KindConfig}, true
+	}
+	return snippet{}, false
+}
+
+var (
+	readPrograms = setOf(`dig nslookup host ping traceroute mtr ss netstat lsof tcpdump nc telnet arp grep egrep zgrep tail cat head less ls df du free top htop iotop iostat vmstat sar ps pgrep journalctl dmesg uptime date strace perf gdb jstack jmap jps jq yq stern logcli promtool lsblk smartctl mailq ncdu watch echo printf kcat kafkacat kafka-console-consumer pgbench ethtool wc sort awk find named-checkzone mysqlbinlog env export cd source time ldapsearch postqueue`)
+	readVerb     = regexp.MustCompile(`^(?:get|describe|logs?|list|ls|show|status|top|diff|explain|version|history|info|stats?|ps|inspect|events?|tail|cat|view|check|whoami|cluster-info|config|api-resources|auth|is-active|is-enabled|list-\w+|describe-\w+|get-\w+|head-\w+|lookup-\w+|filter-\w+|plan|output|validate|state|find|search|grep|members|lag|tpstats|cfstats|tablestats|ring|netstats|list_\w+|report|fsck|healthcheck|dump|blame|log|health|endpoint|proxy-status|analyze|wait)$`)
+	readArgs     = regexp.MustCompile(`\s(?:--describe|--list|--dry-run\S*|--version|--help|-V|s_client|x509|rollout status|rollout history)\b`)
+	curlWrites   = regexp.MustCompile(`\s(?:-X\s*|--request[= ])(?:POST|PUT|PATCH|DELETE)|\s(?:-d|--data\S*|-F)\s`)
+	verbFirst    = setOf(`kubectl k oc helm docker podman systemctl service git gh glab consul nomad vault argocd flux istioctl terraform tofu rabbitmqctl nodetool etcdctl supervisorctl pm2 velero patronictl zfs zpool doctl heroku fly flyctl nats rpk cockroach ctr crictl nerdctl docker-compose airflow chronyc timedatectl resolvectl auth0 celery hdfs`)
+)
+
+// changes reports whether a command does something to the world rather than
+// look at it. What is not known to look only is taken to change.
+func (s snippet) changes() bool {
+	switch s.kind {
+	case KindConfig:
+		return true
+	case KindQuery, kindOutput:
+		return false
+	}
+	if s.lang == "sql" || s.lang == "redis" || s.lang == "js" {
+		return true
+	}
+	cmd := bare(s.text)
+	fields := strings.Fields(cmd)
+	if len(fields) == 0 || readArgs.MatchString(cmd) {
+		return false
+	}
+	program := fields[0]
+	switch {
+	case program == "find", program == "ip":
+		return strings.Contains(cmd, "-delete") || strings.Contains(cmd, "-exec rm") || strings.Contains(cmd, " add") || strings.Contains(cmd, " del")
+	case program == "echo" || program == "printf" || program == "cat" || program == "awk":
+		return strings.Contains(cmd, ">") || strings.Contains(cmd, "| sudo tee")
+	case readPrograms[program]:
+		return strings.Contains(cmd, "xargs kill") || strings.Contains(cmd, "xargs rm") || strings.Contains(cmd, "xargs kubectl delete")
+	case program == "curl" || program == "wget" || program == "http" || program == "grpcurl":
+		return curlWrites.MatchString(cmd)
+	case program == "psql" || program == "mysql" || program == "clickhouse-client" || program == "cqlsh" || program == "sqlite3" || program == "sqlcmd":
+		q := quotedText.FindString(cmd)
+		q = strings.Trim(q, `"'`)
+		return sqlWrite.MatchString(q) || sqlCalls.MatchString(q) || strings.Contains(cmd, " -f ") || strings.Contains(cmd, " < ")
+	case program == "redis-cli" || program == "valkey-cli":
+		return regexpKV.MatchString(cmd)
+	case program == "openssl" || program == "keytool":
+		return strings.Contains(cmd, "req ") || strings.Contains(cmd, "-import")
+	case program == "kill" || program == "pkill":
+		return !strings.Contains(cmd, " -0 ")
+	case program == "ssh":
+		return !strings.ContainsAny(cmd, "'\"") || strings.Contains(cmd, "restart") || strings.Contains(cmd, " rm ")
+	}
+	verbs := 0
+	for _, w := range fields[1:] {
+		if strings.HasPrefix(w, "-") || strings.Contains(w, "=") {
+			continue
+		}
+		verbs++
+		if readVerb.MatchString(w) {
+			return false
+		}
+		if verbFirst[program] && verbs >= 2 || verbs >= 3 {
+			break
+		}
+	}
+	return true
+}
+
+var regexpKV = regexp.MustCompile(`(?i)\b(?:flushall|flushdb|del|unlink|config set|client kill|slaveof|replicaof|cluster failover|memory purge|failover|expire|set)\b`)

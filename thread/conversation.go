@@ -1,0 +1,456 @@
+package thread
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"prunella"
+)
+
+// Bounds of a run: messages outside threads that belong together.
+const (
+	runGap  = 40 * time.Minute // of silence end a run, unless what follows takes it up by name
+	runLong = 8 * time.Hour    // no run is longer
+)
+
+var incidentChannel = regexp.MustCompile(`(?i)^(?:inc(?:ident)?|sev|outage|war-?room|p[0-2])[-_]?(?:\d|[a-z]*-?\d{2,}|[\w-]*\d{3,})`)
+
+// Conversations divides the messages of one channel, ordered by ts, into
+// conversations and scores each. Every message is in exactly one. Replies
+// belong to their thread whenever they were written; a channel made for one
+// incident (#inc-4711) is one conversation; other messages outside threads are
+// joined into runs by who speaks to whom of what.
+func Conversations(ch Channel, dir *Directory, messages []Message) []Conversation {
+	if len(messages) == 0 {
+		return nil
+	}
+	if incidentChannel.MatchString(ch.Name) {
+		c := Conversation{Channel: ch, Kind: "channel", Messages: messages}
+		c.judge(dir)
+		return []Conversation{c}
+	}
+	threads := map[string][]Message{}
+	var order []string
+	roots := map[string]bool{}
+	for _, m := range messages {
+		if m.ThreadTS != "" && m.ThreadTS != m.TS {
+			roots[m.ThreadTS] = true
+		}
+	}
+	var loose []Message
+	for _, m := range messages {
+		root := m.ThreadTS
+		if root == "" && roots[m.TS] {
+			root = m.TS
+		}
+		if root == "" || root == m.TS && !roots[m.TS] {
+			loose = append(loose, m)
+			continue
+		}
+		if threads[root] == nil {
+			order = append(order, root)
+		}
+		threads[root] = append(threads[root], m)
+	}
+	var out []Conversation
+	for _, root := range order {
+		list := threads[root]
+		slices.SortStableFunc(list, func(a, b Message) int { return compareTS(a.TS, b.TS) })
+		out = append(out, Conversation{Channel: ch, Kind: "thread", Messages: list})
+	}
+	for _, r := range runs(loose, dir) {
+		out = append(out, Conversation{Channel: ch, Kind: "run", Messages: r})
+	}
+	slices.SortStableFunc(out, func(a, b Conversation) int { return compareTS(a.Messages[0].TS, b.Messages[0].TS) })
+	for i := range out {
+		out[i].judge(dir)
+	}
+	return out
+}
+
+// run is a conversation outside threads while it is put together.
+type run struct {
+	messages []Message
+	last     time.Time
+	users    map[string]time.Time // when each last spoke in it
+	called   map[string]bool      // who was mentioned
+	words    map[string]int       // names of things: services, codes, numbers
+	tense    bool                 // it began with something that fails
+}
+
+// runs joins messages outside threads. Each message goes to the open run that
+// it is closest to, by who writes, who is addressed, and which names of things
+// it shares; one that is close to none begins a new run.
+func runs(loose []Message, dir *Directory) [][]Message {
+	var open, closed []*run
+	for _, m := range loose {
+		at := Time(m.TS)
+		still := open[:0]
+		for _, r := range open {
+			if at.Sub(r.last) > 2*runGap || at.Sub(Time(r.messages[0].TS)) > runLong {
+				closed = append(closed, r)
+			} else {
+				still = append(still, r)
+			}
+		}
+		open = still
+		who := cmp.Or(m.User, m.BotID, m.Name)
+		names := thingsIn(m)
+		var best *run
+		most := 0.0
+		for i, r := range open {
+			if s := r.affinity(m, at, who, names, i == len(open)-1 || newest(open, r)); s > most {
+				best, most = r, s
+			}
+		}
+		if best == nil || most < 1 {
+			best = &run{users: map[string]time.Time{}, called: map[string]bool{}, words: map[string]int{}, tense: tense(m)}
+			open = append(open, best)
+		}
+		best.take(m, at, who, names)
+	}
+	closed = append(closed, open...)
+	slices.SortStableFunc(closed, func(a, b *run) int { return compareTS(a.messages[0].TS, b.messages[0].TS) })
+	out := make([][]Message, len(closed))
+	for i, r := range closed {
+		out[i] = r.messages
+	}
+	return out
+}
+
+func newest(open []*run, r *run) bool {
+	for _, o := range open {
+		if o.last.After(r.last) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *run) take(m Message, at time.Time, who string, names map[string]bool) {
+	r.messages = append(r.messages, m)
+	r.last = at
+	r.users[who] = at
+	for _, id := range mentioned(m) {
+		r.called[id] = true
+	}
+	for n := range names {
+		r.words[n]++
+	}
+}
+
+// affinity is how strongly a message belongs to a run; from 1 it may join.
+func (r *run) affinity(m Message, at time.Time, who string, names map[string]bool, latest bool) float64 {
+	gap := at.Sub(r.last)
+	s := 0.0
+	if last, ok := r.users[who]; ok && at.Sub(last) < runGap {
+		s += 1
+	}
+	for _, id := range mentioned(m) {
+		if _, ok := r.users[id]; ok {
+			s += 1
+		}
+	}
+	if r.called[who] {
+		s += 0.9
+	}
+	common := 0
+	for n := range names {
+		if r.words[n] > 0 {
+			common++
+		}
+	}
+	s += min(1.6, 0.7*float64(common))
+	if latest {
+		s += 0.35
+	}
+	switch {
+	case gap < 5*time.Minute:
+		s += 0.4
+	case gap < 15*time.Minute:
+		s += 0.2
+	case gap > runGap:
+		s -= 0.8
+	}
+	if r.tense && common == 0 && tense(m) == false && offTopic.MatchString(m.Text) {
+		s -= 1.5
+	}
+	if r.tense && latest && gap < 10*time.Minute && (verdict(m.Text) != 0 || anyDeed.MatchString(m.Text) || tense(m)) {
+		s += 0.6
+	}
+	if !r.tense && tense(m) && common == 0 {
+		s -= 0.8
+	}
+	if m.bot() && common == 0 {
+		s -= 0.5
+	}
+	return s
+}
+
+var offTopic = regexp.MustCompile(`(?i)\b(?:lunch|coffee|pizza|standup|stand-up|birthday|congrats|weekend|design|mockup|figma|roadmap|review (?:my|this|the) pr|lgtm|retro|sprint|ooo|wfh|pto|vacation|movie|game|offsite|meeting|calendar|survey|welcome|onboarding|interview|blog)\b`)
+
+// tense reports a message that may begin an incident.
+func tense(m Message) bool {
+	return hasWord(m, urgentWords)
+}
+
+var urgentWords = setOf(`error errors 5xx 500 500s 502 502s 503 503s 504 504s 401 401s 403 403s 429 429s failing fails failed failure failures timeout timeouts timing latency slow spike spiking spiked down outage refused rejected rejecting unavailable unreachable crash crashing crashed crashloop crashloopbackoff oom oomkilled oomkill stuck backlog lag lagging full expired expiring denied exhausted saturated throttled throttling stale degraded broken panic evicted elevated space unresponsive hung hanging deadlock deadlocks alert firing triggered critical sev1 sev2 sev-1 sev-2 p1 p0 incident unauthorized nxdomain servfail x509 tls certificate handshake unhealthy notready replication queue depth undelivered dead corrupt corrupted leak leaking dropping drops dropped missing can't cannot unable bouncing blank duplicates lost red paging page paged`)
+
+func hasWord(m Message, set map[string]bool) bool {
+	found := false
+	eachWord(m.Text, func(w string) bool { found = set[w]; return !found })
+	if found {
+		return true
+	}
+	for _, a := range m.Attachments {
+		if a.Quoted {
+			continue
+		}
+		for _, s := range []string{a.Title, a.Pretext, a.Text, a.Fallback} {
+			eachWord(s, func(w string) bool { found = set[w]; return !found })
+			if found {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// eachWord calls f with lower-cased words until it returns false.
+func eachWord(s string, f func(string) bool) {
+	var buf [40]byte
+	n := 0
+	flush := func() bool {
+		if n == 0 || n > len(buf) {
+			n = 0
+			return true
+		}
+		w := string(buf[:n])
+		n = 0
+		return f(w)
+	}
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || (c == '-' || c == '\'') && n > 0 {
+			if n < len(buf) {
+				buf[n] = c
+			}
+			n++
+			continue
+		}
+		if !flush() {
+			return
+		}
+	}
+	flush()
+}
+
+var mentionID = regexp.MustCompile(`<@([UW][A-Z0-9]+)`)
+
+func mentioned(m Message) []string {
+	if !strings.Contains(m.Text, "<@") {
+		return nil
+	}
+	var out []string
+	for _, g := range mentionID.FindAllStringSubmatch(m.Text, -1) {
+		out = append(out, g[1])
+	}
+	return out
+}
+
+// thingsIn are names that tell one topic from another: what has a hyphen, a
+// digit, an underscore or capitals inside, and rarer longer words.
+func thingsIn(m Message) map[string]bool {
+	out := map[string]bool{}
+	text := m.Text
+	for _, a := range m.Attachments {
+		if !a.Quoted {
+			text += " " + a.Title + " " + a.Text
+		}
+	}
+	for _, w := range strings.FieldsFunc(clip(text, 4000), func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')
+	}) {
+		w = strings.Trim(strings.ToLower(w), "-_.")
+		if len(w) < 3 || empty[w] {
+			continue
+		}
+		if strings.ContainsAny(w, "-_") || len(w) >= 5 && !chatter[w] {
+			out[stem(w)] = true
+		}
+	}
+	return out
+}
+
+var chatter = setOf(`thanks thank please looks looking going there where which would could should about again after before right really think still today tomorrow yesterday minutes minute seconds hours morning everyone someone anyone something anything nothing maybe probably actually great sounds never always other another first second every these those their since until without within around because better worse getting having doing being error errors check checking checked update works working worked fixed start started service services issue issues problem problems alert alerts incident production normal`)
+
+// features of a conversation that speak for or against an incident.
+type feature struct {
+	name   string
+	weight float64
+	text   string
+}
+
+// judge scores the conversation. Reasons carry the weight as operand.
+func (c *Conversation) judge(dir *Directory) {
+	add := func(name string, weight float64, format string, args ...any) {
+		c.Score += weight
+		c.Reasons = append(c.Reasons, prunella.Reason{Name: name, Text: fmt.Sprintf(format, args...), Operands: map[string]string{"weight": fmt.Sprintf("%+.1f", weight)}})
+	}
+	if !c.worthReading() {
+		return
+	}
+	for _, f := range c.features(dir) {
+		add(f.name, f.weight, "%s", f.text)
+	}
+	c.Score = float64(int(c.Score*100+0.5)) / 100
+}
+
+// worthReading is a quick look that spares most talk the full one.
+func (c *Conversation) worthReading() bool {
+	bad, n := false, 0
+	for _, m := range c.Messages {
+		if bookkeeping[m.Subtype] {
+			continue
+		}
+		n++
+		bad = bad || tense(m) || strings.Contains(m.Text, "```")
+	}
+	return bad && n >= 2
+}
+
+func (c *Conversation) features(dir *Directory) []feature {
+	t := listen(*c, dir)
+	if len(t.said) == 0 {
+		return nil
+	}
+	var out []feature
+	add := func(name string, weight float64, format string, args ...any) {
+		out = append(out, feature{name, weight, fmt.Sprintf(format, args...)})
+	}
+	ts := &tries{t: t}
+	var bad, figures, good, cause, commands, calm, daily, side, early, persons int
+	alert, dramatic := false, false
+	for i, s := range t.said {
+		ts.hear(s)
+		low := strings.ToLower(maskCode(s.text))
+		isBad := failing.MatchString(low)
+		if isBad && s.msg < 4 {
+			early++
+		}
+		if isBad {
+			bad++
+			if figure.MatchString(s.text) {
+				figures++
+			}
+		}
+		if s.bot && isBad && s.msg == 0 {
+			alert = true
+		}
+		dramatic = dramatic || drama.MatchString(low) && s.msg < 3
+		if v := verdict(s.text); v != 0 && i > 0 {
+			good++
+		}
+		if strong.MatchString(low) && !s.bot {
+			cause++
+		}
+		if noise.MatchString(low) {
+			calm++
+		}
+		if standup.MatchString(low) {
+			daily++
+		}
+		if featureTalk.MatchString(low) {
+			side++
+		}
+		for _, sn := range s.snippets() {
+			if sn.kind == KindCommand {
+				commands++
+			}
+		}
+	}
+	persons = len(t.people)
+	deeds, outcomes := 0, 0
+	for _, a := range ts.all {
+		if a.advised {
+			continue
+		}
+		deeds++
+		if a.Outcome != Unclear {
+			outcomes++
+		}
+	}
+	over := t.over(ts)
+	if early > 0 {
+		add("something-fails", min(1.5, 0.8+0.2*float64(bad)), "%d sentences speak of failing, %d of them at the beginning", bad, early)
+	}
+	if figures > 0 {
+		add("figures", min(0.8, 0.4+0.2*float64(figures)), "%d of them with figures", figures)
+	}
+	if alert {
+		add("alert", 0.5, "an alert began it")
+	}
+	if dramatic {
+		add("urgent", 0.4, "it was called an incident, or urgent, or about production")
+	}
+	if deeds > 0 {
+		add("something-was-done", min(1.6, 0.8+0.4*float64(deeds)), "%d things were done against it", deeds)
+	} else {
+		add("nothing-done", -1.5, "nobody did anything against it")
+	}
+	if outcomes > 0 {
+		add("outcome", 0.6, "people said what came of %d of them", outcomes)
+	}
+	if cause > 0 {
+		add("cause", 0.6, "a cause was named")
+	}
+	if commands > 0 {
+		add("commands", 0.4, "%d commands were run", commands)
+	}
+	if over >= 0 && deeds > 0 {
+		add("came-to-an-end", 0.6, "it was declared over, or seen to be")
+	} else if over < 0 && deeds > 0 {
+		add("no-end", -0.6, "nobody said that it was over")
+	}
+	if persons > 1 {
+		add("several-people", 0.3, "%d people took part", persons)
+	}
+	if n := len(t.c.Messages); n < 3 {
+		add("short", -1, "it has %d messages", n)
+	}
+	if regexp.MustCompile(`(?i)inc|alert|ops|sre|on-?call|outage|prod|infra|emergency|war`).MatchString(c.Channel.Name) {
+		add("channel", 0.3, "the channel is one for operations")
+	}
+	if c.Kind == "channel" {
+		add("channel-of-its-own", 1, "a channel was made for it")
+	}
+	if calm > 0 {
+		w := -0.9 * float64(min(calm, 3))
+		if outcomes > 0 && deeds > 1 {
+			w /= 3
+		}
+		add("came-to-nothing", w, "%d sentences call it noise, planned or no problem", calm)
+	}
+	if daily > 1 && deeds < 3 || daily > 3 {
+		add("stand-up", -2.5, "it reads like a stand-up")
+	}
+	if side > 0 && early == 0 || side > 2 {
+		add("other-talk", -0.7*float64(min(side, 4)), "%d sentences speak of features, plans or people", side)
+	}
+	if early == 0 {
+		add("nothing-fails", -2, "nothing at its beginning speaks of failing")
+	}
+	if review.MatchString(strings.ToLower(t.said[0].text)) {
+		add("looking-back", -2, "it looks back at something that was over")
+	}
+	return out
+}
+
+var review = anyOf(`post-?mortem (?:for|of|doc|review|draft|is)`, `retro(?:spective)? (?:for|of|notes)`, `lessons learned`, `write-?up (?:for|of)`, `incident review`, `last (?:week|month|quarter|year)'?s? (?:incident|outage)`, `remember (?:when|the|that)`, `changelog`, `release notes`, `weekly (?:report|summary)`, `capacity planning`, `design (?:doc|review)`, `rfc`, `proposal`)

@@ -1,0 +1,271 @@
+package thread
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+var (
+	mentionRE  = regexp.MustCompile(`@([A-Za-z0-9][\w.-]*[A-Za-z0-9]|[A-Za-z0-9])`)
+	nobody     = setOf(`here channel everyone oncall on-call`)
+	ownsRE     = regexp.MustCompile(`(?i)@([\w.-]+)(?:'s team)?[,]? (?:\([^)]*\) )?(?:\w+ )?(?:owns|own|maintains|is the owner|is (?:the )?(?:service |primary )?owner|is responsible|runs (?:the|that|this)|looks after|is (?:the )?(?:on-?call|dri|poc))\b|@([\w.-]+) \([^)]*\bowns?\b[^)]*\)`)
+	ownedByRE  = regexp.MustCompile(`(?i)\b(?:owned by|owner(?:s)?(?: of [\w /-]+)?(?: is| are|:)?|belongs to|maintained by|responsible(?: is|:)|dri(?: is|:)|primary(?: is|:)?)\s*@([\w.-]+)(?:(?:,? and |, ?| & )@([\w.-]+))?`)
+	iOwnRE     = regexp.MustCompile(`(?i)\b(?:i own|i maintain|(?:that'?s|this is|it'?s) (?:my|mine|our)(?: \w+)? ?(?:service|area|team|system|component|baby)|my (?:service|area|component|system) |we own|mine\b.*own)`)
+	assignRE   = regexp.MustCompile(`(?i)\b(?:assign(?:ed|ing)? (?:this |it )?to|over to|yours|handing (?:this |it )?to|ic (?:is|:)|incident commander(?: is|:)?|lead (?:is|:)|driving:?)\s*@([\w.-]+)|@([\w.-]+)(?: is| will be|'s)? (?:ic|incident commander|lead(?:ing)?|driving|taking (?:this|it|lead|point)|on (?:it|point))\b`)
+	takeRE     = regexp.MustCompile(`(?i)^(?:ok(?:ay)?[,. ]*|yep[,. ]*|yes[,. ]*|hi[,. ]*)?(?:i'?ll (?:take|own|drive|lead|handle) (?:this|it|point|lead|the lead|the incident|ic)|i(?:'ve| have)? got (?:this|it)\b|taking (?:this|it|point|lead|ic|the lead)|i'?m (?:ic|on (?:it|this)|driving|leading|taking|the owner|primary)|mine|on it\b|i'?ll be ic|i can take)`)
+	assigneeRE = regexp.MustCompile(`(?i)(?:owner|assignee|assigned(?: to)?|dri|who|@)\s*[:=]?\s*@([\w.-]+)|[(\[–—>-]\s*@([\w.-]+)\s*[)\]]?|@([\w.-]+)(?:\s+(?:to|will|is going to|can you|could you|please|owns|has|takes|is)\b|\s*[:–—-])|(?:^|\s)@([\w.-]+)\s*[.)]?$`)
+	iWill      = regexp.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m going to|i can|i have|i've|mine|me\b|i filed|i opened|i created|taking|i'?d)\b|^(?:filed|opened|created|raised|will (?:file|open|add|do|write))\b`)
+	vague      = regexp.MustCompile(`(?i)^(?:follow[- ]?ups?|action items?|next steps?|todos?|to-?dos?|tasks?|prevention)[ :.\-–—]*$`)
+	leadIn     = regexp.MustCompile(`(?i)^(?:follow[- ]?up|action item|ai|to-?do|next step|also|and|then|later|longer term|long[- ]term|for prevention)\s*(?:#?\d+)?\s*[:\-–—]\s*`)
+	sinceRE    = regexp.MustCompile(`(?i)\b(?:since|from|on|in|opened|dated)\s+(?:early |late |mid-?)?(?:(\d{4})-(\d\d)(?:-(\d\d))?|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?(?: (\d{1,2})(?:st|nd|rd|th)?)?(?:,? (\d{4}))?|(\d{1,2})\.? (jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*(?: (\d{4}))?|(last (?:week|month|quarter|year)))`)
+	statusRE   = regexp.MustCompile(`(?i)[(\[–—:-]\s*(?:already |now |all )?(done|open|shipped|merged|closed|pending|in progress|todo|completed?|landed|deployed)\b`)
+)
+
+var monthOf = map[string]time.Month{"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12}
+
+// dateIn is a day that a text names after since, on or in; a month without a
+// year is the last such month before the message.
+func dateIn(text string, said time.Time) time.Time {
+	m := sinceRE.FindStringSubmatch(text)
+	if m == nil {
+		return time.Time{}
+	}
+	atoi := func(s string, or int) int {
+		n := 0
+		for _, r := range s {
+			n = n*10 + int(r-'0')
+		}
+		if n == 0 {
+			return or
+		}
+		return n
+	}
+	switch {
+	case m[1] != "":
+		return time.Date(atoi(m[1], 1), time.Month(atoi(m[2], 1)), atoi(m[3], 1), 0, 0, 0, 0, time.UTC)
+	case m[4] != "" || m[8] != "":
+		name, day, year := m[4]+m[8], atoi(m[5]+m[7], 1), m[6]+m[9]
+		month := monthOf[strings.ToLower(name)]
+		y := atoi(year, said.Year())
+		d := time.Date(y, month, day, 0, 0, 0, 0, time.UTC)
+		if year == "" && d.After(said) {
+			d = d.AddDate(-1, 0, 0)
+		}
+		return d
+	}
+	day := said.Truncate(24 * time.Hour)
+	switch strings.ToLower(m[10]) {
+	case "last week":
+		return day.AddDate(0, 0, -7)
+	case "last month":
+		return day.AddDate(0, -1, 0)
+	case "last quarter":
+		return day.AddDate(0, -3, 0)
+	}
+	return day.AddDate(-1, 0, 0)
+}
+
+// isWish reports a sentence that says what should be done so that it does not
+// come back.
+func isWish(s said) bool {
+	return s.label == "followup" || s.line.boxed || wish.MatchString(strings.ToLower(s.text)) && !s.asks || s.asks && regexpShouldWe.MatchString(s.text)
+}
+
+var regexpShouldWe = regexp.MustCompile(`(?i)\bshould we (?:also )?(?:add|set up|have|alert|automate|document)\b`)
+
+// followUps collects what is to be done, and what later became of it.
+func (t *talk) followUps(ts *tries, over int, late []*try) []FollowUp {
+	var out []FollowUp
+	var words []map[string]bool
+	fixed := 0
+	for _, a := range ts.all {
+		if a.Outcome == Worked {
+			fixed = max(fixed, a.msg)
+		}
+	}
+	if over >= 0 {
+		fixed = min(fixed, over)
+	}
+	for _, s := range t.said {
+		if s.bot || s.line.quoted || s.text == "" || vague.MatchString(s.text) {
+			continue
+		}
+		w := contentWords(s.text)
+		if i := t.update(out, words, s, w); i >= 0 {
+			continue
+		}
+		listed := s.label == "followup" || s.line.boxed
+		if !listed && (s.label != "" || s.msg < fixed && !ticketRE.MatchString(s.text) && !followLater.MatchString(s.text) || !isWish(s)) {
+			continue
+		}
+		if !listed && (escalates.MatchString(s.text) || verdict(s.text) > 0 && !wish.MatchString(s.text)) {
+			continue
+		}
+		f := FollowUp{Text: strings.TrimSpace(leadIn.ReplaceAllString(s.text, "")), Since: stampOf(s), Source: s.source}
+		f.Done = s.line.done || isDone(s.text)
+		if d := dateIn(s.text, s.at); !d.IsZero() {
+			f.Since = d
+		}
+		f.Owner = t.assignee(s)
+		if len(contentWords(f.Text)) < 2 {
+			continue
+		}
+		out, words = append(out, f), append(words, w)
+	}
+	for _, a := range late {
+		s := said{text: a.Text, source: a.Sources[0], by: a.By, at: a.At}
+		if i := t.update(out, words, s, a.words); i >= 0 {
+			continue
+		}
+		out = append(out, FollowUp{Text: a.Text, Done: a.executed, Since: stampOf(s), Owner: a.By, Source: a.Sources[0]})
+		words = append(words, a.words)
+	}
+	return out
+}
+
+func isDone(text string) bool {
+	if m := statusRE.FindStringSubmatch(text); m != nil {
+		switch strings.ToLower(m[1]) {
+		case "open", "pending", "in progress", "todo":
+			return false
+		}
+		return true
+	}
+	low := strings.ToLower(text)
+	return doneMark.MatchString(low) && !openMark.MatchString(low) && !future.MatchString(low)
+}
+
+// update takes a later message about a follow-up as its new state: by its
+// ticket, or by the words it shares.
+func (t *talk) update(list []FollowUp, words []map[string]bool, s said, w map[string]bool) int {
+	low := strings.ToLower(s.text)
+	finished := doneMark.MatchString(low) && !future.MatchString(low) && !openMark.MatchString(low) || s.line.done
+	still := openMark.MatchString(low)
+	tickets := ticketRE.FindAllString(s.text, -1)
+	for i := range list {
+		if list[i].Source.TS == s.source.TS {
+			continue
+		}
+		same := false
+		for _, k := range tickets {
+			same = same || strings.Contains(list[i].Text, strings.TrimSpace(k))
+		}
+		n := shared(w, words[i])
+		if !same && !(n >= 3 && n*2 >= min(len(w), len(words[i]))) {
+			continue
+		}
+		if finished {
+			list[i].Done = true
+			list[i].Since = stampOf(s)
+			if d := dateIn(s.text, s.at); !d.IsZero() {
+				list[i].Since = d
+			}
+		} else if !still && len(tickets) == 0 {
+			continue
+		}
+		if list[i].Owner == "" {
+			list[i].Owner = t.assignee(s)
+		}
+		return i
+	}
+	return -1
+}
+
+// assignee is who a follow-up is given to, or who takes it.
+func (t *talk) assignee(s said) string {
+	if m := assigneeRE.FindStringSubmatch(s.text); m != nil {
+		for _, name := range m[1:] {
+			if name != "" && !nobody[strings.ToLower(name)] {
+				return "@" + strings.TrimRight(name, ".")
+			}
+		}
+	}
+	if ms := mentionRE.FindAllStringSubmatch(s.text, -1); len(ms) == 1 && !nobody[strings.ToLower(ms[0][1])] {
+		return "@" + ms[0][1]
+	}
+	if iWill.MatchString(s.text) && s.by != "" {
+		return s.by
+	}
+	for name, handle := range t.names {
+		if regexp.MustCompile(`(?i)\b` + regexp.QuoteMeta(name) + ` (?:will|to|is going to|has|takes)\b|\((?:owner: )?` + regexp.QuoteMeta(name) + `\)|(?:owner|assignee): ?` + regexp.QuoteMeta(name) + `\b`).MatchString(s.text) {
+			return handle
+		}
+	}
+	return ""
+}
+
+// owners are who the failing thing belongs to: who is said to own it, else who
+// took the incident, else who did what worked.
+func (t *talk) owners(x Extraction) []string {
+	var own, take []string
+	add := func(list []string, name string) []string {
+		name = strings.TrimRight(name, ".")
+		if name == "" || nobody[strings.ToLower(strings.TrimPrefix(name, "@"))] {
+			return list
+		}
+		if !strings.HasPrefix(name, "@") {
+			name = "@" + name
+		}
+		if slices.Contains(list, name) {
+			return list
+		}
+		return append(list, name)
+	}
+	for _, s := range t.said {
+		if s.bot || s.line.quoted || s.label == "followup" {
+			continue
+		}
+		text := t.handles(s.text)
+		if s.label == "owner" {
+			for _, m := range mentionRE.FindAllStringSubmatch(text, -1) {
+				own = add(own, m[1])
+			}
+			continue
+		}
+		for _, re := range []*regexp.Regexp{ownsRE, ownedByRE} {
+			for _, m := range re.FindAllStringSubmatch(text, -1) {
+				own = add(add(own, m[1]), m[2])
+			}
+		}
+		if iOwnRE.MatchString(text) && !s.asks {
+			own = add(own, s.by)
+		}
+		for _, m := range assignRE.FindAllStringSubmatch(text, -1) {
+			take = add(add(take, m[1]), m[2])
+		}
+		if takeRE.MatchString(text) && !s.asks {
+			take = add(take, s.by)
+		}
+	}
+	switch {
+	case len(own) > 0:
+		return own
+	case len(take) > 0:
+		return take
+	}
+	for _, i := range x.Worked {
+		if by := x.Tried[i].By; strings.HasPrefix(by, "@") {
+			take = add(take, by)
+		}
+	}
+	if take == nil {
+		take = []string{}
+	}
+	return take
+}
+
+var capName = regexp.MustCompile(`(^|[^\w@])([A-Za-z][a-z]+)( (?:owns|own|maintains|is the owner|is responsible|is ic\b|is on point|is driving|is leading|is taking|is incident commander)|\s*\([^)]*\bowns?\b)`)
+
+// handles writes names of people in prose as handles where it is said that they own something.
+func (t *talk) handles(text string) string {
+	text = capName.ReplaceAllStringFunc(text, func(m string) string {
+		g := capName.FindStringSubmatch(m)
+		if h, ok := t.names[strings.ToLower(g[2])]; ok {
+			return g[1] + h + g[3]
+		}
+		return m
+	})
+	return text
+}

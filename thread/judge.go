@@ -1,0 +1,395 @@
+package thread
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// extract reads one conversation. Its score and reasons are those of the
+// conversation.
+func extract(c Conversation, dir *Directory) Extraction {
+	t := listen(c, dir)
+	return t.extract()
+}
+
+func (t *talk) extract() Extraction {
+	c := t.c
+	x := Extraction{Channel: c.Channel.Name, RootTS: c.Messages[0].TS, Kind: c.Kind, Score: c.Score, Reasons: c.Reasons, People: t.people, Messages: t.sources, Occurrence: 1, Worked: []int{}}
+	x.Missing = missing(c)
+	if len(t.said) == 0 {
+		return x
+	}
+	x.Reporter = t.said[0].by
+	ts := &tries{t: t}
+	for _, s := range t.said {
+		ts.hear(s)
+	}
+	over := t.over(ts)
+	ts.settle(over)
+	after := t.lateDeeds(ts, over)
+	for _, a := range ts.all {
+		if a.Outcome == Worked {
+			x.Worked = append(x.Worked, len(x.Tried))
+		}
+		x.Tried = append(x.Tried, a.Attempt)
+	}
+	cause := t.cause(ts)
+	t.moments(&x, ts, cause, over)
+	t.sort(&x, ts, cause, over)
+	x.FollowUps = t.followUps(ts, over, after)
+	x.Owners = t.owners(x)
+	x.Title = t.title(x)
+	x.Codes, x.Services = t.codes(), t.services()
+	x.FirstSeen = x.Started
+	return x
+}
+
+// missing counts replies that Slack counts and the conversation lacks.
+func missing(c Conversation) int {
+	if c.Kind != "thread" {
+		return 0
+	}
+	return max(0, c.Messages[0].Replies-(len(c.Messages)-1))
+}
+
+// over is the message that says that it is over, -1 when none does: a closing
+// statement after something was done, or the last that speaks of success.
+func (t *talk) over(ts *tries) int {
+	begun := len(t.c.Messages)
+	for _, a := range ts.all {
+		if !a.advised {
+			begun = min(begun, a.msg)
+		}
+	}
+	last, declared := -1, -1
+	for _, s := range t.said {
+		if s.msg < begun || s.asks || s.line.quoted || s.label == "followup" {
+			continue
+		}
+		v := verdict(s.text)
+		low := strings.ToLower(s.text)
+		switch {
+		case v < 0 && !partly.MatchString(low) && s.label == "" && declared < s.msg && !ruledOut.MatchString(low):
+			last = -1
+			if t.relapse(low) {
+				declared = -1
+			}
+		case closing.MatchString(low) && !conditional.MatchString(low) && !negatedGood.MatchString(low) && !wish.MatchString(low):
+			if declared < 0 {
+				declared = s.msg
+			}
+		case v > 0 && last < 0:
+			last = s.msg
+		}
+	}
+	if declared >= 0 {
+		return declared
+	}
+	return last
+}
+
+func (t *talk) relapse(low string) bool {
+	return comesBack.MatchString(low) || corrects.MatchString(low)
+}
+
+// lateDeeds takes out what was done after it was over without an outcome: that
+// was prevention.
+func (t *talk) lateDeeds(ts *tries, over int) []*try {
+	if over < 0 {
+		return nil
+	}
+	var late []*try
+	ts.all = slices.DeleteFunc(ts.all, func(a *try) bool {
+		if a.msg > over && a.Outcome == Unclear {
+			late = append(late, a)
+			return true
+		}
+		return false
+	})
+	return late
+}
+
+// cause is the sentence in which the cause was named: the first strong
+// statement that nobody took back, -1 when there is none.
+func (t *talk) cause(ts *tries) int {
+	limit := len(t.c.Messages)
+	for _, a := range ts.all {
+		if a.Outcome == Worked {
+			limit = a.msg
+		}
+	}
+	best, weak := -1, -1
+	for i, s := range t.said {
+		if s.line.quoted || s.asks && !strong.MatchString(s.text) || s.label == "followup" || s.label == "recurs" {
+			continue
+		}
+		low := strings.ToLower(s.text)
+		isStrong := strong.MatchString(low) && !hedged.MatchString(low) && !ruledOut.MatchString(low) && verdict(s.text) >= 0 || s.label == "cause"
+		switch {
+		case retracts.MatchString(low) && !isStrong:
+			if s.msg <= limit {
+				best, weak = -1, -1
+			}
+		case isStrong && best < 0 && !s.bot && !t.backing(low):
+			if s.msg <= limit || weak < 0 {
+				best = i
+			}
+		case weak < 0 && causal.MatchString(low) && !hedged.MatchString(low) && !ruledOut.MatchString(low) && !s.bot && i > 0 && s.msg <= limit && verdict(s.text) >= 0:
+			weak = i
+		}
+	}
+	if best >= 0 && (t.said[best].msg <= limit || weak < 0) {
+		return best
+	}
+	return weak
+}
+
+// backing tells "confirmed, error rate is back" from "confirmed, it is the disk".
+func (t *talk) backing(low string) bool {
+	return worked.MatchString(low) && !strings.Contains(low, "cause") && !strings.Contains(low, "culprit") && !strings.Contains(low, "found") && !strings.Contains(low, "turn")
+}
+
+// sort gives each sentence its place. A sentence has one place; the first rule
+// that fits decides.
+func (t *talk) sort(x *Extraction, ts *tries, cause, over int) {
+	fixed := len(t.c.Messages)
+	for _, a := range ts.all {
+		if a.Outcome == Worked {
+			fixed = a.msg
+		}
+	}
+	for i, s := range t.said {
+		for _, c := range s.snippets() {
+			cmd := Command{Text: c.text, Lang: c.lang, Kind: c.kind, Source: s.source}
+			switch {
+			case s.line.quoted || c.kind == kindOutput:
+			case c.kind == KindQuery:
+				x.Queries = append(x.Queries, cmd)
+			case !slices.ContainsFunc(x.Commands, func(have Command) bool { return sameText(have.Text, c.text) }):
+				x.Commands = append(x.Commands, cmd)
+			}
+		}
+		if s.text == "" || s.line.quoted {
+			continue
+		}
+		place, rule := t.placeOf(i, s, ts, cause, fixed, over)
+		sentence := Sentence{Text: s.text, Source: s.source, Rule: rule}
+		switch place {
+		case "symptom":
+			x.Symptoms = append(x.Symptoms, sentence)
+		case "ruledout":
+			x.RuledOut = append(x.RuledOut, sentence)
+		case "diagnosis":
+			x.Diagnosis = append(x.Diagnosis, sentence)
+		case "verification":
+			x.Verification = append(x.Verification, sentence)
+		case "escalation":
+			x.Escalation = append(x.Escalation, sentence)
+		case "recurs":
+			x.Recurs = append(x.Recurs, sentence)
+		}
+	}
+	seen := map[string]bool{}
+	for _, l := range t.logs {
+		if k := mask(l.Text); !seen[k] && len(x.Logs) < 10 {
+			seen[k] = true
+			x.Logs = append(x.Logs, l)
+		}
+	}
+}
+
+func sameText(a, b string) bool { return slices.Equal(strings.Fields(a), strings.Fields(b)) }
+
+var labelPlace = map[string]string{"symptom": "symptom", "ruledout": "ruledout", "cause": "diagnosis", "escalation": "escalation", "verification": "verification", "recurs": "recurs"}
+
+func (t *talk) placeOf(i int, s said, ts *tries, cause, fixed, over int) (place, rule string) {
+	low := strings.ToLower(maskCode(s.text))
+	if p, ok := labelPlace[s.label]; ok {
+		return p, "labelled-" + s.label
+	}
+	if s.label != "" {
+		return "", ""
+	}
+	did := t.isDeed(s, ts)
+	v := verdict(s.text)
+	followUp := isWish(s) && (s.msg >= fixed || ticketRE.MatchString(s.text))
+	switch {
+	case s.bot && v > 0 && s.msg > 0:
+		return "verification", "alert-cleared"
+	case s.bot && (failing.MatchString(low) || i == 0):
+		return "symptom", "alert"
+	case s.bot:
+		return "", ""
+	case i == cause:
+		return "diagnosis", "cause-named"
+	case escalates.MatchString(s.text) && !followUp && !s.asks:
+		return "escalation", "somebody-called"
+	case s.asks:
+		return "", ""
+	case recurring.MatchString(low) && !did && i > 0 && v <= 0 && (s.msg >= t.causeMsg(cause) || strongRecur.MatchString(low)):
+		return "recurs", "why-again"
+	case followUp || again.MatchString(low) && i > 0 && explicitRef(s.text):
+		return "", ""
+	case s.msg <= fixed && !did && (ruledOut.MatchString(low) || healthy.MatchString(low) && !failingNow(low)) && !(s.msg >= fixed && v > 0):
+		return "ruledout", "ruled-out"
+	case did:
+		return "", ""
+	case v > 0 && s.msg >= fixed && (verified.MatchString(low) || figure.MatchString(s.text) || worked.MatchString(low)):
+		return "verification", "seen-after-the-fix"
+	case s.msg >= fixed && over >= 0 && verified.MatchString(low) && !failingNow(low) && !strong.MatchString(low):
+		return "verification", "verified"
+	case strong.MatchString(low) && !hedged.MatchString(low), causal.MatchString(low) && cause >= 0 && abs(s.msg-t.said[cause].msg) <= 1 && !hedged.MatchString(low):
+		return "diagnosis", "cause-explained"
+	case hedged.MatchString(low) && !(i == 0):
+		return "", ""
+	case failing.MatchString(low) && (s.msg < fixed || cause >= 0 && i < cause) && !future.MatchString(low) && !t.aboutDeed(s, ts):
+		if figure.MatchString(s.text) {
+			return "symptom", "failing-with-figure"
+		}
+		if i < 4 || cause < 0 || i < cause {
+			return "symptom", "failing"
+		}
+	case i == 0:
+		return "symptom", "first-sentence"
+	case len(s.snippets()) > 0 && s.msg < fixed:
+		return "diagnosis", "looked"
+	}
+	return "", ""
+}
+
+var (
+	strongRecur = anyOf(`keep(?:s)? happening`, `why (?:this|it)`, `until we`, `underlying`, `second (?:time|occurrence)`, `every time`, `third time`, `will happen again`, `happen again`)
+	goodWord    = regexp.MustCompile(`(?i)\b(?:errors?|failures?|5xx|alerts?)\b`)
+)
+
+func (t *talk) causeMsg(cause int) int {
+	if cause < 0 {
+		return 0
+	}
+	return t.said[cause].msg
+}
+
+// failingNow reports a clause that says that something is bad, besides one that says it is not.
+func failingNow(low string) bool {
+	for _, c := range clauses(low) {
+		if failing.MatchString(c) && !healthy.MatchString(c) && !ruledOut.MatchString(c) && !goodWord.MatchString(c) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *talk) isDeed(s said, ts *tries) bool {
+	for _, c := range clauses(s.text) {
+		if did, announced, _, _ := acts(c); did || announced {
+			return true
+		}
+	}
+	return false
+}
+
+// aboutDeed reports a sentence that tells what came of a deed.
+func (t *talk) aboutDeed(s said, ts *tries) bool {
+	return slices.ContainsFunc(ts.all, func(a *try) bool { return a.Why != "" && a.msg < s.msg && strings.Contains(s.text, a.Why) })
+}
+
+func abs(n int) int { return max(n, -n) }
+
+// title is the first sentence that says what fails, without greetings and marks.
+func (t *talk) title(x Extraction) string {
+	pick := ""
+	for _, s := range x.Symptoms {
+		if s.Source.Author != x.Reporter && pick != "" {
+			break
+		}
+		if pick == "" || figure.MatchString(s.Text) && !figure.MatchString(pick) && len(pick) < 25 {
+			pick = s.Text
+		}
+	}
+	pick = cmp.Or(pick, t.said[0].text)
+	pick = titleNoise.ReplaceAllString(strings.ReplaceAll(pick, "`", ""), "")
+	pick = strings.TrimRight(pick, ".!?:,; ")
+	if len(pick) > 90 {
+		if at := strings.LastIndexAny(pick[:90], " ,"); at > 40 {
+			pick = pick[:at]
+		}
+	}
+	pick = strings.TrimRight(pick, ",;:–— ")
+	for i, r := range pick {
+		return string(unicode.ToUpper(r)) + pick[i+len(string(r)):]
+	}
+	return "Incident in #" + x.Channel
+}
+
+var titleNoise = regexp.MustCompile(`(?i)^(?:(?:@(?:here|channel|everyone|[\w.-]+)|hey|hi|hello|folks|team|all|heads up|fyi|urgent|ok|um|uh|so|guys|everyone|🚨|\[?firing(?::\d+)?\]?|\[?sev-?\d\]?|\[?p\d\]?|alert(?:ing)?|triggered|critical|warning|incident|problem|we(?:'re| are) (?:seeing|getting)|i(?:'m| am) (?:seeing|getting)|seeing|getting|looks like|anyone else seeing|is anyone (?:else )?seeing)[\s,:!–—-]+)+`)
+
+var (
+	codeRE = regexp.MustCompile(`\b(?:[45]\d\d(?:s\b)?|E[A-Z]{4,14}|ORA-\d{4,5}|SQLSTATE[ =:\[]*[0-9A-Z]{5}|[A-Z]{2,8}[-_]\d{3,6}|0x[0-9a-fA-F]{4,8}|(?:exit|error) (?:code )?\d{1,5}|errno \d+|[A-Z][a-z]+(?:[A-Z][a-z]+)+(?:Error|Exception|Failed|Failure|Timeout|Killed|BackOff|Expired|Pressure|Exceeded)|(?:OOMKilled|CrashLoopBackOff|ImagePullBackOff|ErrImagePull|NXDOMAIN|SERVFAIL|ENOSPC|ECONNREFUSED|ETIMEDOUT|ECONNRESET|EMFILE|NotReady|DiskPressure|MemoryPressure)|[a-z]+_[a-z_]+_(?:error|failed|timeout|exceeded|expired))\b`)
+	svcRE  = regexp.MustCompile(`\b[a-z][a-z0-9]*(?:-[a-z0-9]+){1,4}\b`)
+	notSvc = setOf(`on-call re-run follow-up follow-ups post-mortem roll-back read-only e-mail long-term short-term rate-limit time-out time-outs well-known built-in up-to-date out-of-memory crash-loop stand-down stand-by double-check double-checked in-memory end-to-end so-called high-level mid-flight fail-over no-op opt-in x-ray sub-second per-pod pre-prod one-off known-good work-around self-healed self-resolved auto-resolved non-issue back-off kick-off catch-up set-up shut-down sign-in log-in sign-up multi-az to-do ad-hoc in-flight`)
+)
+
+// codes are error codes and names of errors, most named first.
+func (t *talk) codes() []string {
+	n := map[string]int{}
+	for _, s := range t.said {
+		for _, m := range codeRE.FindAllString(s.text, -1) {
+			if !ticketRE.MatchString(m) || strings.HasPrefix(m, "ORA-") {
+				n[strings.TrimSuffix(m, "s")]++
+			}
+		}
+		for _, f := range s.fences {
+			for _, m := range codeRE.FindAllString(f.text, 20) {
+				n[strings.TrimSuffix(m, "s")]++
+			}
+		}
+	}
+	return mostNamed(n, 1)
+}
+
+// services are names like api-worker in prose and commands, most named first.
+func (t *talk) services() []string {
+	n := map[string]int{}
+	for _, s := range t.said {
+		text := s.lower
+		for _, c := range s.snippets() {
+			if c.kind == KindCommand {
+				text += " " + c.text
+			}
+		}
+		for _, m := range svcRE.FindAllString(text, -1) {
+			if !notSvc[m] && !strings.HasPrefix(m, "re-") && !strings.HasPrefix(m, "non-") && !strings.HasPrefix(m, "pre-") && !podName.MatchString(m) {
+				n[m]++
+			}
+		}
+	}
+	out := mostNamed(n, 2)
+	return out[:min(len(out), 8)]
+}
+
+var podName = regexp.MustCompile(`-[0-9a-f]{7,10}-[a-z0-9]{5}$|^\d|-\d{4,}`)
+
+func mostNamed(n map[string]int, least int) []string {
+	out := []string{}
+	for k, v := range n {
+		if v >= least {
+			out = append(out, k)
+		}
+	}
+	slices.SortFunc(out, func(a, b string) int { return cmp.Or(cmp.Compare(n[b], n[a]), cmp.Compare(a, b)) })
+	return out
+}
+
+// mask takes out of a line what changes from one time to the next.
+func mask(s string) string {
+	return strings.Join(strings.Fields(variable.ReplaceAllString(strings.ToLower(s), "*")), " ")
+}
+
+var variable = regexp.MustCompile(`(?i)\d{4}-\d\d-\d\d[t ]?[\d:.]*z?|\b[0-9a-f]{7,}\b|\b\d+(?:[.:,]\d+)*(?:%|ms|s|m|h|x|k|gb|mb|tb|gib|mib)?\b|-[a-z0-9]{5,10}-[a-z0-9]{5}\b`)
+
+// stampOf is the day of a message, for follow-ups.
+func stampOf(s said) time.Time { return s.at.Truncate(24 * time.Hour) }

@@ -1,0 +1,336 @@
+package thread
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// try is an Attempt while the conversation is read.
+type try struct {
+	Attempt
+	words    map[string]bool
+	verb     string
+	msg      int  // of the message in which it was done, or announced
+	executed bool // done, and not only announced
+	advised  bool // somebody should; dropped unless somebody did
+	weight   int  // of the evidence for the outcome
+}
+
+// tries follows what people do through a conversation, and what came of it.
+type tries struct {
+	t   *talk
+	all []*try
+}
+
+var (
+	conditional = anyOf(`if`, `should (?:recover|be back|clear|drop|fix|help|work|resolve|come back|do it|be (?:ok|good|fine|better))`, `hopefully`, `would`, `once`, `until`, `wait(?:ing)? (?:for|to|until)`, `let'?s see`, `let me see`, `fingers crossed`, `expect(?:ed|ing)?`, `hoping`, `unless`, `to see (?:if|whether)`, `see (?:if|whether)`, `whether`, `might`, `may`, `could`, `does (?:that|this|it)`, `did (?:that|this|it)`, `will (?:that|this|it|be|help|fix|work)`, `anyone seeing`)
+	explicit    = regexp.MustCompile(`(?i)\b(?:(?:it|that|this) was (?:the |my |our |really the )|what (?:actually |really |finally )?(?:fixed|worked|helped|did it|solved|resolved)|the (?:actual |real )?fix (?:was|is)|fixed (?:it )?by|resolved by|solved by|(?:was|is) what (?:fixed|did|solved|worked|helped)|fixed it|did it|did the trick|was the fix|is the fix|that'?s the fix|worked|helped|(?:didn'?t|did not|never|wasn'?t|not) (?:really |actually )?(?:help|work|fix|it|the fix)|made (?:it|no|things)|had no|no (?:effect|change|help|luck)|useless|red herring|solved|cured)`)
+	partly      = anyOf(`a (?:few|couple|handful|little)`, `some`, `one (?:pod|node|host|region|service)`, `only (?:one|on)`, `just (?:one|a)`, `residual`, `stragglers?`, `trickle`, `partially`, `mostly`)
+	holdsOff    = anyOf(`hold(?:ing)? off`, `not (?:doing|going to|gonna)`, `won'?t (?:do|restart|roll)`, `don'?t do`, `let'?s not`, `aborted`, `changed my mind`, `didn'?t (?:end up|actually) (?:do|run|restart|roll)`)
+	notDone     = regexp.MustCompile(`(?i)^(?:i |we |i'm |we're )?(?:did(?:n'?t| not)|have(?:n'?t| not)|not|never|no need to|instead of|before|without|after) `)
+)
+
+// hear reads one sentence: deeds first, then outcomes, clause by clause.
+func (ts *tries) hear(s said) {
+	if s.bot || s.line.quoted || s.label == "followup" || s.label == "recurs" || s.label == "escalation" || s.label == "ruledout" {
+		return
+	}
+	switch s.label {
+	case "fix":
+		ts.named(s, Worked)
+		return
+	case "failed":
+		ts.named(s, Failed)
+		return
+	}
+	list := clauses(s.text)
+	if s.text == "" {
+		list = []string{""}
+	}
+	codes := changing(s.snippets())
+	fresh := false
+	for _, c := range list {
+		done := ts.deed(s, c, &codes)
+		fresh = fresh || done
+		if !done || strings.Contains(strings.ToLower(c), "tried") || explicit.MatchString(c) {
+			ts.outcome(s, c, fresh && !done)
+		}
+	}
+	if len(codes) > 0 && !fresh { // commands that no verb announces
+		switch {
+		case s.asks || warned.MatchString(s.text+" "):
+		case adviseRE.MatchString(maskCode(s.text)):
+			ts.add(s, s.text, "", codes, false, true)
+		case len(s.text) < 60 || strings.HasSuffix(s.text, ":") || len(s.fences) > 0:
+			if !laterThing.MatchString(s.text) {
+				ts.add(s, s.text, "", codes, true, false)
+			}
+		}
+	}
+}
+
+var laterThing = anyOf(`for next time`, `next time`, `for the record`, `for (?:the )?(?:runbook|docs?|posterity|future)`, `todo`, `follow[- ]?up`, `we should`, `currently`, `right now it(?:'?s| is)`, `config (?:is|has|says|was)`, `it(?:'?s| is| was) (?:currently )?(?:set|configured)`, `is currently`, `has been`, `the (?:bad|old|current|broken|offending) (?:config|setting|value|line)`, `summary`, `recap`, `for reference`)
+
+// changing are the snippets that do something to the world.
+func changing(list []snippet) []snippet {
+	var out []snippet
+	for _, s := range list {
+		if s.changes() {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// deed looks for something that was done in a clause.
+func (ts *tries) deed(s said, c string, codes *[]snippet) bool {
+	low := strings.ToLower(c)
+	if doneWord.MatchString(low) && len(low) < 60 && !closing.MatchString(low) {
+		if last := ts.pending(); last != nil {
+			last.executed, last.advised, last.msg, last.By = true, false, s.msg, s.by
+			last.At = s.at
+			last.Sources = appendSource(last.Sources, s.source)
+			last.Commands = ts.withCodes(last.Commands, *codes, s)
+			*codes = nil
+			return !worked.MatchString(low) || !strings.Contains(low, " ")
+		}
+	}
+	did, announced, advised, verb := acts(c)
+	switch {
+	case !did && !announced && !advised, notDone.MatchString(c), s.asks && !advised:
+		return false
+	case did && earlier.MatchString(c), did && future.MatchString(c) && followLater.MatchString(c):
+		return false
+	case holdsOff.MatchString(c):
+		if last := ts.pending(); last != nil {
+			ts.drop(last)
+		}
+		return false
+	case (announced || advised) && (followLater.MatchString(s.text) || wish.MatchString(s.text) && ts.ended()):
+		return false
+	case hedged.MatchString(c) && did && !strings.Contains(low, "i "):
+		return false
+	}
+	ts.add(s, c, verb, *codes, did, advised)
+	*codes = nil
+	return !advised
+}
+
+// followLater tells a plan for after the incident from a deed in it.
+var followLater = anyOf(`ticket`, `jira`, `tomorrow`, `next (?:week|sprint|quarter|month|time)`, `later`, `monday`, `after (?:this|the incident)`, `follow[- ]?up`, `long[- ]term`, `permanent(?:ly)? fix`, `post-?mortem`, `runbook`, `alert (?:on|for|when)`, `so (?:this|it|that) (?:doesn'?t|won'?t|never)`, `in (?:the )?future`, `next to do`, `todo`, `eventually`, `some day`, `backlog`)
+
+// ended reports whether something has worked already.
+func (ts *tries) ended() bool {
+	return slices.ContainsFunc(ts.all, func(a *try) bool { return a.Outcome == Worked })
+}
+
+// pending is the latest deed that was announced or advised and not done.
+func (ts *tries) pending() *try {
+	for i := len(ts.all) - 1; i >= 0 && i >= len(ts.all)-3; i-- {
+		if !ts.all[i].executed {
+			return ts.all[i]
+		}
+	}
+	return nil
+}
+
+func (ts *tries) drop(a *try) {
+	ts.all = slices.DeleteFunc(ts.all, func(b *try) bool { return a == b })
+}
+
+func appendSource(list []Source, s Source) []Source {
+	if slices.ContainsFunc(list, func(have Source) bool { return have.TS == s.TS }) {
+		return list
+	}
+	return append(list, s)
+}
+
+func (ts *tries) withCodes(list []Command, codes []snippet, s said) []Command {
+	for _, c := range codes {
+		if !slices.ContainsFunc(list, func(have Command) bool { return have.Text == c.text }) {
+			list = append(list, Command{Text: c.text, Lang: c.lang, Kind: c.kind, Source: s.source})
+		}
+	}
+	return list
+}
+
+// add takes a deed in, or joins it with one that was announced before.
+func (ts *tries) add(s said, text, verb string, codes []snippet, executed, advised bool) {
+	text = strings.Trim(text, " ,;:–—-")
+	w := contentWords(text)
+	for _, c := range codes {
+		for k := range contentWords(c.text) {
+			w[k] = true
+		}
+	}
+	key := stem(verb)
+	for i := len(ts.all) - 1; i >= 0 && i >= len(ts.all)-4; i-- {
+		a := ts.all[i]
+		same := shared(w, a.words)
+		sameVerb := key != "" && (a.verb == key || a.words[key])
+		open := a.Outcome == Unclear && a.weight == 0
+		switch {
+		case a.executed && !open:
+			continue
+		case sameVerb && (same >= 2 || len(w) <= 2 || len(a.words) <= 2), same >= 3 && len(w) <= same*3, sameCommand(a, codes):
+		case key == "" && open && !a.executed && s.by == a.By && len(a.Commands) == 0: // "restarting the workers" and then the command
+		case a.msg == s.msg && len(a.Commands) == 0 && len(codes) > 0 && key == "":
+		default:
+			continue
+		}
+		if !advised && executed && !a.executed {
+			a.executed, a.advised, a.msg, a.At, a.By = true, false, s.msg, s.at, s.by
+		} else if !advised && a.advised {
+			a.advised, a.msg, a.At, a.By = false, s.msg, s.at, s.by
+		}
+		if len(a.Text) < 12 && len(text) > len(a.Text) {
+			a.Text = text
+		}
+		a.Sources = appendSource(a.Sources, s.source)
+		a.Commands = ts.withCodes(a.Commands, codes, s)
+		for k := range w {
+			a.words[k] = true
+		}
+		return
+	}
+	if text == "" && len(codes) > 0 {
+		text = "`" + strings.TrimSpace(firstOf(strings.Split(codes[0].text, "\n"))) + "`"
+	}
+	a := &try{Attempt: Attempt{Text: text, Outcome: Unclear, Why: "nobody said", By: s.by, At: s.at, Sources: []Source{s.source}}, words: w, verb: key, msg: s.msg, executed: executed, advised: advised}
+	a.Commands = ts.withCodes(nil, codes, s)
+	ts.all = append(ts.all, a)
+}
+
+func sameCommand(a *try, codes []snippet) bool {
+	return slices.ContainsFunc(codes, func(c snippet) bool {
+		return slices.ContainsFunc(a.Commands, func(have Command) bool { return have.Text == c.text })
+	})
+}
+
+// verdict reads an outcome from a clause: +1, -1 or 0.
+func verdict(c string) int {
+	low := strings.ToLower(maskCode(c))
+	if conditional.MatchString(low) && !strings.Contains(low, "helped") && !strings.Contains(low, "fixed it") {
+		return 0
+	}
+	switch {
+	case failedTo.MatchString(low), comesBack.MatchString(low) && !strings.Contains(low, "back to normal") && !strings.Contains(low, "back to baseline") && !goodBack.MatchString(low):
+		return -1
+	case worked.MatchString(low) && !negatedGood.MatchString(low):
+		return 1
+	case strings.Contains(c, ":tada:"), strings.Contains(c, "🎉"):
+		return 1
+	}
+	return 0
+}
+
+var (
+	goodBack    = regexp.MustCompile(`(?i)back (?:to|at|under|below|down|within|up and|online)`)
+	negatedGood = regexp.MustCompile(`(?i)\b(?:not|isn'?t|aren'?t|n'?t|never|no longer|won'?t be|nowhere near|far from)\s+(?:\w+ ){0,2}(?:back|recover\w*|resolved|fixed|healthy|stable|working|clear\w*|down|better|green|good)\b|\b(?:went|go(?:es|ing)?|is|are|was|were|came|brought|taken|took|take|shut|all|still|site|api|service|prod|db|cluster|app|it'?s) down\b(?: (?:for|again|since|in|hard|completely)|$|[,.!])|\bdown (?:for|since|in)\b`)
+)
+
+// outcome gives what a clause says of success to the deed that it speaks of:
+// the one it names, or the latest.
+func (ts *tries) outcome(s said, c string, inSentence bool) {
+	v := verdict(c)
+	if v == 0 || len(ts.all) == 0 || s.asks {
+		return
+	}
+	a, named := ts.meant(c, s)
+	if a == nil {
+		return
+	}
+	fix := corrects.MatchString(c) || corrects.MatchString(s.text) || s.line.struck != nil
+	weight := 2
+	if named {
+		weight = 4
+	} else if inSentence {
+		weight = 3
+	}
+	switch {
+	case v > 0 && a.Outcome == Failed && a.weight >= 4 && !fix && !named:
+		return // it was said of this one that it failed: the recovery is another's
+	case v < 0 && a.Outcome == Worked && partly.MatchString(c) && !named:
+		return
+	case v < 0 && a.Outcome == Worked && a.weight > weight && !fix && !comesBack.MatchString(strings.ToLower(c)):
+		return
+	}
+	a.Outcome, a.weight, a.executed, a.advised = Worked, weight, true, false
+	if v < 0 {
+		a.Outcome = Failed
+	}
+	a.Why = c
+	a.Sources = appendSource(a.Sources, s.source)
+}
+
+// meant is the deed that a clause about success speaks of.
+func (ts *tries) meant(c string, s said) (*try, bool) {
+	if explicit.MatchString(c) {
+		w := contentWords(c)
+		var best *try
+		most := 0
+		for _, a := range ts.all {
+			n := shared(w, a.words)
+			if a.verb != "" && w[a.verb] {
+				n += 2
+			}
+			if n > most || n == most && n > 0 && !a.advised {
+				best, most = a, n
+			}
+		}
+		if best != nil {
+			return best, true
+		}
+	}
+	for i := len(ts.all) - 1; i >= 0; i-- {
+		if a := ts.all[i]; !a.advised {
+			return a, false
+		}
+	}
+	return nil, false
+}
+
+// named takes a line of a summary under "fix:" or "didn't help:".
+func (ts *tries) named(s said, outcome string) {
+	w := contentWords(s.text)
+	var best *try
+	most := 1
+	for _, a := range ts.all {
+		n := shared(w, a.words)
+		if a.verb != "" && w[a.verb] {
+			n++
+		}
+		if n > most {
+			best, most = a, n
+		}
+	}
+	codes := changing(s.snippets())
+	if best == nil {
+		if done, announced, advised, _ := acts(s.text); !done && !announced && !advised && !anyDeed.MatchString(s.text) && len(codes) == 0 {
+			return
+		}
+		ts.add(s, s.text, "", codes, true, false)
+		best = ts.all[len(ts.all)-1]
+	}
+	best.Outcome, best.weight, best.executed, best.advised, best.Why = outcome, 5, true, false, s.text
+	best.Sources = appendSource(best.Sources, s.source)
+	best.Commands = ts.withCodes(best.Commands, codes, s)
+}
+
+// settle decides what nobody said: when the failure was declared over and
+// nothing is known to have worked, the last deed before that did.
+func (ts *tries) settle(over int) {
+	ts.all = slices.DeleteFunc(ts.all, func(a *try) bool { return a.advised })
+	if over < 0 || ts.ended() {
+		return
+	}
+	for i := len(ts.all) - 1; i >= 0; i-- {
+		a := ts.all[i]
+		if a.msg <= over && a.Outcome == Unclear {
+			a.Outcome, a.Why = Worked, "the last thing done before it was over"
+			a.Sources = appendSource(a.Sources, ts.t.sources[over])
+			return
+		}
+	}
+}

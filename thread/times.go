@@ -1,0 +1,251 @@
+package thread
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var (
+	clockRE = regexp.MustCompile(`(?i)(?:\b(\d{4}-\d\d-\d\d)[T ,]+(?:at )?)?(?:^|[^\d:.\w-]|T|\b)([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.\d+)?)?\s?(am|pm|a\.m\.|p\.m\.)?\s?(utc|gmt|z|cest|cet|bst|wet|eet|est|edt|cst|cdt|mst|mdt|pst|pdt|ist|jst|aest|aedt|sgt|[+-]\d\d:?\d\d)?(?:$|[^\d:\w]|[–-])`)
+	hourRE  = regexp.MustCompile(`(?i)\b(?:at|around|about|since|~|from)\s?~?(\d{1,2})\s?(am|pm)\b\s?(utc|gmt|cest|cet|bst|est|edt|cst|cdt|mst|mdt|pst|pdt|ist|jst)?`)
+	bareRE  = regexp.MustCompile(`(?i)\b(?:at|around|about|since|~|from)\s?~?([01]\d|2[0-3])([0-5]\d)\s?(utc|z|gmt|h)\b`)
+	agoRE   = regexp.MustCompile(`(?i)\b(?:about |around |roughly |~ ?|some |approx\.? |like )?(\d+|an?|a few|a couple(?: of)?|two|three|five|ten|fifteen|twenty|thirty|half an)\s?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\s+(?:ago|back)\b`)
+	forRE   = regexp.MustCompile(`(?i)\b(?:for|over|in) (?:the )?(?:last|past|about|around|roughly|~|like|at least)?\s*(?:the last |the past )?~?(\d+|an?|a few|ten|fifteen|twenty|thirty|half an)\s?(m|mins?|minutes?|h|hrs?|hours?)\b(?: now)?`)
+
+	zoneOffset = map[string]int{"utc": 0, "gmt": 0, "z": 0, "h": 0, "wet": 0, "cet": 3600, "bst": 3600, "cest": 7200, "eet": 7200, "est": -18000, "edt": -14400, "cst": -21600, "cdt": -18000, "mst": -25200, "mdt": -21600, "pst": -28800, "pdt": -25200, "ist": 19800, "jst": 32400, "aest": 36000, "aedt": 39600, "sgt": 28800}
+	numberWord = map[string]int{"a": 1, "an": 1, "a few": 3, "a couple": 2, "a couple of": 2, "two": 2, "three": 3, "five": 5, "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30}
+
+	startsAt   = anyOf(`start(?:ed|ing|s)?`, `beg[aiu]n(?:ning)?`, `since`, `first (?:error|seen|alert|report|occurr\w+|fail\w+|log|one|401|5xx|timeout|symptom|bad)\w*`, `onset`, `kicked off`, `went (?:down|bad|red|up|south|sideways)`, `from (?:about |around |~)?\d`, `broke`, `jumped`, `spiked`, `dropped`, `stopped`, `firing since`, `as of`, `ago`, `for (?:the )?(?:last|past|about|~)`, `starting (?:at|around)`, `impact`)
+	resolvesAt = anyOf(`resolved`, `recover(?:ed|y)`, `back to normal`, `back (?:up|online)`, `all clear`, `ended`, `end`, `over`, `closed`, `clean since`, `stable since`, `healthy (?:again )?(?:since|at|as of)`, `green since`, `normal (?:since|at|as of)`, `cleared`, `fully recovered`, `no (?:more |new )?(?:errors?|5xx|401s|failures|timeouts) since`)
+	diagnoseAt = anyOf(`diagnosed`, `identified`, `cause found`, `found (?:the|it|out)`, `figured out`, `root cause`, `pinned`, `traced`)
+	fixesAt    = anyOf(`fixed`, `mitigated`, `fix (?:applied|deployed|went|landed|in|out|rolled|was)`, `applied`, `restarted`, `rolled (?:back|out)`, `reverted`, `deployed`, `completed?`, `finished`, `done`, `failed over`, `switched`, `renewed`, `scaled`)
+	rangeRE    = regexp.MustCompile(`(?i)\b([01]?\d|2[0-3]):([0-5]\d)\s?(?:utc|z)?\s?(?:-|–|—|to|until|till|→|->)\s?([01]?\d|2[0-3]):([0-5]\d)\s?(utc|z|gmt|cest|cet|bst|est|edt|pst|pdt)?`)
+)
+
+// clocks are the times that a sentence names, in its order. A time of day without a date is the
+// last such time up to a little after the message; without a zone it is UTC
+// unless only the author's own zone puts it near.
+func (t *talk) clocks(s said) []time.Time {
+	var out []time.Time
+	text := maskFigures(s.text)
+	offset := 0
+	if m := t.c.Messages[s.msg]; m.User != "" {
+		offset = t.dir.Users[m.User].Offset
+	}
+	for _, m := range clockRE.FindAllStringSubmatch(text, 4) {
+		h, _ := strconv.Atoi(m[2])
+		min, _ := strconv.Atoi(m[3])
+		sec, _ := strconv.Atoi(m[4])
+		if at := place(s.at, m[1], h, min, sec, m[5], m[6], offset); !at.IsZero() {
+			out = append(out, at)
+		}
+	}
+	for _, m := range hourRE.FindAllStringSubmatch(text, 2) {
+		h, _ := strconv.Atoi(m[1])
+		if at := place(s.at, "", h, 0, 0, m[2], m[3], offset); !at.IsZero() {
+			out = append(out, at)
+		}
+	}
+	for _, m := range bareRE.FindAllStringSubmatch(text, 2) {
+		h, _ := strconv.Atoi(m[1])
+		min, _ := strconv.Atoi(m[2])
+		if at := place(s.at, "", h, min, 0, "", m[3], offset); !at.IsZero() {
+			out = append(out, at)
+		}
+	}
+	for _, re := range []*regexp.Regexp{agoRE, forRE} {
+		if m := re.FindStringSubmatch(text); m != nil && len(out) == 0 && (re == agoRE || !strings.Contains(text, "stable for") && failing.MatchString(text)) {
+			out = append(out, s.at.Add(-span(m[1], m[2])))
+		}
+	}
+	return out
+}
+
+var notClock = regexp.MustCompile(`\d+:\d\d:\d\d:\d\d|:\d{2,5}/|\b[\w.-]+:\d{2}\b/`)
+
+func maskFigures(s string) string { return notClock.ReplaceAllString(maskCode(s), " ") }
+
+func span(n, unit string) time.Duration {
+	n = strings.ToLower(n)
+	v, ok := numberWord[n]
+	if !ok {
+		v, _ = strconv.Atoi(n)
+	}
+	d := time.Minute
+	switch unit[0] | 0x20 {
+	case 's':
+		d = time.Second
+	case 'h':
+		d = time.Hour
+	}
+	if n == "half an" {
+		return d / 2
+	}
+	return time.Duration(v) * d
+}
+
+func place(said time.Time, date string, h, min, sec int, half, zone string, own int) time.Time {
+	switch half = strings.ToLower(strings.ReplaceAll(half, ".", "")); {
+	case h > 12 && half != "":
+		return time.Time{}
+	case half == "pm" && h < 12:
+		h += 12
+	case half == "am" && h == 12:
+		h = 0
+	}
+	zone = strings.ToLower(zone)
+	at := func(offset int) time.Time {
+		local := said.Add(time.Duration(offset) * time.Second)
+		y, mo, d := local.Date()
+		if date != "" {
+			day, err := time.Parse(time.DateOnly, date)
+			if err != nil {
+				return time.Time{}
+			}
+			y, mo, d = day.Date()
+		}
+		v := time.Date(y, mo, d, h, min, sec, 0, time.UTC).Add(-time.Duration(offset) * time.Second)
+		if date == "" && v.After(said.Add(10*time.Minute)) {
+			v = v.AddDate(0, 0, -1)
+		}
+		return v
+	}
+	if zone != "" {
+		offset, ok := zoneOffset[zone]
+		if !ok {
+			z := strings.ReplaceAll(zone[1:], ":", "")
+			n, _ := strconv.Atoi(z)
+			if offset = n/100*3600 + n%100*60; zone[0] == '-' {
+				offset = -offset
+			}
+		}
+		return at(offset)
+	}
+	utc := at(0)
+	if own != 0 && date == "" {
+		if local := at(own); said.Sub(utc) > 3*time.Hour && said.Sub(local) < 3*time.Hour {
+			return local
+		}
+	}
+	return utc
+}
+
+// moments finds the four times of an incident. A time that somebody names wins
+// over the time of a message; a later, more exact statement over an earlier one.
+func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
+	stated := map[string]Moment{}
+	state := func(name string, s said, at time.Time, rule string, strong bool) {
+		first := t.said[0].at
+		if at.IsZero() || at.Before(first.Add(-36*time.Hour)) || at.After(s.at.Add(15*time.Minute)) {
+			return
+		}
+		if have, ok := stated[name]; ok && !strong && have.Rule != "stated" || ok && have.Rule == "labelled" && rule != "labelled" {
+			return
+		}
+		stated[name] = Moment{Name: name, At: at, Stated: true, Source: s.source, Rule: rule}
+	}
+	for _, s := range t.said {
+		times := t.clocks(s)
+		if len(times) == 0 || s.line.quoted {
+			continue
+		}
+		low := strings.ToLower(s.text)
+		switch s.label {
+		case "started", "diagnosed", "fixed", "resolved":
+			state(s.label, s, times[0], "labelled", true)
+			continue
+		}
+		if rangeRE.MatchString(s.text) && len(times) >= 2 && !strings.Contains(low, "deploy") {
+			state("started", s, times[0], "stated-range", true)
+			state("resolved", s, times[1], "stated-range", true)
+			continue
+		}
+		for i, part := range timedParts(s.text) {
+			if i >= len(times) {
+				break
+			}
+			t.stateOf(part, s, times[i], state)
+		}
+	}
+	set := func(name string, fallback func() (said, time.Time, string)) time.Time {
+		m, ok := stated[name]
+		if !ok {
+			s, at, rule := fallback()
+			if at.IsZero() {
+				return at
+			}
+			m = Moment{Name: name, At: at, Source: s.source, Rule: rule}
+		}
+		x.Times = append(x.Times, m)
+		return m.At
+	}
+	x.Started = set("started", func() (said, time.Time, string) { return t.said[0], t.said[0].at, "first-message" })
+	x.Diagnosed = set("diagnosed", func() (said, time.Time, string) {
+		if cause < 0 {
+			return said{}, time.Time{}, ""
+		}
+		return t.said[cause], t.said[cause].at, "cause-named"
+	})
+	x.Fixed = set("fixed", func() (said, time.Time, string) {
+		for i := len(ts.all) - 1; i >= 0; i-- {
+			if a := ts.all[i]; a.Outcome == Worked {
+				return said{source: t.sources[a.msg]}, a.At, "what-worked"
+			}
+		}
+		return said{}, time.Time{}, ""
+	})
+	x.Resolved = set("resolved", func() (said, time.Time, string) {
+		if over < 0 {
+			return said{}, time.Time{}, ""
+		}
+		return said{source: t.sources[over]}, Time(t.sources[over].TS), "declared-over"
+	})
+}
+
+// timedParts cuts a sentence so that each part holds one of its times.
+func timedParts(text string) []string {
+	at := clockRE.FindAllStringIndex(maskFigures(text), 4)
+	if len(at) < 2 {
+		return []string{text}
+	}
+	var out []string
+	start := 0
+	for i := 1; i < len(at); i++ {
+		cut := at[i][0]
+		if comma := strings.LastIndexAny(text[at[i-1][1]:at[i][0]], ",;"); comma >= 0 {
+			cut = at[i-1][1] + comma
+		}
+		out = append(out, text[start:cut])
+		start = cut
+	}
+	return append(out, text[start:])
+}
+
+func (t *talk) stateOf(part string, s said, at time.Time, state func(string, said, time.Time, string, bool)) {
+	low := strings.ToLower(maskCode(part))
+	pos := verdict(part) > 0
+	did, _, _, _ := acts(part)
+	switch {
+	case resolvesAt.MatchString(low) && !startsAt.MatchString(low), resolvesAt.MatchString(low) && pos, s.label == "timeline" && closing.MatchString(low):
+		state("resolved", s, at, "stated", false)
+	case diagnoseAt.MatchString(low) && !expiredOrChanged.MatchString(low):
+		state("diagnosed", s, at, "stated", false)
+	case did && s.label == "timeline":
+		state("fixed", s, at, "stated", true)
+	case fixesAt.MatchString(low) && !failing.MatchString(low) && fixStated.MatchString(low):
+		state("fixed", s, at, "stated", false)
+	case startsAt.MatchString(low) && !expiredOrChanged.MatchString(low) && !question.MatchString(part), s.label == "timeline" && failing.MatchString(low):
+		if s.label == "timeline" && !startsAt.MatchString(low) {
+			state("started", s, at, "stated", false)
+			return
+		}
+		state("started", s, at, "stated", failing.MatchString(low) || strings.Contains(low, "start"))
+	}
+}
+
+var (
+	expiredOrChanged = anyOf(`deploy\w*`, `release[ds]?`, `rolled out`, `merged`, `shipped`, `last (?:deploy|release|rotated|rotation|change|backup)`, `rotated`, `rotation`, `migration (?:started|ran)`, `backup (?:started|ran)`, `cron (?:started|ran)`, `job (?:started|ran)`, `uptime`, `restarted`, `stable`, `no (?:more |new )?errors?`, `clean`, `healthy`, `meeting`, `call`, `eta`, `updated?`)
+	fixStated        = anyOf(`fixed (?:at|as of|by|since)`, `mitigated (?:at|as of|since)`, `fix (?:applied|deployed|went|landed|in|out|rolled|was)`, `(?:restart|rollout|rollback|failover|deploy|apply|revert)\w* (?:completed?|finished|done)`, `applied (?:at|the fix)`)
+)
