@@ -39,10 +39,11 @@ func Compare(before, after string) []Line {
 func bare(line string) string { return strings.TrimRight(line, "\r\n") }
 
 func splitLines(s string) []string {
-	if s == "" {
-		return nil
+	lines := strings.SplitAfter(s, "\n")
+	if n := len(lines) - 1; lines[n] == "" {
+		lines = lines[:n]
 	}
-	return strings.SplitAfter(strings.TrimSuffix(s, "\n"), "\n")
+	return lines
 }
 
 // hunk says that lines a0 to a1 of one text became lines b0 to b1 of another.

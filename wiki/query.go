@@ -104,13 +104,13 @@ func (t term) expression(loose bool) string {
 	whole := fold(t.chunk)
 	encoded := make([]string, len(t.words))
 	for i, word := range t.words {
-		encoded[i] = encode(word, t.typing && i == len(t.words)-1)
+		encoded[i] = encode(word)
 	}
 	var any []string
 	if t.typing && enough {
-		any = append(any, quoted(encode(whole, true))+" *")
+		any = append(any, quoted(encode(whole))+" *")
 	}
-	any = append(any, quoted(encode(whole, false)))
+	any = append(any, quoted(encode(whole)))
 	if len(t.words) > 1 {
 		any = append(any, star(quoted(encoded...)))
 	}

@@ -11,20 +11,21 @@ import (
 // The index holds each page twice: its words, which FTS5 stems, and its
 // identifiers (error codes, key ids, configuration paths, whatever stands in
 // code), which must be found as they are. An identifier is written into a column
-// of its own in letters that no page uses, from Unicode's private area, so that
-// the stemmer leaves it alone and no word is taken for it:
+// of its own, in letters that the stemmer, made for English, leaves alone (those
+// of N'Ko, which take two bytes), behind a private one, so that no word of a
+// page is taken for it:
 //
-//	JWT_INVALID   ->  ⟨gap⟩ ⟨open⟩jwt⟨_⟩invalid⟨close⟩ ⟨open⟩jwt⟨close⟩ ⟨open⟩invalid⟨close⟩
+//	JWT_INVALID   ->  ⟨gap⟩ ⟨open⟩jwt⟨_⟩invalid ⟨open⟩jwt ⟨open⟩invalid
 //
 // Its parts follow the whole in order: a query for cache_ttl_seconds finds
 // auth.jwks.cache_ttl_seconds by a phrase of parts, and the gap keeps parts of
 // two identifiers from being one phrase.
 const (
-	idOpen  = '\uE000'
-	idClose = '\uE001'
-	idGap   = "\uE002"
-	idSign  = '\uE010' // + index in signs
-	signs   = "_-./:@#+"
+	idOpen   = '\uE000'
+	idGap    = "\uE002"
+	idSign   = '\uE010' // + index in signs
+	idLetter = '\u07CA' // + distance from a
+	signs    = "_-./:@#+"
 )
 
 // longestID bounds an identifier, in bytes; longer runs are keys or pictures.
@@ -130,18 +131,18 @@ func humps(part string) []string {
 	return append(out, fold(string(runes[start:])))
 }
 
-// encode writes a folded identifier in private letters, open-ended for a prefix.
-func encode(folded string, prefix bool) string {
+// encode writes a folded identifier in the letters of the identifier column.
+func encode(folded string) string {
 	var b strings.Builder
 	b.WriteRune(idOpen)
 	for _, r := range folded {
-		if i := strings.IndexRune(signs, r); i >= 0 {
+		switch i := strings.IndexRune(signs, r); {
+		case i >= 0:
 			r = idSign + rune(i)
+		case r >= 'a' && r <= 'z':
+			r += idLetter - 'a'
 		}
 		b.WriteRune(r)
-	}
-	if !prefix {
-		b.WriteRune(idClose)
 	}
 	return b.String()
 }
@@ -167,16 +168,16 @@ func (m *marks) identifiers() string {
 		whole, list := fold(chunk), parts(chunk)
 		var encoded []string
 		if len(list) != 1 || list[0] != whole {
-			encoded = append(encoded, encode(whole, false))
+			encoded = append(encoded, encode(whole))
 		}
 		for _, part := range list {
-			encoded = append(encoded, encode(part, false))
+			encoded = append(encoded, encode(part))
 		}
 		group(encoded...)
 		words(chunk, func(start, stop int) {
 			var inner []string
 			for _, h := range humps(chunk[start:stop]) {
-				inner = append(inner, encode(h, false))
+				inner = append(inner, encode(h))
 			}
 			if inner != nil {
 				group(inner...)
@@ -195,6 +196,7 @@ func (m *marks) identifiers() string {
 		chunks(s, some)
 	}
 	add(m.page.Name)
+	add(stem(m.page.Path))
 	some(m.page.Title)
 	for key, value := range m.page.Meta {
 		if key == "description" || key == "trigger" {
