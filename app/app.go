@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -288,14 +289,14 @@ func listen(addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// owner names this node in leases. A node that restarts takes its own leases
-// back at once.
+// owner names this process in leases. No other has the name, also on the same
+// host; what a process that has ended left behind is the store's to give free.
 func owner() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
 	}
-	return "node/" + host
+	return fmt.Sprintf("node/%s/%d-%s", host, os.Getpid(), rand.Text()[:8])
 }
 
 // Status is the health of the server.

@@ -219,3 +219,28 @@ func deadline(t *testing.T, what string, so func() bool) {
 		}
 	}
 }
+
+// Two servers on one host hold leases under names of their own, and a server
+// takes over at once what one that has ended on its folder still held.
+func TestARestartTakesOverAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	inc, _ := healing(t, s, "http://127.0.0.1:1")
+	if _, ok, err := s.AcquireLease(t.Context(), "incident/"+string(inc), "node/gone/1", time.Now(), time.Hour); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if err := s.Close(); err != nil { // as a process that is killed: the lease is not given back
+		t.Fatal(err)
+	}
+	a, stop := serve(t, Config{Listen: "127.0.0.1:0", Data: dir})
+	defer stop()
+	deadline(t, "the heal to go on", func() bool {
+		i, err := a.store.Incident(t.Context(), inc)
+		return err == nil && i.State != prunella.Healing
+	})
+	other, stopOther := serve(t, Config{Listen: "127.0.0.1:0", Data: t.TempDir()})
+	defer stopOther()
+	if a.engine.Owner() == other.engine.Owner() {
+		t.Errorf("both are %s", a.engine.Owner())
+	}
+}

@@ -15,8 +15,7 @@ import (
 // when somebody else holds it.
 //
 // An owner that takes its own lease again gets a new fence and its earlier one
-// is void: a process that restarts under its old name takes over at once, and
-// what is left of its former self can no longer write.
+// is void. A process that has ended holds nothing: see freeLeases.
 func (s *Store) AcquireLease(ctx context.Context, name, owner string, now time.Time, ttl time.Duration) (fence int64, ok bool, err error) {
 	err = s.inTx(ctx, "acquire lease", func(tx *sql.Tx) error {
 		if err := tx.QueryRowContext(ctx, `INSERT INTO counters (name, value) VALUES ('fence', 1)
@@ -51,6 +50,17 @@ func (s *Store) RenewLease(ctx context.Context, name string, fence int64, now ti
 func (s *Store) ReleaseLease(ctx context.Context, name string, fence int64) error {
 	return s.inTx(ctx, "release lease", func(tx *sql.Tx) error {
 		_, err := exec(ctx, tx, "release lease", `UPDATE leases SET expires = 0 WHERE name = $1 AND fence = $2`, name, fence)
+		return err
+	})
+}
+
+// freeLeases gives every lease free. Open does so while it holds the lock on the
+// folder: whoever held one of them has ended, however it ended, so a process
+// that restarts goes on at once. A database that several processes share must
+// let leases run out instead.
+func (s *Store) freeLeases(ctx context.Context) error {
+	return s.inTx(ctx, "open store", func(tx *sql.Tx) error {
+		_, err := exec(ctx, tx, "open store", `UPDATE leases SET expires = 0 WHERE expires > 0`)
 		return err
 	})
 }

@@ -54,6 +54,9 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	if err := migrate(ctx, s.write, file); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	if err := s.freeLeases(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
 
