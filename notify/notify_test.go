@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -200,5 +202,71 @@ func TestOneReceiverDownTroublesNoOther(t *testing.T) {
 		if strings.Contains(got.LastErr, "hush-hush") || !strings.Contains(got.LastErr, bad) {
 			t.Errorf("it is said: %s", got.LastErr)
 		}
+	}
+}
+
+// TestADeadReceiverKeepsNobodyWaiting lets a receiver take connections and never
+// answer: the other one gets everything, in order, also what comes later, while
+// the first is still being waited for.
+func TestADeadReceiverKeepsNobodyWaiting(t *testing.T) {
+	release := make(chan struct{})
+	var hung atomic.Int32
+	dead := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hung.Add(1); <-release }))
+	defer dead.Close()
+	defer close(release)
+	got := make(chan string, 100)
+	well := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header.Get("webhook-id") }))
+	defer well.Close()
+	s, n := sender(t, notify.Webhook{URL: dead.URL, Secret: secret}, notify.Webhook{URL: well.URL, Secret: secret})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { n.Run(ctx); close(done) }()
+	defer func() { cancel(); <-done }()
+
+	start := time.Now()
+	for _, kinds := range [][]string{{"opened", "approval"}, {"escalated", "resolved"}} {
+		for i, kind := range kinds {
+			one(t, s, kind, start.Add(time.Duration(i)*time.Millisecond))
+		}
+		for _, kind := range kinds {
+			select {
+			case id := <-got:
+				if id != "inc-1/"+kind {
+					t.Errorf("it got %s before %s", id, kind)
+				}
+			case <-time.After(5 * time.Second):
+				t.Fatalf("%s waits for the receiver that is dead", kind)
+			}
+		}
+	}
+	if hung.Load() != 1 || len(got) != 0 {
+		t.Errorf("the dead one was called %d times at once, the other one %d times too often", hung.Load(), len(got))
+	}
+}
+
+// TestASignatureIsAsOldAsItsAttempt: what waits behind a slow answer is signed
+// when its turn comes, or a receiver would refuse it as too old.
+func TestASignatureIsAsOldAsItsAttempt(t *testing.T) {
+	var at []int64
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		n, err := strconv.ParseInt(r.Header.Get("webhook-timestamp"), 10, 64)
+		if err != nil {
+			t.Error(err)
+		}
+		at = append(at, n)
+		if len(at) == 1 {
+			<-time.After(1100 * time.Millisecond)
+		}
+	}))
+	defer receiver.Close()
+	s, n := sender(t, notify.Webhook{URL: receiver.URL, Secret: secret})
+	now := time.Now()
+	one(t, s, "opened", now.Add(-time.Second))
+	one(t, s, "escalated", now)
+	if err := n.Once(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if len(at) != 2 || at[1] <= at[0] {
+		t.Errorf("signed at %v", at)
 	}
 }
