@@ -37,7 +37,7 @@ type Step struct {
 	Public JWK       // Create
 	State  State     // Judge
 	Due    time.Time // Promote, Schedule
-	Hold   time.Time // Return: when the key that is given up may be tried again
+	Hold   time.Time // Return: when the key that is given up is tried again
 	Halt   string    // Return: why the schedule stops
 	Heir   KeyID     // Revoke of the signer: who signs instead
 
@@ -125,7 +125,7 @@ func (r *Ring) change(k *Key, s Step, now time.Time) error {
 		}
 		signer.Published, signer.Signed, signer.Hold = now, now, s.Hold.UTC()
 		signer.Returns++
-		r.Halted = s.Halt
+		r.Due, r.Halted = s.Hold.UTC(), s.Halt
 		k.Forced = false
 		return k.sign(now, false)
 	case Retire:
