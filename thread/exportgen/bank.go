@@ -83,11 +83,15 @@ var (
 // expand chooses alternatives, fills numbers, and puts the slots in. A slot
 // that is not given stays as it stands: it belongs to a command.
 func expand(r *rand.Rand, template string, slots map[string]string) string {
+	drawn := map[string]string{} // one range in one template is one number
 	s := numberSlot.ReplaceAllStringFunc(template, func(m string) string {
-		g := numberSlot.FindStringSubmatch(m)
-		lo, _ := strconv.Atoi(g[1])
-		hi, _ := strconv.Atoi(g[2])
-		return strconv.Itoa(lo + r.IntN(hi-lo+1))
+		if drawn[m] == "" {
+			g := numberSlot.FindStringSubmatch(m)
+			lo, _ := strconv.Atoi(g[1])
+			hi, _ := strconv.Atoi(g[2])
+			drawn[m] = strconv.Itoa(lo + r.IntN(hi-lo+1))
+		}
+		return drawn[m]
 	})
 	for alternation.MatchString(s) {
 		s = alternation.ReplaceAllStringFunc(s, func(m string) string {

@@ -72,6 +72,7 @@ func (s *scene) open(onset time.Time) (bot *person) {
 		s.post(m)
 		s.in.Reporter = bot.real
 		s.in.Symptoms = append(s.in.Symptoms, Said{m.TS, a.summary})
+		s.allow("symptoms", m, a.name+" "+a.comp+" "+a.value+" firing triggered alerting prod critical service")
 		told := !a.since.IsZero() && (bot.handle == "alertmanager" || bot.handle == "datadog")
 		if !told {
 			s.in.Started = m.at
@@ -236,16 +237,18 @@ func (s *scene) explore(first *Incident) {
 
 // fails says that an attempt did not help, now and then after a premature joy.
 func (s *scene) fails() {
+	var m *wire
 	switch {
 	case chance(s.r, 0.12):
 		s.say(s.lead, line{text: s.act("allclear.false")})
 		s.wait(200, 500)
-		s.say(s.other(), line{text: s.act("back")})
+		m = s.say(s.other(), line{text: s.act("back")})
 	case chance(s.r, 0.2):
-		s.say(s.lead, line{text: s.act("partial")})
+		m = s.say(s.lead, line{text: s.act("partial")})
 	default:
-		s.say(s.other(), line{text: s.act("failed")})
+		m = s.say(s.other(), line{text: s.act("failed")})
 	}
+	s.allow("symptoms", m, m.Text)
 }
 
 // cure names the cause and repairs it; sometimes the cause is clear only after.
@@ -261,6 +264,7 @@ func (s *scene) cure() {
 	}
 	s.wait(40, 200)
 	m := s.say(s.other(), line{text: s.act("worked")})
+	s.allow("verification", m, m.Text)
 	if chance(s.r, 0.3) {
 		m.Reactions = append(m.Reactions, reaction{"tada", []string{s.cast[0].id}, 1})
 	}
@@ -285,7 +289,9 @@ func (s *scene) close(bot *person) {
 	if chance(s.r, 0.9) {
 		l := line{text: s.act("verify"), into: &s.in.Verification}
 		if chance(s.r, 0.25) {
-			s.in.Resolved = stamp(s.say(s.other(), l, line{text: s.act("resolved")}))
+			m := s.say(s.other(), l, line{text: s.act("resolved")})
+			s.allow("verification", m, m.Text)
+			s.in.Resolved = stamp(m)
 			ended = true
 		} else {
 			s.in.Resolved = stamp(s.say(s.other(), l))
@@ -295,6 +301,7 @@ func (s *scene) close(bot *person) {
 		f := parts(expand(s.r, s.fam.values["alert"][0], s.slots))
 		m := fire(s.r, bot, alert{name: f[0], summary: f[1], comp: s.comp}, true)
 		s.post(m)
+		s.allow("verification", m, "resolved recovered ok "+f[0]+" "+f[1]+" "+s.comp+" prod critical service")
 		if !ended {
 			s.in.Resolved = stamp(m)
 		}
@@ -311,6 +318,7 @@ func (s *scene) close(bot *person) {
 	}
 	if chance(s.r, 0.85) {
 		m := s.say(s.lead, line{text: s.act("resolved")})
+		s.allow("verification", m, m.Text)
 		s.in.Resolved = stamp(m)
 		if chance(s.r, 0.4) {
 			m.Reactions = append(m.Reactions, reaction{"white_check_mark", []string{s.cast[0].id}, 1})

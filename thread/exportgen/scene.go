@@ -121,6 +121,14 @@ func (s *scene) say(p *person, lines ...line) *wire {
 	return m
 }
 
+// allow notes a sentence that may stand under a field and need not.
+func (s *scene) allow(field string, m *wire, text string) {
+	if s.in.Allowed == nil {
+		s.in.Allowed = map[string][]Said{}
+	}
+	s.in.Allowed[field] = append(s.in.Allowed[field], Said{m.TS, text})
+}
+
 // escape writes & as Slack does; < and > that are no links as well.
 func escape(s string) string {
 	s = strings.ReplaceAll(s, "&", "&amp;")

@@ -20,7 +20,7 @@ var (
 func normal(text, lang string) []string {
 	var out []string
 	add := func(s string) {
-		if s = strings.TrimSpace(blanks.ReplaceAllString(s, " ")); s != "" {
+		if s = strings.TrimSuffix(strings.TrimSpace(blanks.ReplaceAllString(s, " ")), ";"); s != "" {
 			out = append(out, s)
 		}
 	}

@@ -30,6 +30,7 @@ type Incident struct {
 	Escalation      []Said
 	Recurs          []Said
 	FollowUps       []FollowUp
+	Allowed         map[string][]Said // by field: sentences that may be extracted and need not be
 	Started         time.Time
 	Diagnosed       time.Time
 	Fixed           time.Time
