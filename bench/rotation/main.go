@@ -6,10 +6,12 @@
 //	go run ./bench/rotation --fast                   in a minute or so
 //	go run ./bench/rotation --json                   the same as JSON
 //	go run ./bench/rotation --out docs/tournament.md write the page
+//	go run ./bench/rotation --client URL             put your own verifier through the conformance suite
 //	go run ./bench/rotation serve NAME               run one of the Go contestants as a server of that protocol
 //
 // It is a module of its own so that the peers do not become dependencies of
-// Prunella. Progress goes to stderr. Exit codes: 0 ours holds every bar, 1 it does not, 2 usage, 3 error.
+// Prunella. Progress goes to stderr. Exit codes: 0 ours holds every bar (or the
+// client passed), 1 it does not, 2 usage, 3 error.
 package main
 
 import (
@@ -21,7 +23,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
+	"prunella/bench/rotation/contest"
 	"prunella/bench/rotation/peers"
 )
 
@@ -62,6 +66,10 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags.BoolVar(&o.json, "json", false, "JSON on stdout instead of Markdown")
 	flags.StringVar(&o.out, "out", "", "also write the page into this `file` (docs/tournament.md)")
 	flags.StringVar(&o.only, "only", "", "only the rows ROW/CONTESTANT that match this `regexp`, and no other part")
+	flags.StringVar(&o.client, "client", "", "run the conformance suite against the verifier at this `URL`")
+	flags.StringVar(&o.suite.Listen, "listen", "127.0.0.1:0", "`address` at which the suite's issuer listens")
+	flags.BoolVar(&o.suite.OneIssuer, "one-issuer", false, "the client knows one issuer only: http://LISTEN/issuer")
+	flags.DurationVar(&o.suite.Patience, "patience", 2*time.Minute, "do not measure longer cases with a client in real time")
 	if err := flags.Parse(args); err != nil {
 		return flag.ErrHelp
 	}
@@ -70,12 +78,16 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return flag.ErrHelp
 	}
 	say := func(line string) { fmt.Fprintln(progress, line) }
+	if o.client != "" {
+		return conform(ctx, o, out, say)
+	}
 	return compete(ctx, o, out, say)
 }
 
 type options struct {
-	fast, json bool
-	out, only  string
+	fast, json        bool
+	out, only, client string
+	suite             contest.Suite
 }
 
 func serve(ctx context.Context, args []string, out io.Writer) error {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"prunella/bench/rotation/issuer"
-	"prunella/bench/rotation/protocol"
 )
 
 // Row is one story of the tournament.
@@ -270,7 +269,9 @@ func herdAtExpiry(w *world, f *findings) error {
 		if err != nil {
 			return err
 		}
-		got, took, err := w.who.Verify(w.ctx, protocol.Question{Issuer: w.iss.URL, JWKS: w.iss.JWKS(), Audience: issuer.Audience, Token: token, Instances: herd})
+		q := w.question(token)
+		q.Instances = herd
+		got, took, err := w.who.Verify(w.ctx, q)
 		if err != nil {
 			return err
 		}

@@ -78,9 +78,13 @@ func (w *world) key(n int, id string) (issuer.Key, error) { return w.keys.RSA(n,
 
 // ask presents a token and returns whether it was accepted.
 func (w *world) ask(token string) (bool, string, time.Duration, error) {
-	a, took, err := w.who.Verify(w.ctx, protocol.Question{Issuer: w.iss.URL, JWKS: w.iss.JWKS(), Audience: issuer.Audience, Token: token})
+	a, took, err := w.who.Verify(w.ctx, w.question(token))
 	w.clock = w.clock.Add(time.Duration(a.VirtualMS * float64(time.Millisecond)))
 	return a.Accepted == 1, a.Error, took, err
+}
+
+func (w *world) question(token string) protocol.Question {
+	return protocol.Question{Issuer: w.iss.URL, JWKS: w.iss.JWKS(), Audience: issuer.Audience, Token: token}
 }
 
 // present shows the verifier an ordinary token of a key and judges what it does.

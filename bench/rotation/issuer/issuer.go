@@ -56,6 +56,7 @@ type Trouble struct {
 	Hang     bool                                              // no answer, for as long as anybody waits
 	Redirect string                                            // to this URL
 	Answer   func(w http.ResponseWriter, r *http.Request) bool // anything else; true when it answered
+	Control  string                                            // Cache-Control instead of MaxAge
 	Limit    int                                               // this many fetches in a second are answered, the rest with 503
 }
 
@@ -225,7 +226,10 @@ func (i *Issuer) serveKeys(w http.ResponseWriter, r *http.Request) {
 	case trouble.Answer != nil && trouble.Answer(w, r):
 		return
 	}
-	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(MaxAge.Seconds())))
+	if trouble.Control == "" {
+		trouble.Control = fmt.Sprintf("public, max-age=%d", int(MaxAge.Seconds()))
+	}
+	w.Header().Set("Cache-Control", trouble.Control)
 	w.Header().Set("ETag", etag)
 	if r.Header.Get("If-None-Match") == etag {
 		w.WriteHeader(http.StatusNotModified)
