@@ -1,11 +1,10 @@
 package app
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"reflect"
 	"regexp"
 	"strings"
 	"time"
@@ -26,7 +25,7 @@ type Config struct {
 	TimeScale float64            `yaml:"time_scale"` // 1; more only in drills: waits and windows are divided by it
 	World     prunella.Inventory `yaml:"world"`
 	Ingest    Ingest             `yaml:"ingest"`
-	Skills    string             `yaml:"skills"`         // folder of *.skill.md; default: the ones shipped
+	Wiki      string             `yaml:"wiki"`           // folder of skills/, people/, companies/, drafts/; default: the pages shipped, which cannot be edited
 	Exclude   []string           `yaml:"skills_exclude"` // names of skills not to use
 	Monitors  Monitors           `yaml:"monitors"`
 	Policy    heal.Policy        `yaml:"policy"`
@@ -81,31 +80,27 @@ func LoadConfig(path string) (Config, error) {
 	return ParseConfig(path, b)
 }
 
-var (
-	envRE  = regexp.MustCompile(`\$\{([A-Z][A-Z0-9_]*)\}`)
-	lineRE = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\s*)?line (\d+): (.*)`)
-)
+var lineRE = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\s*)?line (\d+): (.*)`)
 
 // ParseConfig is LoadConfig on bytes.
 func ParseConfig(path string, b []byte) (Config, error) {
-	var missing []string
-	b = envRE.ReplaceAllFunc(b, func(m []byte) []byte {
-		name := string(envRE.FindSubmatch(m)[1])
-		v, ok := os.LookupEnv(name)
-		if !ok {
-			missing = append(missing, name)
-		}
-		return []byte(v)
-	})
-	if len(missing) > 0 {
-		return Config{}, &prunella.Error{Kind: prunella.Invalid, Op: "read configuration", Where: path,
-			Reason: "environment variables are not set: " + strings.Join(missing, ", "), Remedy: "export them before starting"}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(environment.mark(b), &doc); err != nil {
+		return Config{}, configError(path, err)
+	}
+	if n, name := environment.fill(&doc); n != nil {
+		return Config{}, &prunella.Error{Kind: prunella.Invalid, Op: "read configuration", Where: fmt.Sprintf("%s:%d", path, n.Line),
+			Reason: "the environment variable " + name + " is not set", Remedy: "export it before starting"}
+	}
+	if n := unknownKey(&doc, reflect.TypeFor[Config]()); n != nil {
+		return Config{}, &prunella.Error{Kind: prunella.Invalid, Op: "read configuration", Where: fmt.Sprintf("%s:%d", path, n.Line),
+			Reason: fmt.Sprintf("%q is not a known key here", n.Value), Remedy: "check the spelling and the indentation; docs/configuration.md lists every key"}
 	}
 	var c Config
-	dec := yaml.NewDecoder(bytes.NewReader(b))
-	dec.KnownFields(true)
-	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return Config{}, configError(path, err)
+	if !doc.IsZero() { // an empty file is all defaults
+		if err := doc.Decode(&c); err != nil {
+			return Config{}, configError(path, err)
+		}
 	}
 	if err := c.validate(); err != nil {
 		return Config{}, &prunella.Error{Kind: prunella.Invalid, Op: "read configuration", Where: path, Err: err, Remedy: "see docs/configuration.md"}
@@ -124,11 +119,7 @@ func configError(path string, err error) error {
 	if m := lineRE.FindStringSubmatch(text); m != nil {
 		where, text = path+":"+m[1], m[2]
 	}
-	remedy := "see docs/configuration.md"
-	if m := regexp.MustCompile(`field (\S+) not found in type \S+`).FindStringSubmatch(text); m != nil {
-		text, remedy = fmt.Sprintf("%q is not a known key here", m[1]), "check the spelling and the indentation; docs/configuration.md lists every key"
-	}
-	return &prunella.Error{Kind: prunella.Invalid, Op: "read configuration", Where: where, Reason: text, Remedy: remedy}
+	return &prunella.Error{Kind: prunella.Invalid, Op: "read configuration", Where: where, Reason: text, Remedy: "see docs/configuration.md"}
 }
 
 func (c Config) validate() error {

@@ -71,7 +71,9 @@ func TestBadConfigurationNamesLineAndRemedy(t *testing.T) {
 		"world:\n  services:\n    - {name: a}\n    - {name: a}\n":           {"bad.yaml", `"a" is there twice`},
 		"world:\n  services:\n    - {name: a, issuer: nobody}\n":            {"bad.yaml", "nobody", "world.issuers"},
 		"world:\n  issuers:\n    - {name: a, url: u, admin: {kind: magic}}": {"bad.yaml", "magic", "keys or auth0"},
-		"data: ${PRUNELLA_TEST_NOT_SET}\n":                                  {"bad.yaml", "PRUNELLA_TEST_NOT_SET", "export"},
+		"listen: x\ndata: ${PRUNELLA_TEST_NOT_SET}\n":                       {"bad.yaml:2", "PRUNELLA_TEST_NOT_SET", "export"},
+		"world:\n  issuers:\n    - name: a\n      admin: {kynd: keys}\n":    {"bad.yaml:4", `"kynd" is not a known key`},
+		"data: a\ndata: b\n":                                                {"bad.yaml", "already defined"},
 		"listen: [\n":                                                       {"bad.yaml:"},
 		"time_scale: -3\n":                                                  {"bad.yaml", "time_scale"},
 	} {
@@ -91,9 +93,46 @@ func TestBadConfigurationNamesLineAndRemedy(t *testing.T) {
 	}
 }
 
+// What an environment variable holds is a value and nothing else, wherever its
+// name stands; a comment that names one asks for none.
+func TestASecretIsAValueWhateverItConsistsOf(t *testing.T) {
+	awkward := "a: b # c \"d\" 'e' {f} [g], *h &i !j | k > l % m @ n `o\nsecond line"
+	t.Setenv("PRUNELLA_TEST_SECRET", awkward)
+	t.Setenv("PRUNELLA_TEST_SCALE", "20")
+	t.Setenv("PRUNELLA_TEST_HOLD", "90s")
+	t.Setenv("PRUNELLA_TEST_HOST", "auth.example.com")
+	c, err := ParseConfig("good.yaml", []byte(`# ${PRUNELLA_TEST_NOT_SET} is not asked for
+time_scale: ${PRUNELLA_TEST_SCALE}
+verify: {hold: ${PRUNELLA_TEST_HOLD}}
+ingest: {tokens: {"${PRUNELLA_TEST_SECRET}": acme}}
+world:
+  issuers:
+    - {name: auth, url: https://${PRUNELLA_TEST_HOST}:8443/x, client_secret: ${PRUNELLA_TEST_SECRET}}
+    - name: other
+      url: u
+      client_secret: "${PRUNELLA_TEST_SECRET}"
+      admin: {kind: keys, url: u, token: '<${PRUNELLA_TEST_SECRET}>'}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := c.World.Issuers
+	if i[0].ClientSecret != awkward || i[1].ClientSecret != awkward || i[1].Admin.Token != "<"+awkward+">" || c.Ingest.Tokens[awkward] != "acme" {
+		t.Errorf("%q %q %q %q", i[0].ClientSecret, i[1].ClientSecret, i[1].Admin.Token, c.Ingest.Tokens)
+	}
+	if i[0].URL != "https://auth.example.com:8443/x" || c.TimeScale != 20 || c.Verify.Hold.String() != "1m30s" {
+		t.Errorf("%q %v %s", i[0].URL, c.TimeScale, c.Verify.Hold)
+	}
+	_, err = ParseConfig("bad.yaml", []byte("verify:\n  hold: 1s\nmonitors:\n  jwks: ${PRUNELLA_TEST_SECRET}\n  nope: 1\n"))
+	if err == nil || !strings.Contains(err.Error(), "bad.yaml:5") {
+		t.Errorf("the line after a secret of two lines: %v", err)
+	}
+}
+
 func FuzzConfig(f *testing.F) {
 	f.Add([]byte("listen: 127.0.0.1:0\nworld:\n  services: [{name: a}]\n"))
 	f.Add([]byte("policy: {min_floor: .nan}"))
+	f.Add([]byte("a: &a {data: ${HOME}}\n<<: *a\nworld: *a"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if _, err := ParseConfig("f.yaml", b); err != nil && prunella.KindOf(err) != prunella.Invalid {
 			t.Errorf("kind %s: %v", prunella.KindOf(err), err)

@@ -1,0 +1,97 @@
+package app
+
+import (
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// placeholders replace ${NAME} in a YAML text by what the environment holds.
+// The text is parsed with a mark in the place of each, a word that YAML reads as
+// any other, and the values are put into the parsed scalars: whatever a secret
+// consists of, it can neither end a string nor begin a comment.
+type placeholders struct {
+	written, marked *regexp.Regexp
+}
+
+var environment = placeholders{
+	written: regexp.MustCompile(`\$\{([A-Z][A-Z0-9_]*)\}`),
+	marked:  regexp.MustCompile("\ue000([A-Z][A-Z0-9_]*)\ue001"), // of the private use area: nobody writes it
+}
+
+func (p placeholders) mark(b []byte) []byte {
+	return p.written.ReplaceAll(b, []byte("\ue000$1\ue001"))
+}
+
+// fill puts the values in; a variable that is not set is returned with its place.
+func (p placeholders) fill(n *yaml.Node) (at *yaml.Node, missing string) {
+	if n.Kind == yaml.ScalarNode && p.marked.MatchString(n.Value) {
+		n.Value = p.marked.ReplaceAllStringFunc(n.Value, func(m string) string {
+			name := p.marked.FindStringSubmatch(m)[1]
+			v, ok := os.LookupEnv(name)
+			if !ok && missing == "" {
+				missing = name
+			}
+			return v
+		})
+		if missing != "" {
+			return n, missing
+		}
+		if n.Style == 0 { // a plain scalar may have become a number
+			n.Tag = ""
+		}
+	}
+	for _, c := range n.Content {
+		if at, missing = p.fill(c); at != nil {
+			return at, missing
+		}
+	}
+	return nil, ""
+}
+
+// unknownKey finds the first key in a document that the type to be read has no
+// field for, nil when there is none.
+func unknownKey(n *yaml.Node, typ reflect.Type) *yaml.Node {
+	for typ.Kind() == reflect.Pointer {
+		typ = typ.Elem()
+	}
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	switch {
+	case n.Kind == yaml.DocumentNode || n.Kind == yaml.SequenceNode && typ.Kind() == reflect.Slice:
+		if n.Kind == yaml.SequenceNode {
+			typ = typ.Elem()
+		}
+		for _, c := range n.Content {
+			if bad := unknownKey(c, typ); bad != nil {
+				return bad
+			}
+		}
+	case n.Kind == yaml.MappingNode && typ.Kind() == reflect.Map:
+		for i := 1; i < len(n.Content); i += 2 {
+			if bad := unknownKey(n.Content[i], typ.Elem()); bad != nil {
+				return bad
+			}
+		}
+	case n.Kind == yaml.MappingNode && typ.Kind() == reflect.Struct:
+		fields := map[string]reflect.Type{"<<": typ} // a merged mapping has the same keys
+		for i := range typ.NumField() {
+			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("yaml"), ",")
+			fields[name] = typ.Field(i).Type
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			of, known := fields[n.Content[i].Value]
+			if !known {
+				return n.Content[i]
+			}
+			if bad := unknownKey(n.Content[i+1], of); bad != nil {
+				return bad
+			}
+		}
+	}
+	return nil
+}
