@@ -176,6 +176,9 @@ func (in *intake) take(w http.ResponseWriter, r *http.Request, p protocol) (medi
 	if !ok {
 		return mediaType, res, refuse(http.StatusUnauthorized, "the request has no valid token: send Authorization: Bearer with a token of ingest.tokens")
 	}
+	if len(in.tokens) == 0 && byPage(r) {
+		return mediaType, res, refuse(http.StatusForbidden, "a page in a browser may not send signals here without a token: configure ingest.tokens, or send through an OpenTelemetry Collector")
+	}
 	if !known {
 		return mediaType, res, refuse(http.StatusUnsupportedMediaType, "the content type is %q: send %s", r.Header.Get("Content-Type"), strings.Join(p.types, " or "))
 	}
@@ -233,6 +236,15 @@ func (in *intake) tenant(r *http.Request) (prunella.TenantID, bool) {
 	}
 	tenant, ok := in.tokens[sha256.Sum256([]byte(strings.TrimSpace(token)))]
 	return tenant, ok
+}
+
+// byPage says whether a page in a browser made the request: every browser adds
+// these headers to a POST and lets no page leave them out, and no agent sends
+// them. A page elsewhere cannot post the content types taken here without asking
+// first, which is refused; but one that points its own name at this machine (DNS
+// rebinding) need not ask. The name in Host is no help: agents reach us by any.
+func byPage(r *http.Request) bool {
+	return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""
 }
 
 // httpError is an answer other than 200.

@@ -281,3 +281,38 @@ func TestStoredOnTheBus(t *testing.T) {
 		}
 	}
 }
+
+// A page that has pointed its own name at this machine is same-origin to the
+// browser and needs no leave; it is told apart by what every browser adds. An
+// agent may call us by any name, and a page that has a token may send.
+func TestPagesNeedAToken(t *testing.T) {
+	for name, c := range map[string]struct {
+		tokens map[string]prunella.TenantID
+		header []string
+		want   int
+	}{
+		"an agent":                 {nil, nil, 200},
+		"a page of another name":   {nil, []string{"Origin", "http://rebound.example:7070"}, 403},
+		"a page of no origin":      {nil, []string{"Origin", "null"}, 403},
+		"a page of our own origin": {nil, []string{"Sec-Fetch-Site", "same-origin"}, 403},
+		"a page with a token":      {map[string]prunella.TenantID{"t": "acme"}, []string{"Origin", "https://shop.example", "Authorization", "Bearer t"}, 200},
+		"a page without a token":   {map[string]prunella.TenantID{"t": "acme"}, []string{"Origin", "https://shop.example"}, 401},
+	} {
+		cfg := config()
+		cfg.Tokens = c.tokens
+		h := ingest.Handler(cfg, &sink{})
+		if got := post(h, "/api/v1/signals", jsonType, []byte(oneSignal), c.header...); got.Code != c.want {
+			t.Errorf("%s: %d, want %d: %s", name, got.Code, c.want, got.Body)
+		}
+		if got := post(h, "/v1/logs", protoType, nil, c.header...); got.Code != c.want {
+			t.Errorf("%s, OTLP: %d, want %d", name, got.Code, c.want)
+		}
+	}
+	// Without those headers a page could send these types only, and asks nobody.
+	h := ingest.Handler(config(), &sink{})
+	for _, simple := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""} {
+		if got := post(h, "/api/v1/signals", simple, []byte(oneSignal)); got.Code != 415 {
+			t.Errorf("%q: %d, want 415", simple, got.Code)
+		}
+	}
+}
