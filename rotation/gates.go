@@ -110,8 +110,8 @@ func (s *Snapshot) answers(r *Reason, v Verifier, k Key, settled, now time.Time)
 			r.block(i.Who, NotHeld, time.Time{}, "it holds %s", i.list())
 		case h.Thumbprint != k.Thumbprint:
 			r.block(i.Who, OtherKey, time.Time{}, "under the kid %s it holds a key of thumbprint %s", k.ID, h.Thumbprint)
-		case i.Received.Before(settled):
-			r.block(i.Who, ToldTooEarly, time.Time{}, "it told last at %s, and could have fetched an old copy since", clock(i.Received))
+		case s.told(i).Before(settled):
+			r.block(i.Who, ToldTooEarly, time.Time{}, "it told last at %s, and could have fetched an old copy since", clock(s.told(i)))
 		case s.rejected(i, k):
 			r.block(i.Who, Rejects, time.Time{}, "it refused a canary of the key")
 		case !s.seen(h, k) && (!s.shown(i, k) || sharesProcess(list, n)):
@@ -233,7 +233,7 @@ func MustReturn(s Snapshot, now time.Time) Reason {
 		switch {
 		case i.has(signer) && !i.has(target):
 			broken++
-		case i.Received.After(signer.Promoted) && told && !i.has(signer):
+		case s.told(i).After(signer.Promoted) && told && !i.has(signer):
 			r.block(i.Who, RefusesNew, time.Time{}, "it holds %s, and has refused %d tokens of %s", i.list(), refused, signer.ID)
 		case refused >= int64(s.Policy.Refusals):
 			r.block(i.Who, RefusesNew, time.Time{}, "it has refused %d tokens of %s for want of the key", refused, signer.ID)
@@ -326,7 +326,7 @@ func (s *Snapshot) needs(r *Reason, k Key, expiry, known, now time.Time) {
 			r.block(i.Who, SeenLate, late, "it verified a token at %s, when all should have expired: tokens live longer than the policy says", clock(h.Seen))
 		case h.Thumbprint == k.Thumbprint && now.Before(expiry) && now.Before(late):
 			r.block(i.Who, SeesTokens, expiry, "it verified such a token at %s", clock(h.Seen))
-		case !now.Before(expiry) && i.Received.Before(known):
+		case !now.Before(expiry) && s.told(i).Before(known):
 			r.block(i.Who, ToldTooEarly, time.Time{}, "it must tell again after %s that it sees no such token", clock(known))
 		}
 	})
@@ -393,6 +393,15 @@ const (
 	doubtful
 	gone
 )
+
+// told is when what an instance told was surely true: a message may have been on
+// its way for long, so its own clock counts too.
+func (s *Snapshot) told(i Instance) time.Time {
+	if sent := i.Sent.Add(s.Policy.Skew); sent.Before(i.Received) {
+		return sent
+	}
+	return i.Received
+}
 
 func (i Instance) until() time.Time { return i.Received.Add(i.Lease) }
 
