@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"scenario":  {"lab", "client"},
 	"app": {"action", "bus", "client", "correlate", "diagnose", "engine", "heal", "ingest", "match", "monitor",
 		"notify", "skill", "store", "web", "wiki"},
-	"cmd/prunella": {"app", "client", "lab", "scenario", "scenarios", "skill", "web", "wiki"},
+	"cmd/prunella": {"action", "app", "client", "lab", "scenario", "scenarios", "skill", "thread", "web", "wiki"},
 }
 
 // never are imports from outside that a package must not have, with the reason.

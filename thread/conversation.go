@@ -87,8 +87,13 @@ type run struct {
 // it shares; one that is close to none begins a new run.
 func runs(loose []Message, dir *Directory) [][]Message {
 	var open, closed []*run
+	tickets := map[string]*run{}
 	for _, m := range loose {
 		at := Time(m.TS)
+		if r := taken(tickets, m, at); r != nil && !slices.Contains(open, r) { // days later, by its ticket
+			r.messages = append(r.messages, m)
+			continue
+		}
 		still := open[:0]
 		for _, r := range open {
 			if at.Sub(r.last) > 2*runGap || at.Sub(Time(r.messages[0].TS)) > runLong {
@@ -112,6 +117,13 @@ func runs(loose []Message, dir *Directory) [][]Message {
 			open = append(open, best)
 		}
 		best.take(m, at, who, names)
+		if best.tense {
+			for _, k := range ticketRE.FindAllString(m.Text, -1) {
+				if k = strings.TrimSpace(k); tickets[k] == nil {
+					tickets[k] = best
+				}
+			}
+		}
 	}
 	closed = append(closed, open...)
 	slices.SortStableFunc(closed, func(a, b *run) int { return compareTS(a.messages[0].TS, b.messages[0].TS) })
@@ -120,6 +132,19 @@ func runs(loose []Message, dir *Directory) [][]Message {
 		out[i] = r.messages
 	}
 	return out
+}
+
+// taken is the run that first named a ticket which a message names, within a month.
+func taken(tickets map[string]*run, m Message, at time.Time) *run {
+	if len(tickets) == 0 || m.bot() {
+		return nil
+	}
+	for _, k := range ticketRE.FindAllString(m.Text, -1) {
+		if r := tickets[strings.TrimSpace(k)]; r != nil && at.Sub(r.last) < 31*24*time.Hour {
+			return r
+		}
+	}
+	return nil
 }
 
 func newest(open []*run, r *run) bool {
@@ -425,7 +450,7 @@ func (c *Conversation) features(dir *Directory) []feature {
 	if n := len(t.c.Messages); n < 3 {
 		add("short", -1, "it has %d messages", n)
 	}
-	if regexp.MustCompile(`(?i)inc|alert|ops|sre|on-?call|outage|prod|infra|emergency|war`).MatchString(c.Channel.Name) {
+	if opsChannel.MatchString(c.Channel.Name) {
 		add("channel", 0.3, "the channel is one for operations")
 	}
 	if c.Kind == "channel" {
@@ -452,5 +477,7 @@ func (c *Conversation) features(dir *Directory) []feature {
 	}
 	return out
 }
+
+var opsChannel = regexp.MustCompile(`(?i)inc|alert|ops|sre|on-?call|outage|prod|infra|emergency|war`)
 
 var review = anyOf(`post-?mortem (?:for|of|doc|review|draft|is)`, `retro(?:spective)? (?:for|of|notes)`, `lessons learned`, `write-?up (?:for|of)`, `incident review`, `last (?:week|month|quarter|year)'?s? (?:incident|outage)`, `remember (?:when|the|that)`, `changelog`, `release notes`, `weekly (?:report|summary)`, `capacity planning`, `design (?:doc|review)`, `rfc`, `proposal`)

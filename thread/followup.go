@@ -73,6 +73,8 @@ func isWish(s said) bool {
 	return s.label == "followup" || s.line.boxed || wish.MatchString(strings.ToLower(s.text)) && !s.asks || s.asks && regexpShouldWe.MatchString(s.text)
 }
 
+var takeIt = regexp.MustCompile(`(?i)^(?:ok(?:ay)?[, ]+|sure[, ]+|@[\w.-]+[,:]? |i |i'?ll |can |could |will )*(?:you |i )?(?:take|own|do|handle|pick up|file|got|grab)(?:s|ing)? (?:it|this|that|those|these|them|this one|that one|the ticket)(?: up)?\??[.!]?$`)
+
 var regexpShouldWe = regexp.MustCompile(`(?i)\bshould we (?:also )?(?:add|set up|have|alert|automate|document)\b`)
 
 // followUps collects what is to be done, and what later became of it.
@@ -97,6 +99,10 @@ func (t *talk) followUps(ts *tries, over int, late []*try) []FollowUp {
 			continue
 		}
 		listed := s.label == "followup" || s.line.boxed
+		if takes := takeIt.MatchString(s.text); takes && len(out) > 0 && out[len(out)-1].Owner == "" && t.assignee(s) != "" {
+			out[len(out)-1].Owner = t.assignee(s)
+			continue
+		}
 		if !listed && (s.label != "" || s.msg < fixed && !ticketRE.MatchString(s.text) && !followLater.MatchString(s.text) || !isWish(s)) {
 			continue
 		}

@@ -65,13 +65,16 @@ func (t *talk) over(ts *tries) int {
 			begun = min(begun, a.msg)
 		}
 	}
-	last, declared := -1, -1
+	last, declared, underway := -1, -1, false // underway: it is getting better, and not over
 	for _, s := range t.said {
 		if s.msg < begun || s.asks || s.line.quoted || s.label == "followup" {
 			continue
 		}
 		v := verdict(s.text)
 		low := strings.ToLower(s.text)
+		if v > 0 && !worked.MatchString(low) {
+			v = 0 // "looks healthy" may be said of what was ruled out
+		}
 		switch {
 		case v < 0 && !partly.MatchString(low) && s.label == "" && declared < s.msg && !ruledOut.MatchString(low):
 			last = -1
@@ -82,8 +85,8 @@ func (t *talk) over(ts *tries) int {
 			if declared < 0 {
 				declared = s.msg
 			}
-		case v > 0 && last < 0:
-			last = s.msg
+		case v > 0 && (last < 0 || underway && !progress.MatchString(low)):
+			last, underway = s.msg, progress.MatchString(low)
 		}
 	}
 	if declared >= 0 {
@@ -91,6 +94,8 @@ func (t *talk) over(ts *tries) int {
 	}
 	return last
 }
+
+var progress = anyOf(`draining`, `dropping`, `falling`, `coming down`, `going down`, `recovering`, `catching up`, `better`, `clearing`, `shrinking`, `decreasing`, `subsiding`, `slowly`)
 
 func (t *talk) relapse(low string) bool {
 	return comesBack.MatchString(low) || corrects.MatchString(low)
@@ -130,7 +135,7 @@ func (t *talk) cause(ts *tries) int {
 		low := strings.ToLower(s.text)
 		isStrong := strong.MatchString(low) && !hedged.MatchString(low) && !ruledOut.MatchString(low) && verdict(s.text) >= 0 || s.label == "cause"
 		switch {
-		case retracts.MatchString(low) && !isStrong:
+		case retracts.MatchString(low) && !isStrong && !tooSoon.MatchString(low):
 			if s.msg <= limit {
 				best, weak = -1, -1
 			}
@@ -138,15 +143,39 @@ func (t *talk) cause(ts *tries) int {
 			if s.msg <= limit || weak < 0 {
 				best = i
 			}
-		case weak < 0 && causal.MatchString(low) && !hedged.MatchString(low) && !ruledOut.MatchString(low) && !s.bot && i > 0 && s.msg <= limit && verdict(s.text) >= 0:
+		case weak < 0 && !t.isDeed(s, ts) && causal.MatchString(low) && !hedged.MatchString(low) && !ruledOut.MatchString(low) && !s.bot && i > 0 && s.msg <= limit && verdict(s.text) >= 0:
 			weak = i
 		}
 	}
 	if best >= 0 && (t.said[best].msg <= limit || weak < 0) {
 		return best
 	}
-	return weak
+	if weak >= 0 {
+		return weak
+	}
+	return t.finding(limit)
 }
+
+var tooSoon = anyOf(`spoke too soon`, `too soon`, `too early`)
+
+// finding is the last thing that a person found before what worked was begun:
+// what made them do it, when nobody called it the cause.
+func (t *talk) finding(limit int) int {
+	for i := len(t.said) - 1; i > 0; i-- {
+		s := t.said[i]
+		low := strings.ToLower(maskCode(s.text))
+		if s.msg > limit || s.bot || s.asks || s.text == "" || s.line.quoted || s.label != "" || ruledOut.MatchString(low) || t.isDeed(s, nil) ||
+			hedged.MatchString(low) || verdict(s.text) != 0 || escalates.MatchString(s.text) || wish.MatchString(low) || retracts.MatchString(low) {
+			continue
+		}
+		if failing.MatchString(low) || figure.MatchString(s.text) || strings.Contains(s.text, "`") || changedBefore.MatchString(low) {
+			return i
+		}
+	}
+	return -1
+}
+
+var changedBefore = anyOf(`was (?:disabled|removed|deleted|changed|rotated|never|set|upgraded|left)`, `were (?:disabled|removed|deleted|changed|never)`, `never`, `rotated`, `wasn'?t`, `old`, `since the`, `leftover`, `forgot\w*`)
 
 // backing tells "confirmed, error rate is back" from "confirmed, it is the disk".
 func (t *talk) backing(low string) bool {
@@ -240,7 +269,7 @@ func (t *talk) placeOf(i int, s said, ts *tries, cause, fixed, over int) (place,
 		return "", ""
 	case v > 0 && s.msg >= fixed && (verified.MatchString(low) || figure.MatchString(s.text) || worked.MatchString(low)):
 		return "verification", "seen-after-the-fix"
-	case s.msg >= fixed && over >= 0 && verified.MatchString(low) && !failingNow(low) && !strong.MatchString(low):
+	case s.msg >= fixed && over >= 0 && verified.MatchString(low) && !startsAt.MatchString(low) && !failingNow(low) && !strong.MatchString(low):
 		return "verification", "verified"
 	case strong.MatchString(low) && !hedged.MatchString(low), causal.MatchString(low) && cause >= 0 && abs(s.msg-t.said[cause].msg) <= 1 && !hedged.MatchString(low):
 		return "diagnosis", "cause-explained"

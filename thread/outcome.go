@@ -15,6 +15,7 @@ type try struct {
 	executed bool // done, and not only announced
 	advised  bool // somebody should; dropped unless somebody did
 	weight   int  // of the evidence for the outcome
+	calm     bool // something that was done before had worked when this was begun
 }
 
 // tries follows what people do through a conversation, and what came of it.
@@ -125,6 +126,16 @@ func (ts *tries) ended() bool {
 	return slices.ContainsFunc(ts.all, func(a *try) bool { return a.Outcome == Worked })
 }
 
+// calm reports whether what was done last, of what has an outcome, worked.
+func (ts *tries) calm() bool {
+	for i := len(ts.all) - 1; i >= 0; i-- {
+		if ts.all[i].Outcome != Unclear {
+			return ts.all[i].Outcome == Worked
+		}
+	}
+	return false
+}
+
 // pending is the latest deed that was announced or advised and not done.
 func (ts *tries) pending() *try {
 	for i := len(ts.all) - 1; i >= 0 && i >= len(ts.all)-3; i-- {
@@ -197,7 +208,7 @@ func (ts *tries) add(s said, text, verb string, codes []snippet, executed, advis
 	if text == "" && len(codes) > 0 {
 		text = "`" + strings.TrimSpace(firstOf(strings.Split(codes[0].text, "\n"))) + "`"
 	}
-	a := &try{Attempt: Attempt{Text: text, Outcome: Unclear, Why: "nobody said", By: s.by, At: s.at, Sources: []Source{s.source}}, words: w, verb: key, msg: s.msg, executed: executed, advised: advised}
+	a := &try{Attempt: Attempt{Text: text, Outcome: Unclear, Why: "nobody said", By: s.by, At: s.at, Sources: []Source{s.source}}, words: w, verb: key, msg: s.msg, executed: executed, advised: advised, calm: ts.calm()}
 	a.Commands = ts.withCodes(nil, codes, s)
 	ts.all = append(ts.all, a)
 }
@@ -219,6 +230,8 @@ func verdict(c string) int {
 		return -1
 	case worked.MatchString(low) && !negatedGood.MatchString(low):
 		return 1
+	case mild.MatchString(low) && !negatedGood.MatchString(low) && !ruledOut.MatchString(low):
+		return 1
 	case strings.Contains(c, ":tada:"), strings.Contains(c, "🎉"):
 		return 1
 	}
@@ -237,8 +250,14 @@ func (ts *tries) outcome(s said, c string, inSentence bool) {
 	if v == 0 || len(ts.all) == 0 || s.asks {
 		return
 	}
+	if v > 0 && explicit.MatchString(c) {
+		ts.credit(s, c)
+	}
 	a, named := ts.meant(c, s)
-	if a == nil {
+	if a == nil || v > 0 && a.calm && !named && !inSentence {
+		return
+	}
+	if v > 0 && a.Outcome == Failed && mild.MatchString(c) {
 		return
 	}
 	fix := corrects.MatchString(c) || corrects.MatchString(s.text) || s.line.struck != nil
@@ -256,30 +275,42 @@ func (ts *tries) outcome(s said, c string, inSentence bool) {
 	case v < 0 && a.Outcome == Worked && a.weight > weight && !fix && !comesBack.MatchString(strings.ToLower(c)):
 		return
 	}
-	a.Outcome, a.weight, a.executed, a.advised = Worked, weight, true, false
+	next := Worked
 	if v < 0 {
-		a.Outcome = Failed
+		next = Failed
 	}
-	a.Why = c
+	a.executed, a.advised = true, false
 	a.Sources = appendSource(a.Sources, s.source)
+	if next == a.Outcome && weight <= a.weight {
+		return
+	}
+	a.Outcome, a.weight, a.Why = next, weight, strings.TrimLeft(c, " ,;:–—-")
+}
+
+var joined = regexp.MustCompile(`(?i)\s(?:plus|and|\+|then|followed by|together with)\s|,\s`)
+
+// credit shares a statement that names several deeds among them: "what fixed
+// it was the renewal plus the copy".
+func (ts *tries) credit(s said, c string) {
+	parts := joined.Split(c, -1)
+	if len(parts) < 2 {
+		return
+	}
+	for _, p := range parts {
+		if failedTo.MatchString(strings.ToLower(p)) {
+			continue
+		}
+		if a, named := ts.closest(p); named && a.Outcome != Failed {
+			a.Outcome, a.weight, a.executed, a.Why = Worked, 4, true, c
+			a.Sources = appendSource(a.Sources, s.source)
+		}
+	}
 }
 
 // meant is the deed that a clause about success speaks of.
 func (ts *tries) meant(c string, s said) (*try, bool) {
 	if explicit.MatchString(c) {
-		w := contentWords(c)
-		var best *try
-		most := 0
-		for _, a := range ts.all {
-			n := shared(w, a.words)
-			if a.verb != "" && w[a.verb] {
-				n += 2
-			}
-			if n > most || n == most && n > 0 && !a.advised {
-				best, most = a, n
-			}
-		}
-		if best != nil {
+		if best, named := ts.closest(c); named {
 			return best, true
 		}
 	}
@@ -289,6 +320,23 @@ func (ts *tries) meant(c string, s said) (*try, bool) {
 		}
 	}
 	return nil, false
+}
+
+// closest is the deed that shares most words with a text.
+func (ts *tries) closest(c string) (*try, bool) {
+	w := contentWords(c)
+	var best *try
+	most := 0
+	for _, a := range ts.all {
+		n := shared(w, a.words)
+		if a.verb != "" && w[a.verb] {
+			n += 2
+		}
+		if n > most || n == most && n > 0 && !a.advised {
+			best, most = a, n
+		}
+	}
+	return best, best != nil
 }
 
 // named takes a line of a summary under "fix:" or "didn't help:".

@@ -2,7 +2,6 @@ package thread
 
 import (
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
@@ -32,9 +31,7 @@ type numbered struct {
 
 // NewRedactor makes a Redactor with a random key, for one run.
 func NewRedactor() *Redactor {
-	key := make([]byte, 32)
-	rand.Read(key) // never fails, as its documentation says
-	return redactorWith(key, nil)
+	return redactorWith(randomKey(), nil)
 }
 
 // redactorWith continues where one with the same key left off.
@@ -54,6 +51,13 @@ func (r *Redactor) fresh() []numbered {
 	out := r.new
 	r.new = nil
 	return out
+}
+
+// again makes numbers fresh once more that could not be kept.
+func (r *Redactor) again(list []numbered) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.new = append(list, r.new...)
 }
 
 const redacted = "[redacted "

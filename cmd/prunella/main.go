@@ -41,7 +41,9 @@ type cli struct {
 	Lab      labCmd      `cmd:"" help:"Run the world that scenarios break, and nothing else."`
 	Scenario scenarioCmd `cmd:"" help:"List and run scenarios."`
 	Incident incidentCmd `cmd:"" help:"Look at incidents of a running server, and answer its questions."`
+	Skill    skillCmd    `cmd:"" help:"List, show, check, write, import, export and compare skills."`
 	Wiki     wikiCmd     `cmd:"" help:"Check, search and rename pages of the wiki."`
+	Thread   threadCmd   `cmd:"" help:"Turn incident conversations into drafts of skills."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 
 	Debug bool `help:"Log more, and print the stack if Prunella itself breaks." env:"PRUNELLA_DEBUG"`

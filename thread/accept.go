@@ -1,0 +1,249 @@
+package thread
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"prunella"
+	"prunella/skill"
+)
+
+// Accepted is what Accept did.
+type Accepted struct {
+	Name    string `json:"name"`
+	Path    string `json:"path"`
+	Version string `json:"version"`
+	By      string `json:"by"`
+	Change  bool   `json:"change"` // an existing skill was changed
+}
+
+// Written is a draft on disk.
+type Written struct {
+	Name    string `json:"name"`
+	Path    string `json:"path"`
+	Title   string `json:"title"`
+	Version string `json:"version"`
+	Change  bool   `json:"change"` // to an existing skill
+	Edited  bool   `json:"edited"` // by a person, since it was written
+}
+
+// KnownSkills reads what is compared with: every skill below DIR/skills. A
+// folder that is not there holds none; a file that cannot be read as a skill
+// is left out.
+func KnownSkills(wiki string) ([]Known, error) {
+	var out []Known
+	root := filepath.Join(wiki, "skills")
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) && p == root {
+				return fs.SkipAll
+			}
+			return err
+		}
+		if d.IsDir() || !strings.HasSuffix(p, skill.Suffix) {
+			return nil
+		}
+		b, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		doc, err := skill.Parse(p, b)
+		if err != nil {
+			return nil
+		}
+		version, _ := doc.Meta("version")
+		out = append(out, Known{Name: strings.TrimSuffix(filepath.Base(p), skill.Suffix), Title: doc.Title, Version: version, Text: string(b), Path: p})
+		return nil
+	})
+	if err != nil {
+		return nil, &prunella.Error{Kind: prunella.Invalid, Op: "read skills", Where: root, Err: withoutPath(err), Remedy: "check the folder given with --wiki"}
+	}
+	return out, nil
+}
+
+func draftPath(wiki, name string) string { return filepath.Join(wiki, "drafts", name+skill.Suffix) }
+
+// WriteDraft writes DIR/drafts/NAME.skill.md and returns its path. A draft that
+// is there is replaced only when nobody edited it since it was written:
+// Conflict otherwise. Links to people without a page are left out.
+func WriteDraft(wiki string, d Draft) (string, error) {
+	file := draftPath(wiki, d.Name)
+	text := []byte(withoutBroken(wiki, string(d.Markdown())))
+	doc, err := skill.Parse(file, text)
+	if err == nil {
+		err = doc.SetMeta("written", bodyHash(doc))
+	}
+	if err != nil {
+		return "", &prunella.Error{Kind: prunella.Internal, Op: "write draft", Where: file, Err: err}
+	}
+	if old, err := os.ReadFile(file); err == nil {
+		have, err := skill.Parse(file, old)
+		if err != nil || edited(have) {
+			return "", &prunella.Error{Kind: prunella.Conflict, Op: "write draft", Where: file, Reason: "somebody edited the draft since it was written, so it was left as it is",
+				Remedy: "accept it, or move it away and extract again"}
+		}
+	}
+	return file, replaceFile(file, doc.Bytes())
+}
+
+var peopleLink = regexp.MustCompile(`(?m)^- \[\[(people/[^\]|#]+)\]\].*\n`)
+
+func withoutBroken(wiki, text string) string {
+	text = peopleLink.ReplaceAllStringFunc(text, func(l string) string {
+		page := peopleLink.FindStringSubmatch(l)[1]
+		if _, err := os.Stat(filepath.Join(wiki, filepath.FromSlash(page)+".md")); err != nil {
+			return ""
+		}
+		return l
+	})
+	return strings.TrimSuffix(text, "\n## See also\n\n")
+}
+
+// bodyHash tells whether the text below the front matter was edited.
+func bodyHash(d *skill.Document) string {
+	sum := sha256.Sum256([]byte(d.Text(d.Body())))
+	return hex.EncodeToString(sum[:8])
+}
+
+func edited(d *skill.Document) bool {
+	was, _ := d.Meta("written")
+	return was != bodyHash(d)
+}
+
+// replaceFile writes a file as a whole: under another name first.
+func replaceFile(file string, b []byte) error {
+	failed := func(err error) error {
+		return &prunella.Error{Kind: prunella.Invalid, Op: "write", Where: file, Err: withoutPath(err), Remedy: "check who may write there"}
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return failed(err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".draft-*")
+	if err != nil {
+		return failed(err)
+	}
+	_, err = tmp.Write(b)
+	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), file)
+	}
+	if err != nil {
+		return errors.Join(failed(err), os.Remove(tmp.Name()))
+	}
+	return nil
+}
+
+// ListDrafts reads DIR/drafts, by name.
+func ListDrafts(wiki string) ([]Written, error) {
+	entries, err := os.ReadDir(filepath.Join(wiki, "drafts"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &prunella.Error{Kind: prunella.Invalid, Op: "read drafts", Where: wiki, Err: withoutPath(err), Remedy: "check the folder given with --wiki"}
+	}
+	var out []Written
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), skill.Suffix)
+		if !ok || e.IsDir() {
+			continue
+		}
+		doc, err := readDraft(wiki, name)
+		if err != nil {
+			return nil, err
+		}
+		version, _ := doc.Meta("version")
+		_, isChange := doc.Meta("changes")
+		out = append(out, Written{Name: name, Path: doc.Path, Title: doc.Title, Version: version, Change: isChange, Edited: edited(doc)})
+	}
+	slices.SortFunc(out, func(a, b Written) int { return cmp.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+func readDraft(wiki, name string) (*skill.Document, error) {
+	if !skill.ValidName(name) {
+		return nil, prunella.Errorf(prunella.Invalid, "%q cannot be the name of a skill (1 to 64 of a-z, 0-9 and single -)", name)
+	}
+	file := draftPath(wiki, name)
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &prunella.Error{Kind: prunella.NotFound, Op: "read draft", Where: file, Reason: "there is no such draft", Remedy: "prunella thread list names the drafts"}
+	}
+	if err != nil {
+		return nil, &prunella.Error{Kind: prunella.Invalid, Op: "read draft", Where: file, Err: withoutPath(err)}
+	}
+	return skill.Parse(file, b)
+}
+
+// Accept makes the draft a skill: it is moved to DIR/skills, or the change it
+// proposes is applied, with the person's name in it. NotFound without such a
+// draft; Conflict when a skill of that name exists, or the one to be changed
+// was changed since; Invalid when lint finds an error in it.
+func Accept(wiki, name, who string, now time.Time) (Accepted, error) {
+	name = strings.TrimSuffix(filepath.Base(name), skill.Suffix)
+	doc, err := readDraft(wiki, name)
+	if err != nil {
+		return Accepted{}, err
+	}
+	if who = strings.TrimSpace(who); who == "" {
+		return Accepted{}, prunella.Errorf(prunella.Invalid, "nobody accepts the draft (say who with --as)")
+	}
+	if !strings.HasPrefix(who, "@") {
+		who = "@" + who
+	}
+	known, err := KnownSkills(wiki)
+	if err != nil {
+		return Accepted{}, err
+	}
+	target := filepath.Join(wiki, "skills", name+skill.Suffix)
+	base, isChange := doc.Meta("changes")
+	at := slices.IndexFunc(known, func(k Known) bool { return k.Name == name })
+	conflict := func(reason, remedy string) (Accepted, error) {
+		return Accepted{}, &prunella.Error{Kind: prunella.Conflict, Op: "accept draft", Where: doc.Path, Reason: reason, Remedy: remedy}
+	}
+	switch {
+	case at < 0 && isChange:
+		return conflict("the skill that it changes is gone", "extract again, or write the draft as a new skill")
+	case at >= 0 && !isChange:
+		return conflict("there is a skill of that name", "rename the draft and its name: line, or extract again to have it proposed as a change")
+	case at >= 0:
+		target = known[at].Path
+		have, err := skill.Parse(target, []byte(known[at].Text))
+		if err != nil {
+			return Accepted{}, err
+		}
+		if have.Hash() != base {
+			return conflict("the skill was changed since the draft was made", "extract again, so that the change is proposed for the skill as it is now")
+		}
+	}
+	version, _ := doc.Meta("version")
+	version = strings.TrimSuffix(version, "-draft")
+	for _, p := range []skill.Pair{{Key: "version", Value: version}, {Key: "state", Value: "accepted"}, {Key: "accepted-by", Value: who}, {Key: "accepted-on", Value: now.UTC().Format(time.DateOnly)}} {
+		if err := doc.SetMeta(p.Key, p.Value); err != nil {
+			return Accepted{}, err
+		}
+	}
+	accepted, err := skill.Parse(target, doc.Bytes())
+	if err != nil {
+		return Accepted{}, err
+	}
+	if problems := skill.Errors(skill.Lint(accepted, nil)); len(problems) > 0 {
+		return Accepted{}, &prunella.Error{Kind: prunella.Invalid, Op: "accept draft", Where: doc.Path, Reason: problems[0].Text, Remedy: problems[0].Remedy}
+	}
+	if err := replaceFile(target, accepted.Bytes()); err != nil {
+		return Accepted{}, err
+	}
+	if err := os.Remove(doc.Path); err != nil {
+		return Accepted{}, &prunella.Error{Kind: prunella.Internal, Op: "accept draft", Where: doc.Path, Reason: "the skill was written, and the draft could not be removed", Err: withoutPath(err)}
+	}
+	return Accepted{Name: name, Path: target, Version: version, By: who, Change: isChange}, nil
+}
