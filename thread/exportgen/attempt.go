@@ -136,9 +136,10 @@ func (s *scene) announceAct() string {
 	return "announce"
 }
 
-// attempt plays one deed up to, but without, its outcome, and returns when it
-// was done.
-func (s *scene) attempt(d deed, outcome string) time.Time {
+// attempt plays one deed and returns when it was done. The first message
+// begins with head, when there is one; the last may end with tail, which tells
+// the outcome. told says that it did; first is the first message.
+func (s *scene) attempt(d deed, outcome string, head, tail []line) (at time.Time, first *wire, told bool) {
 	a := Attempt{Outcome: outcome, Commands: d.cmds}
 	who := s.lead
 	if outcome == "failed" && chance(s.r, 0.3) {
@@ -152,10 +153,10 @@ func (s *scene) attempt(d deed, outcome string) time.Time {
 		before, after = d.cmds[:1], d.cmds[1:]
 	}
 	announced := !(len(before) == 0 && chance(s.r, 0.4))
-	var at time.Time
 	if announced {
 		lines, files := s.show(who, s.act(s.announceAct(), "do", d.do, "ing", d.ing), before)
-		m := s.say(who, lines...)
+		m := s.say(who, append(head, lines...)...)
+		first = m
 		m.Files = files
 		a.TS = append(a.TS, m.TS)
 		at = stamp(m)
@@ -180,7 +181,16 @@ func (s *scene) attempt(d deed, outcome string) time.Time {
 			said = d.past
 		}
 		lines, files := s.show(who, said, after)
+		if first == nil {
+			lines = append(head, lines...)
+		}
+		if told = chance(s.r, 0.25); told {
+			lines = append(lines, tail...)
+		}
 		m := s.say(who, lines...)
+		if first == nil {
+			first = m
+		}
 		m.Files = files
 		a.TS = append(a.TS, m.TS)
 		at = stamp(m)
@@ -190,7 +200,7 @@ func (s *scene) attempt(d deed, outcome string) time.Time {
 	}
 	s.in.Attempts = append(s.in.Attempts, a)
 	s.in.Commands = append(s.in.Commands, d.cmds...)
-	return at
+	return at, first, told
 }
 
 // look reads the world: a command that changes nothing, now and then its

@@ -205,9 +205,10 @@ func (s *scene) explore(first *Incident) {
 			s.fam = only
 			d := s.deed("fail")
 			s.fam = was
-			s.attempt(d, "failed")
-			s.wait(60, 300)
-			s.fails()
+			if _, _, told := s.attempt(d, "failed", nil, []line{{text: s.act("failed")}}); !told {
+				s.wait(60, 300)
+				s.fails()
+			}
 		})
 	}
 	if chance(s.r, 0.10) {
@@ -253,17 +254,30 @@ func (s *scene) fails() {
 
 // cure names the cause and repairs it; sometimes the cause is clear only after.
 func (s *scene) cure() {
-	late := chance(s.r, 0.1)
-	if !late {
+	late, together := chance(s.r, 0.1), chance(s.r, 0.2)
+	var head []line
+	switch {
+	case late:
+	case together:
+		head = []line{{text: s.act("cause", "cause", s.take("cause"))}}
+	default:
 		s.cause()
 	}
 	d := s.deed("fix")
-	s.in.Fixed = s.attempt(d, "worked")
-	if len(s.in.Owners) == 0 {
-		s.in.Owners = []string{handle(s.lead)}
+	at, first, told := s.attempt(d, "worked", head, []line{{text: s.act("worked")}})
+	s.in.Fixed = at
+	if head != nil {
+		s.in.Diagnosed = stamp(first)
 	}
-	s.wait(40, 200)
-	m := s.say(s.other(), line{text: s.act("worked")})
+	m := s.msgs[len(s.msgs)-1]
+	if !told {
+		s.wait(40, 200)
+		lines := []line{{text: s.act("worked")}}
+		if chance(s.r, 0.3) {
+			lines = append(lines, line{text: s.act("verify"), into: &s.in.Verification})
+		}
+		m = s.say(s.other(), lines...)
+	}
 	s.allow("verification", m, m.Text)
 	if chance(s.r, 0.3) {
 		m.Reactions = append(m.Reactions, reaction{"tada", []string{s.cast[0].id}, 1})
@@ -275,8 +289,7 @@ func (s *scene) cure() {
 }
 
 func (s *scene) cause() {
-	c := s.act("cause", "cause", s.take("cause"))
-	m := s.say(s.lead, line{text: c})
+	m := s.say(s.lead, line{text: s.act("cause", "cause", s.take("cause"))})
 	s.in.Diagnosed = stamp(m)
 	if chance(s.r, 0.3) {
 		m.Reactions = append(m.Reactions, reaction{pick(s.r, []string{"bulb", "100", "+1"}), []string{s.cast[0].id}, 1})
@@ -335,8 +348,43 @@ func (s *scene) learn() {
 		s.say(s.other(), line{text: s.act("escalate", "who", s.name(s.other())), into: &s.in.Escalation})
 	}
 	todos := s.fam.values["todo"]
+	if chance(s.r, 0.15) {
+		s.summarize()
+	}
+	if chance(s.r, 0.2) { // all of them in one message
+		head, text := s.act("todo.list"), ""
+		p := s.other()
+		var items []string
+		for _, t := range todos {
+			items = append(items, p.write(s.r, parts(expand(s.r, t, s.slots))[0]))
+		}
+		text = head + "\n• " + strings.Join(items, "\n• ")
+		m := s.say(p, line{text: text, raw: true})
+		for _, item := range items {
+			s.in.FollowUps = append(s.in.FollowUps, FollowUp{Said: Said{m.TS, item}})
+		}
+		return
+	}
 	for _, i := range s.r.Perm(len(todos))[:s.r.IntN(len(todos)+1)] {
 		s.followUp(parts(expand(s.r, todos[i], s.slots)))
+	}
+}
+
+// summarize tells it all once more. What it says may be extracted again and
+// need not; it adds nothing.
+func (s *scene) summarize() {
+	fix := parts(expand(s.r, s.fam.values["fix"][0], s.slots))
+	p := s.other()
+	text := s.act("summary", "sym", s.take("sym"), "cause", s.take("cause"), "past", fix[2],
+		"t", s.in.Started.Format("15:04")+" UTC", "end", s.in.Resolved.Format("15:04")+" UTC")
+	m := s.say(p, line{text: text})
+	for _, f := range []string{"symptoms", "verification", "recurs", "ruled out", "escalation"} {
+		s.allow(f, m, m.Text)
+	}
+	for i, a := range s.in.Attempts {
+		if a.Outcome == "worked" {
+			s.in.Attempts[i].TS = append(s.in.Attempts[i].TS, m.TS)
+		}
 	}
 }
 

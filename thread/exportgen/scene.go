@@ -98,7 +98,7 @@ func (s *scene) say(p *person, lines ...line) *wire {
 	text := texts[0]
 	for i, t := range texts[1:] {
 		sep := ". "
-		if lines[i+1].raw || strings.HasSuffix(text, "```") || chance(s.r, 0.3) {
+		if lines[i].raw || lines[i+1].raw || chance(s.r, 0.3) {
 			sep = "\n"
 		} else if c := text[len(text)-1]; strings.IndexByte(".?!:)", c) >= 0 {
 			sep = " "
