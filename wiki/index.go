@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -19,16 +21,18 @@ import (
 	"prunella"
 )
 
-// layout is the version of the index; another one in a file means rebuild.
-const layout = 1
+// layout is the version of the index; another one in a file means rebuild, and
+// none that it was never finished.
+const layout = 2
 
-// The columns of words: the text of pages is not stored a second time. hashsize
-// lets FTS5 gather more before it writes a segment, 16 MiB.
+// The table words takes tokens with spaces between (see stems); the text of
+// pages is not stored a second time. hashsize lets FTS5 gather more before it
+// writes a segment, 4 MiB.
 const schema = `
 CREATE TABLE pages (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);
-CREATE VIRTUAL TABLE words USING fts5(title, heads, body, ids, content='', contentless_delete=1, tokenize="porter unicode61 remove_diacritics 2");
-INSERT INTO words(words, rank) VALUES('hashsize', 16777216);
-PRAGMA user_version = 1;` // layout
+CREATE TABLE forms (word TEXT PRIMARY KEY, stem TEXT NOT NULL) WITHOUT ROWID;
+CREATE VIRTUAL TABLE words USING fts5(title, heads, body, ids, content='', contentless_delete=1, tokenize=ascii);
+INSERT INTO words(words, rank) VALUES('hashsize', 4194304);`
 
 // index is the SQLite file with the pages' words. One writer, two readers.
 type index struct {
@@ -54,6 +58,7 @@ func (x *index) query(use func(*sql.DB) error) error {
 // openIndex opens the index at a path, or a passing one in a temporary folder
 // when the path is empty or in use by another process. What it holds is
 // returned by path; a file that cannot be used is made anew.
+// It is nil for one that holds nothing yet: see fresh.
 func openIndex(ctx context.Context, file string) (*index, map[string]stored, error) {
 	x := &index{path: file}
 	if file != "" {
@@ -103,12 +108,12 @@ func (x *index) connect(ctx context.Context) (map[string]stored, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	return map[string]stored{}, x.reset(ctx) // not ours, of another version, or broken
+	return nil, x.reset(ctx) // not ours, of another version, or broken
 }
 
 // dial opens the file and reads what it holds.
 func (x *index) dial(ctx context.Context) (map[string]stored, error) {
-	query := "_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=cache_size(-8000)&_pragma=busy_timeout(5000)&_txlock=immediate"
+	query := "_pragma=busy_timeout(5000)&_pragma=synchronous(NORMAL)&_pragma=cache_size(-4000)&_txlock=immediate"
 	name := "file:" + (&url.URL{Path: x.path}).EscapedPath() + "?" + query
 	var err error
 	if x.write, err = sql.Open("sqlite", name); err != nil {
@@ -126,9 +131,11 @@ func (x *index) dial(ctx context.Context) (map[string]stored, error) {
 	if version != layout {
 		return nil, errors.New("another layout")
 	}
-	var verdict string
-	if err := x.write.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil || verdict != "ok" {
-		return nil, errors.Join(err, errors.New(verdict))
+	for _, table := range []string{"pages", "forms", "words_data"} { // what FTS5 keeps in them shows when it is asked
+		var verdict string
+		if err := x.write.QueryRowContext(ctx, "PRAGMA quick_check("+table+")").Scan(&verdict); err != nil || verdict != "ok" {
+			return nil, errors.Join(err, errors.New(verdict))
+		}
 	}
 	rows, err := x.write.QueryContext(ctx, "SELECT id, path, doc FROM pages")
 	if err != nil {
@@ -151,7 +158,9 @@ func (x *index) dial(ctx context.Context) (map[string]stored, error) {
 func (x *index) reset(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.disconnect()
+	if err := x.disconnect(); err != nil {
+		return indexError(x.path, err)
+	}
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		if err := os.Remove(x.path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return indexError(x.path, err)
@@ -166,65 +175,92 @@ func (x *index) reset(ctx context.Context) error {
 	return nil
 }
 
-// put stores pages and takes others out, in one transaction.
-// rows are the pages' numbers by path, and are kept up.
-func (x *index) put(ctx context.Context, pages []contents, rows map[string]int64, gone []string) error {
-	if len(pages)+len(gone) == 0 {
-		return nil
-	}
+// writing is one transaction that takes pages into the index and out of it.
+type writing struct {
+	x    *index
+	tx   *sql.Tx
+	rows map[string]int64 // pages' numbers by path, as they will be
+}
+
+func (x *index) begin(ctx context.Context, rows map[string]int64) (*writing, error) {
 	tx, err := x.write.BeginTx(ctx, nil)
 	if err != nil {
-		return indexError(x.path, err)
+		return nil, indexError(x.path, err)
 	}
-	defer tx.Rollback()
-	for _, name := range gone {
-		if err := take(ctx, tx, rows[name]); err != nil {
-			return indexError(x.path, err)
-		}
-		delete(rows, name)
+	return &writing{x, tx, maps.Clone(rows)}, nil
+}
+
+func (t *writing) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	r, err := t.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, indexError(t.x.path, err)
 	}
-	for _, p := range pages {
-		if err := take(ctx, tx, rows[p.Path]); err != nil {
-			return indexError(x.path, err)
-		}
-		doc, err := json.Marshal(p.Page)
-		if err != nil {
-			return indexError(x.path, err)
-		}
-		r, err := tx.ExecContext(ctx, "INSERT INTO pages (path, doc) VALUES ($1, $2)", p.Path, string(doc))
-		if err != nil {
-			return indexError(x.path, err)
-		}
-		if rows[p.Path], err = r.LastInsertId(); err != nil {
-			return indexError(x.path, err)
-		}
-		var heads strings.Builder
-		for _, h := range p.Headings {
-			heads.WriteString(h.Text + "\n")
-		}
-		for _, key := range []string{"description", "trigger", "pattern", "category", "owners"} {
-			heads.WriteString(p.Meta[key] + "\n")
-		}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO words (rowid, title, heads, body, ids) VALUES ($1, $2, $3, $4, $5)",
-			rows[p.Path], p.Title+"\n"+p.Name, heads.String(), p.body, p.ids); err != nil {
-			return indexError(x.path, err)
-		}
+	return r.LastInsertId()
+}
+
+func (t *writing) take(ctx context.Context, name string) error {
+	row := t.rows[name]
+	if row == 0 {
+		return nil
 	}
-	if err := tx.Commit(); err != nil {
-		return indexError(x.path, err)
+	delete(t.rows, name)
+	if _, err := t.exec(ctx, "DELETE FROM words WHERE rowid = $1", row); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, "DELETE FROM pages WHERE id = $1", row)
+	return err
+}
+
+func (t *writing) put(ctx context.Context, p contents) error {
+	if err := t.take(ctx, p.Path); err != nil {
+		return err
+	}
+	doc, err := json.Marshal(p.Page)
+	if err != nil {
+		return indexError(t.x.path, err)
+	}
+	row, err := t.exec(ctx, "INSERT INTO pages (path, doc) VALUES ($1, $2)", p.Path, string(doc))
+	if err != nil {
+		return err
+	}
+	t.rows[p.Path] = row
+	if _, err := t.exec(ctx, "INSERT INTO words (rowid, title, heads, body, ids) VALUES ($1, $2, $3, $4, $5)", row, p.title, p.heads, p.body, p.ids); err != nil {
+		return err
+	}
+	for word, to := range p.forms {
+		if _, err := t.exec(ctx, "INSERT INTO forms (word, stem) VALUES ($1, $2) ON CONFLICT DO NOTHING", word, to); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func take(ctx context.Context, tx *sql.Tx, id int64) error {
-	if id == 0 {
-		return nil
+func (t *writing) commit() error {
+	if err := t.tx.Commit(); err != nil {
+		return indexError(t.x.path, err)
 	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM words WHERE rowid = $1", id); err != nil {
+	return nil
+}
+
+// fresh writes an index from nothing. No journal is kept meanwhile: a file that
+// a crash left half written has no layout and is thrown away.
+func (x *index) fresh(ctx context.Context, fill func() error) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, pragma := range []string{"journal_mode=OFF", "synchronous=OFF"} {
+		if _, err := x.write.ExecContext(ctx, "PRAGMA "+pragma); err != nil {
+			return indexError(x.path, err)
+		}
+	}
+	if err := fill(); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, "DELETE FROM pages WHERE id = $1", id)
-	return err
+	for _, pragma := range []string{fmt.Sprintf("user_version=%d", layout), "journal_mode=WAL", "synchronous=NORMAL"} {
+		if _, err := x.write.ExecContext(ctx, "PRAGMA "+pragma); err != nil {
+			return indexError(x.path, err)
+		}
+	}
+	return nil
 }
 
 // damaged tells an index that must be made anew.

@@ -166,6 +166,7 @@ func (m *marks) wikiLink(s stretch, i int) int {
 func (m *marks) place(l *Link, at, target int) {
 	l.Line, l.Column = m.position(at)
 	l.Start, l.Stop = target, target+len(l.Target)
+	l.Target, l.Heading, l.Text = strings.Clone(l.Target), strings.Clone(l.Heading), strings.Clone(l.Text) // else each holds the whole page in memory
 	m.page.Links = append(m.page.Links, *l)
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -108,16 +109,16 @@ func (p *Page) add(severity, rule string, line, column int, text, remedy string)
 	p.Problems = append(p.Problems, skill.Problem{File: p.Path, Line: line, Column: column, Rule: rule, Text: text, Remedy: remedy, Severity: severity})
 }
 
-// contents is a page with the texts that the index is made of.
+// contents is a page with the tokens that the index is made of.
 type contents struct {
 	*Page
-	body string // without front matter
-	ids  string // see identifiers
+	title, heads, body, ids string
+	forms                   map[string]string // see stems
 }
 
 // readPage takes a file apart. It does not fail: what is wrong stands in the
 // page's Problems.
-func readPage(file string, b []byte) contents {
+func readPage(file string, b []byte, s *stems) contents {
 	p := newPage(file)
 	p.Hash, p.Size = hashOf(b), int64(len(b))
 	c := contents{Page: p}
@@ -134,8 +135,16 @@ func readPage(file string, b []byte) contents {
 	p.front(b[:at])
 	m := &marks{src: string(b), page: p}
 	m.read(at)
-	c.body = m.src[at:]
-	c.ids = m.identifiers()
+	p.Headings, p.Links = slices.Clip(slices.Clone(p.Headings)), slices.Clip(slices.Clone(p.Links)) // they stay as long as the wiki is open
+	var heads strings.Builder
+	for _, h := range p.Headings {
+		heads.WriteString(h.Text + "\n")
+	}
+	for _, key := range []string{"description", "trigger", "pattern", "category", "owners"} {
+		heads.WriteString(p.Meta[key] + "\n")
+	}
+	c.title, c.heads, c.body = s.tokens(p.Title+"\n"+p.Name), s.tokens(heads.String()), s.tokens(m.src[at:])
+	c.ids, c.forms = m.identifiers(), s.told()
 	return c
 }
 
@@ -275,7 +284,7 @@ func (m *marks) read(at int) {
 }
 
 func (m *marks) heading(n *ast.Heading, s stretch, at int, titled *bool) {
-	h := Heading{Level: n.Level, Text: strings.Join(strings.Fields(plain(s.text)), " "), Line: 1}
+	h := Heading{Level: n.Level, Text: strings.Clone(strings.Join(strings.Fields(plain(s.text)), " ")), Line: 1}
 	if n.Pos() >= 0 {
 		h.Line, _ = m.position(n.Pos() + at)
 	}

@@ -14,7 +14,7 @@ func FuzzReadPage(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		c := readPage("skills/page.skill.md", b)
+		c := readPage("skills/page.skill.md", b, newStems())
 		if !utf8.Valid(b) {
 			if c.Err() == nil {
 				t.Fatalf("%q passes for UTF-8", b)
@@ -33,7 +33,12 @@ func FuzzReadPage(f *testing.F) {
 				t.Fatalf("%+v in %q", h, text)
 			}
 		}
-		if !strings.HasSuffix(text, c.body) || !utf8.ValidString(c.ids) {
+		for word, to := range c.forms {
+			if word != fold(word) || to == word || to != stemmed(word) {
+				t.Fatalf("the stem of %q is %q in %q", word, to, text)
+			}
+		}
+		if strings.ContainsRune(c.title+c.heads+c.body, idOpen) || !utf8.ValidString(c.ids) {
 			t.Fatalf("body %q, identifiers %q of %q", c.body, c.ids, text)
 		}
 	})

@@ -20,6 +20,7 @@ type term struct {
 	id      bool     // an identifier: a digit, or a sign other than - inside
 	typing  bool     // the last one, perhaps not complete
 	literal string   // a phrase in quotes, folded, single spaces; "" else
+	forms   []string // stems of words that begin as what is being typed, and do not begin so themselves
 }
 
 // parseQuery takes a search text apart. Whatever it holds is text to look for:
@@ -91,8 +92,12 @@ func quoted(list ...string) string {
 // expression is what FTS5 is asked for one term. loose finds an identifier by
 // its stemmed words too.
 func (t term) expression(loose bool) string {
+	stem := make([]string, len(t.words))
+	for i, word := range t.words {
+		stem[i] = stemmed(word)
+	}
 	if t.literal != "" {
-		return quoted(t.words...)
+		return quoted(stem...)
 	}
 	star := func(s string) string {
 		if t.typing {
@@ -115,9 +120,15 @@ func (t term) expression(loose bool) string {
 		any = append(any, star(quoted(encoded...)))
 	}
 	if !t.id || loose {
-		any = append(any, quoted(t.words...))
+		any = append(any, quoted(stem...))
 		if enough {
-			any = append(any, quoted(t.words...)+" *")
+			last := len(stem) - 1
+			stem[last] = t.words[last]
+			any = append(any, quoted(stem...)+" *")
+			for _, form := range t.forms {
+				stem[last] = form
+				any = append(any, quoted(stem...))
+			}
 		}
 	}
 	return "(" + strings.Join(any, " OR ") + ")"

@@ -21,7 +21,7 @@ import (
 // Rename is a page that shall have another path.
 type Rename struct {
 	From   string // as Find takes it
-	To     string // path, or a name in the same folder; the ending may be left out
+	To     string // path, or a name in the same folder ("./name": at the top); the ending may be left out
 	Author string
 	Reason string // "" is "Rename people/sam.md to people/samuel.md"
 	DryRun bool   // only tell what would change
@@ -131,7 +131,7 @@ func (w *Wiki) target(from *Page, to string) (string, error) {
 	if !strings.Contains(to, "/") {
 		to = path.Join(path.Dir(from.Path), to)
 	}
-	to, err := w.clean("rename page", strings.TrimPrefix(to, "/"))
+	to, err := w.clean("rename page", strings.TrimPrefix(to, "./"))
 	if err != nil {
 		return "", err
 	}
@@ -139,7 +139,7 @@ func (w *Wiki) target(from *Page, to string) (string, error) {
 		return "", &prunella.Error{Kind: prunella.Invalid, Op: "rename page", Where: to, Reason: "a skill's name is made of a-z, 0-9 and single -, at most 64", Remedy: "choose such a name"}
 	}
 	taken := &prunella.Error{Kind: prunella.Conflict, Op: "rename page", Where: to, Reason: "there is such a page already", Remedy: "choose another path"}
-	if other := slices.IndexFunc(slices.Collect(maps.Keys(w.known)), func(file string) bool { return fold(file) == fold(to) && file != from.Path }); other >= 0 || to == from.Path {
+	if other := slices.IndexFunc(slices.Collect(maps.Keys(w.known)), func(file string) bool { return fold(file) == fold(to) }); other >= 0 {
 		return "", taken
 	}
 	if _, err := w.root.Lstat(to); err == nil {

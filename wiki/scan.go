@@ -1,6 +1,7 @@
 package wiki
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -98,7 +99,7 @@ type loaded struct {
 }
 
 // load reads one page, and takes it apart unless its hash is known.
-func load(pages fs.FS, name string, f file, known string) loaded {
+func load(pages fs.FS, name string, f file, known string, s *stems) loaded {
 	l := loaded{contents: contents{Page: newPage(name)}, name: name, there: true, at: time.Now()}
 	switch {
 	case f.link:
@@ -115,7 +116,7 @@ func load(pages fs.FS, name string, f file, known string) loaded {
 		case known != "" && hashOf(b) == known:
 			l.same = true
 		default:
-			l.contents = readPage(name, b)
+			l.contents = readPage(name, b, s)
 		}
 	}
 	l.Size, l.Modified = f.size, f.modified
@@ -129,10 +130,14 @@ func readFile(pages fs.FS, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
 		return nil, errors.Join(err, &fs.PathError{Op: "read", Path: name, Err: errors.New("not a file")})
 	}
-	return io.ReadAll(io.LimitReader(f, MaxPage+1))
+	var b bytes.Buffer
+	b.Grow(int(min(info.Size(), MaxPage)) + bytes.MinRead)
+	_, err = b.ReadFrom(io.LimitReader(f, MaxPage+1))
+	return b.Bytes(), err
 }
 
 // loadAll reads files, several at a time when there are many.
@@ -145,8 +150,9 @@ func (w *Wiki) loadAll(ctx context.Context, files map[string]file, look []string
 	}
 	return func(yield func(loaded) bool) {
 		if len(look) < 8 {
+			s := newStems()
 			for _, name := range look {
-				if ctx.Err() != nil || !yield(load(w.pages, name, files[name], hash(name))) {
+				if ctx.Err() != nil || !yield(load(w.pages, name, files[name], hash(name), s)) {
 					return
 				}
 			}
@@ -170,9 +176,10 @@ func (w *Wiki) loadAll(ctx context.Context, files map[string]file, look []string
 		var readers sync.WaitGroup
 		for range runtime.GOMAXPROCS(0) {
 			readers.Go(func() {
+				s := newStems()
 				for name := range jobs {
 					select {
-					case results <- load(w.pages, name, files[name], hash(name)):
+					case results <- load(w.pages, name, files[name], hash(name), s):
 					case <-ctx.Done():
 						return
 					}
@@ -221,9 +228,9 @@ func (w *Wiki) touch(ctx context.Context, names []string) ([]Change, error) {
 		switch {
 		case err == nil && info.Mode().IsRegular() && isPage(name):
 			files[name] = file{size: info.Size(), modified: info.ModTime()}
-		case err == nil && info.IsDir(), errors.Is(err, fs.ErrNotExist) && !isPage(name), err == nil && info.Mode()&fs.ModeSymlink != 0:
+		case err == nil && info.IsDir(), errors.Is(err, fs.ErrNotExist) && w.known[name] == nil, err == nil && info.Mode()&fs.ModeSymlink != 0: // a folder, or one that was moved
 			return w.refresh(ctx, func(name string) bool { return slices.Contains(names, name) })
-		case errors.Is(err, fs.ErrNotExist) && w.known[name] != nil:
+		case errors.Is(err, fs.ErrNotExist):
 			gone = append(gone, name)
 		}
 	}
@@ -244,7 +251,14 @@ func (w *Wiki) update(ctx context.Context, files map[string]file, gone []string,
 	slices.Sort(look)
 	next := maps.Clone(w.known)
 	var changes []Change
-	var batch []contents
+	if len(look)+len(gone) == 0 {
+		return nil, nil
+	}
+	t, err := w.index.begin(ctx, w.rows)
+	if err != nil {
+		return nil, err
+	}
+	defer t.tx.Rollback()
 	for l := range w.loadAll(ctx, files, look, w.known) {
 		before := w.known[l.name]
 		w.read[l.name] = l.at
@@ -265,28 +279,26 @@ func (w *Wiki) update(ctx context.Context, files map[string]file, gone []string,
 			changes = append(changes, Change{Path: l.name, What: Changed})
 		}
 		next[l.name] = l.Page
-		if batch = append(batch, l.contents); len(batch) >= 500 {
-			if err := w.index.put(ctx, batch, w.rows, nil); err != nil {
-				return nil, err
-			}
-			batch = batch[:0]
+		if err := t.put(ctx, l.contents); err != nil {
+			return nil, err
 		}
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if err := w.index.put(ctx, batch, w.rows, gone); err != nil {
-		return nil, err
-	}
 	for _, name := range gone {
+		if err := t.take(ctx, name); err != nil {
+			return nil, err
+		}
 		delete(next, name)
 		delete(w.read, name)
 		changes = append(changes, Change{Path: name, What: Removed})
 	}
-	w.known = next
-	if len(changes) > 0 || len(look) > 0 {
-		w.now.Store(newCatalog(next, w.rows))
+	if err := t.commit(); err != nil {
+		return nil, err
 	}
+	w.known, w.rows = next, t.rows
+	w.now.Store(newCatalog(next, w.rows))
 	slices.SortFunc(changes, func(a, b Change) int { return cmp.Compare(a.Path, b.Path) })
 	return changes, nil
 }

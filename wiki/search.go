@@ -68,6 +68,13 @@ func (w *Wiki) Search(ctx context.Context, q Query) (Result, error) {
 		return w.everything(q, limit), nil
 	}
 	last := terms[len(terms)-1]
+	if last.typing {
+		forms, err := w.forms(ctx, last.words[len(last.words)-1])
+		if err != nil {
+			return Result{}, err
+		}
+		terms[len(terms)-1].forms = forms
+	}
 	if short := last.typing && len(terms) == 1 && !last.id && len([]rune(last.chunk)) < shortPrefix; short {
 		return w.byFirstLetters(q, last, limit), nil
 	}
@@ -177,20 +184,13 @@ func (w *Wiki) ranked(ctx context.Context, q Query, match string, terms []term, 
 	if phrases { // some will not hold
 		limit *= 10
 	}
-	pages, err := w.matching(ctx, q, match, limit)
-	if damaged(err) {
-		w.mu.Lock()
-		err = w.rebuild(ctx)
-		w.mu.Unlock()
-		if err == nil {
-			pages, err = w.matching(ctx, q, match, limit)
-		}
-	}
+	var pages []*Page
+	err := w.query(ctx, func(db *sql.DB) (err error) {
+		pages, err = w.matching(ctx, db, q, match, limit)
+		return err
+	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, &prunella.Error{Kind: prunella.Internal, Op: "search wiki", Err: err}
+		return nil, err
 	}
 	asked := fold(strings.Join(strings.Fields(q.Text), " "))
 	slices.SortStableFunc(pages, func(a, b *Page) int { return named(b, asked) - named(a, asked) })
@@ -204,24 +204,70 @@ func named(p *Page, asked string) int {
 	return 0
 }
 
-func (w *Wiki) matching(ctx context.Context, q Query, match string, limit int) (pages []*Page, err error) {
-	err = w.index.query(func(db *sql.DB) error {
-		rows, err := db.QueryContext(ctx, "SELECT rowid FROM words WHERE words MATCH $1 ORDER BY "+rank+", rowid", match)
+func (w *Wiki) matching(ctx context.Context, db *sql.DB, q Query, match string, limit int) ([]*Page, error) {
+	rows, err := db.QueryContext(ctx, "SELECT rowid FROM words WHERE words MATCH $1 ORDER BY "+rank+", rowid", match)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	c := w.now.Load()
+	var pages []*Page
+	for len(pages) < limit && rows.Next() {
+		var row int64
+		if err := rows.Scan(&row); err != nil {
+			return nil, err
+		}
+		if p := c.rows[row]; p != nil && w.matches(p, q.Filter) {
+			pages = append(pages, p)
+		}
+	}
+	return pages, errors.Join(rows.Err(), rows.Close())
+}
+
+// mostForms bounds what a word being typed may be completed to.
+const mostForms = 40
+
+// forms are the stems of words that begin with what was typed, where the stem
+// does not.
+func (w *Wiki) forms(ctx context.Context, typed string) (out []string, err error) {
+	if len([]rune(typed)) < shortPrefix {
+		return nil, nil
+	}
+	err = w.query(ctx, func(db *sql.DB) error {
+		out = nil
+		rows, err := db.QueryContext(ctx, "SELECT DISTINCT stem FROM forms WHERE word >= $1 AND word < $2 AND substr(stem, 1, length($1)) <> $1 LIMIT $3", typed, typed+"\U0010FFFF", mostForms)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
-		c := w.now.Load()
-		for len(pages) < limit && rows.Next() {
-			var row int64
-			if err := rows.Scan(&row); err != nil {
+		for rows.Next() {
+			var to string
+			if err := rows.Scan(&to); err != nil {
 				return err
 			}
-			if p := c.rows[row]; p != nil && w.matches(p, q.Filter) {
-				pages = append(pages, p)
-			}
+			out = append(out, to)
 		}
 		return errors.Join(rows.Err(), rows.Close())
 	})
-	return pages, err
+	return out, err
+}
+
+// query asks the index. A damaged one is made anew, and asked again.
+func (w *Wiki) query(ctx context.Context, ask func(*sql.DB) error) error {
+	err := w.index.query(ask)
+	if damaged(err) {
+		w.mu.Lock()
+		err = w.rebuild(ctx)
+		w.mu.Unlock()
+		if err == nil {
+			err = w.index.query(ask)
+		}
+	}
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil && prunella.KindOf(err) == prunella.Internal {
+		return &prunella.Error{Kind: prunella.Internal, Op: "search wiki", Err: err}
+	}
+	return err
 }

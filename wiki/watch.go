@@ -3,6 +3,8 @@ package wiki
 import (
 	"cmp"
 	"context"
+	"errors"
+	"io/fs"
 	"maps"
 	"path"
 	"path/filepath"
@@ -135,17 +137,26 @@ func (w *Wiki) watch() {
 	})
 }
 
-// watchFolders adds the folders that are not watched yet.
+// watchFolders watches the folders that there are, and no others: the kernel
+// goes on telling of a folder that was moved under its old name.
 func (w *Wiki) watchFolders(watcher *fsnotify.Watcher) error {
-	watched := watcher.WatchList()
 	w.mu.Lock()
-	dirs := w.dirs
+	dirs := map[string]bool{}
+	for _, dir := range w.dirs {
+		dirs[filepath.Join(w.dir, filepath.FromSlash(dir))] = true
+	}
 	w.mu.Unlock()
-	for _, dir := range dirs {
-		if full := filepath.Join(w.dir, filepath.FromSlash(dir)); !slices.Contains(watched, full) {
-			if err := watcher.Add(full); err != nil {
-				return err
+	for _, watched := range watcher.WatchList() {
+		if !dirs[watched] {
+			if err := watcher.Remove(watched); err != nil && !errors.Is(err, fsnotify.ErrNonExistentWatch) {
+				w.log.Debug("a folder that is gone", "folder", watched, "err", err)
 			}
+		}
+		delete(dirs, watched)
+	}
+	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
+		if err := watcher.Add(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
 	return nil
@@ -227,11 +238,12 @@ func (w *Wiki) catchUp(ctx context.Context, watcher *fsnotify.Watcher, names []s
 	if watcher == nil {
 		return
 	}
-	before := len(watcher.WatchList())
+	before := watcher.WatchList()
 	if err := w.watchFolders(watcher); err != nil {
 		w.log.Warn("a folder cannot be watched; changes in it are seen within half a minute", "err", err)
 	}
-	if len(watcher.WatchList()) != before {
+	slices.Sort(before)
+	if now := watcher.WatchList(); !slices.Equal(slices.Sorted(slices.Values(now)), before) {
 		all = true
 		look()
 	}

@@ -117,11 +117,12 @@ func (w *Wiki) openIndex(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err = w.refresh(ctx, func(string) bool { return true })
-	if damaged(err) {
+	if have == nil {
+		err = w.reindex(ctx)
+	} else if _, err = w.refresh(ctx, func(string) bool { return true }); damaged(err) {
 		err = w.rebuild(ctx)
 	}
-	if w.now.Load() == nil { // not a page
+	if w.now.Load() == nil { // not a page, or nothing new
 		w.now.Store(newCatalog(w.known, w.rows))
 	}
 	return err
@@ -139,8 +140,15 @@ func (w *Wiki) rebuild(ctx context.Context) error {
 		return err
 	}
 	w.forget()
-	_, err := w.refresh(ctx, func(string) bool { return true })
-	return err
+	return w.reindex(ctx)
+}
+
+// reindex writes an empty index from the files. w.mu is held.
+func (w *Wiki) reindex(ctx context.Context) error {
+	return w.index.fresh(ctx, func() error {
+		_, err := w.refresh(ctx, func(string) bool { return true })
+		return err
+	})
 }
 
 // Close ends the watch and the index.

@@ -8,12 +8,11 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// The index holds each page twice: its words, which FTS5 stems, and its
-// identifiers (error codes, key ids, configuration paths, whatever stands in
-// code), which must be found as they are. An identifier is written into a column
-// of its own, in letters that the stemmer, made for English, leaves alone (those
-// of N'Ko, which take two bytes), behind a private one, so that no word of a
-// page is taken for it:
+// The index holds each page twice: the stems of its words, and its identifiers
+// (error codes, key ids, configuration paths, whatever stands in code), which
+// must be found as they are. We cut and stem the words, and give FTS5 tokens
+// with spaces between. An identifier's tokens begin with a letter that no page
+// uses, from Unicode's private area, so that no word is taken for one:
 //
 //	JWT_INVALID   ->  ⟨gap⟩ ⟨open⟩jwt⟨_⟩invalid ⟨open⟩jwt ⟨open⟩invalid
 //
@@ -21,11 +20,10 @@ import (
 // auth.jwks.cache_ttl_seconds by a phrase of parts, and the gap keeps parts of
 // two identifiers from being one phrase.
 const (
-	idOpen   = '\uE000'
-	idGap    = "\uE002"
-	idSign   = '\uE010' // + index in signs
-	idLetter = '\u07CA' // + distance from a
-	signs    = "_-./:@#+"
+	idOpen = '\uE000'
+	idGap  = "\uE002"
+	idSign = '\uE010' // + index in signs
+	signs  = "_-./:@#+"
 )
 
 // longestID bounds an identifier, in bytes; longer runs are keys or pictures.
@@ -131,20 +129,63 @@ func humps(part string) []string {
 	return append(out, fold(string(runes[start:])))
 }
 
-// encode writes a folded identifier in the letters of the identifier column.
+// encode writes a folded identifier as one token.
 func encode(folded string) string {
 	var b strings.Builder
 	b.WriteRune(idOpen)
 	for _, r := range folded {
-		switch i := strings.IndexRune(signs, r); {
-		case i >= 0:
+		if i := strings.IndexRune(signs, r); i >= 0 {
 			r = idSign + rune(i)
-		case r >= 'a' && r <= 'z':
-			r += idLetter - 'a'
 		}
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// stems gives texts as the stems of their words. It gathers the words that are
+// not their own stem: who types "rotati" means "rotating", whose stem "rotat"
+// does not begin so. It is for one reader of pages.
+type stems struct {
+	memo  map[string]string // word as written -> stem
+	forms map[string]string // folded word -> another stem; those not told yet
+}
+
+func newStems() *stems { return &stems{memo: map[string]string{}, forms: map[string]string{}} }
+
+func (m *stems) tokens(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	words(s, func(start, stop int) {
+		word := s[start:stop]
+		if len(word) > longestID {
+			return
+		}
+		to, known := m.memo[word]
+		if !known {
+			folded := fold(word)
+			to = stemmed(folded)
+			m.memo[strings.Clone(word)] = to
+			if to != folded {
+				m.forms[strings.Clone(folded)] = to
+			}
+		}
+		b.WriteString(to)
+		b.WriteByte(' ')
+	})
+	return b.String()
+}
+
+// told returns the words gathered since the last call.
+func (m *stems) told() map[string]string {
+	if len(m.memo) > 200_000 {
+		clear(m.memo)
+	}
+	if len(m.forms) == 0 {
+		return nil
+	}
+	forms := m.forms
+	m.forms = map[string]string{}
+	return forms
 }
 
 // identifiers is the text of the identifier column: every word of the code and
@@ -217,9 +258,9 @@ var stopWords = func() map[string]bool {
 	return out
 }()
 
-// stemmed reduces a folded English word to its stem by Porter's algorithm
-// (An algorithm for suffix stripping, Program 14(3), 1980), as FTS5 does, so that
-// an excerpt marks the words that the index matched.
+// stemmed reduces a folded English word to its stem by Porter's algorithm (An
+// algorithm for suffix stripping, Program 14(3), 1980; with its author's later
+// corrections logi -> log and bli -> ble). Other words are their own stems.
 func stemmed(w string) string {
 	if len(w) < 3 || len(w) > 64 {
 		return w
