@@ -209,3 +209,19 @@ func ReadConfidence(text string) (float64, bool) {
 	}
 	return f / scale, true
 }
+
+// Claims are what the page says of itself and nobody measured: its confidence,
+// from 0 to 1, and the day when it was last verified; nil when it says nothing.
+func (d *Document) Claims() (confidence *float64, verified *string) {
+	if v, ok := d.Meta("claimed-confidence"); ok {
+		if f, ok := ReadConfidence(v); ok {
+			confidence = &f
+		}
+	}
+	if v, ok := d.Meta("last-verified"); ok {
+		if day := ReadDate(v); day != "" {
+			verified = &day
+		}
+	}
+	return confidence, verified
+}

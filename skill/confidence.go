@@ -188,7 +188,7 @@ func carry(from, to string) float64 {
 
 // parseVersion returns major, minor and patch, or nil.
 func parseVersion(v string) []uint64 {
-	if !semver.MatchString(v) {
+	if !versionPattern.MatchString(v) {
 		return nil
 	}
 	core, _, _ := strings.Cut(strings.TrimPrefix(v, "v"), "-")

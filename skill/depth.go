@@ -13,7 +13,12 @@ const maxDepth = 64
 
 var containers = regexp.MustCompile(`^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])(?:[ \t]+|$)|>)+`)
 
-// checkDepth refuses what is nested too deep to be read quickly.
+// CheckDepth refuses a text, Invalid, whose lists and quotes are nested too deep
+// to be read quickly.
+func CheckDepth(path string, b []byte) error {
+	return (&Document{Path: path, src: b, lines: lineStarts(b)}).checkDepth()
+}
+
 func (d *Document) checkDepth() error {
 	var stack []int // columns of the list items that are open
 	for n := range d.lines {

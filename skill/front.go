@@ -1,6 +1,7 @@
 package skill
 
 import (
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -11,14 +12,20 @@ type Pair struct{ Key, Value string }
 
 // FrontMatter writes the beginning of a skill file, both fences included: name
 // and description, then the pairs under metadata in their order, without those
-// that have no value. It is valid for the Agent Skills standard: block style,
-// every value a text, no --- inside. Values may have several lines.
+// that have no value; a pair whose key the standard has at the top level stands
+// there. It is valid for the Agent Skills standard: block style, every value a
+// text, no --- inside. Values may have several lines.
 func FrontMatter(name, description string, metadata []Pair) string {
 	var b strings.Builder
 	b.WriteString("---\nname: " + quote(name, 0) + "\ndescription: " + quote(description, 0) + "\n")
+	for _, p := range metadata {
+		if p.Value != "" && slices.Contains(standard, p.Key) {
+			b.WriteString(p.Key + ": " + quote(p.Value, 0) + "\n")
+		}
+	}
 	open := false
 	for _, p := range metadata {
-		if p.Value == "" {
+		if p.Value == "" || slices.Contains(standard, p.Key) {
 			continue
 		}
 		if !open {
@@ -68,7 +75,22 @@ func written(value string) string {
 func ValidName(name string) bool { return idPattern.MatchString(name) && len(name) <= 64 }
 
 // ValidVersion tells whether a text is a semantic version, a leading v allowed.
-func ValidVersion(version string) bool { return semver.MatchString(version) }
+func ValidVersion(version string) bool { return versionPattern.MatchString(version) }
 
 // Body is the file without its front matter.
 func (d *Document) Body() Span { return Span{d.front.stop, len(d.src)} }
+
+// BlockSpan is where a fenced block stands, its fences included.
+func (d *Document) BlockSpan(b Block) Span {
+	s := Span{d.lines[b.Line-1], b.Content.Stop}
+	for line := b.Line + 1; line <= len(d.lines); line++ {
+		if d.lines[line-1] < b.Content.Stop {
+			continue
+		}
+		if closing := strings.TrimLeft(string(d.src[d.lines[line-1]:d.lineEnd(line)]), "> \t"); strings.HasPrefix(closing, "```") || strings.HasPrefix(closing, "~~~") {
+			s.Stop = d.lineEnd(line)
+		}
+		break
+	}
+	return s
+}

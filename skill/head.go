@@ -9,8 +9,8 @@ import (
 	"prunella"
 )
 
-// semver is the grammar of https://semver.org, with a leading v allowed.
-var semver = regexp.MustCompile(`^v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
+// versionPattern is the grammar of https://semver.org, with a leading v allowed.
+var versionPattern = regexp.MustCompile(`^v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
 
 var patternPattern = regexp.MustCompile(`^[a-z0-9-]+(/[a-z0-9-]+)+$`)
 
@@ -45,7 +45,7 @@ func (d *Document) headProblems(s prunella.Skill) []Problem {
 	}
 	if s.Version == "" {
 		add(SeverityError, "version", "version", "add version: 1.0.0 under metadata", "the skill has no version")
-	} else if !semver.MatchString(s.Version) {
+	} else if !versionPattern.MatchString(s.Version) {
 		add(SeverityError, "version", "version", "write major.minor.patch, such as 1.0.0", "%q is not a semantic version", s.Version)
 	}
 	if s.Pattern != "" && !patternPattern.MatchString(s.Pattern) {

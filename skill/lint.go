@@ -39,6 +39,7 @@ func Lint(d *Document, catalog []prunella.Spec) []Problem {
 	l.checks()
 	l.actions()
 	l.escalations()
+	l.unfinished()
 	sortProblems(l.problems)
 	return l.problems
 }
@@ -242,6 +243,26 @@ func (l *linter) escalations() {
 		severity = SeverityNote
 	}
 	l.add(severity, l.line("Escalation"), "no-primary", "add an ```escalate block with primary: true", "the skill says nobody to call when it does not work")
+}
+
+var todo = regexp.MustCompile(`\bTODO\b`)
+
+// unfinished finds what was left to be written.
+func (l *linter) unfinished() {
+	if e := l.d.front.find("description"); e != nil && todo.MatchString(e.value) {
+		l.add(SeverityWarning, e.line, "unfinished", "say when to use the skill", "the description is not written yet")
+	}
+	for _, s := range l.d.Sections {
+		text := l.d.withoutBlocks(s.Body)
+		at := todo.FindStringIndex(text)
+		switch {
+		case at != nil:
+			line, _ := l.d.position(s.Body.Start + at[0])
+			l.add(SeverityWarning, line, "unfinished", "write what stands behind TODO, or take it away", "%s has something left to be written", s.Name)
+		case SectionNamed(s.Name) != "" && strings.TrimSpace(l.d.Text(s.Body)) == "":
+			l.add(SeverityNote, s.Line, "empty-section", "write it, or take the heading away", "%s is empty", s.Name)
+		}
+	}
 }
 
 func (l *linter) line(section string) int {

@@ -25,7 +25,7 @@ var otherNames = map[string][]string{
 		"common symptoms", "symptoms & checks", "indicators", "alert symptoms", "observed behaviour", "observed behavior"},
 	Diagnosis: {"diagnostics", "diagnose", "diagnostic steps", "diagnosis steps", "investigation", "investigate", "investigation steps", "triage",
 		"triage checklist", "triage steps", "troubleshooting", "troubleshooting steps", "pre-checks", "prechecks", "initial assessment",
-		"initial checks", "initial triage", "first checks", "quick checks", "debugging", "how to investigate", "checks", "detection & analysis", "detection and analysis",
+		"analysis", "assessment", "identification", "initial checks", "initial triage", "first checks", "quick checks", "debugging", "how to investigate", "checks", "detection & analysis", "detection and analysis",
 		"possible checks", "verification of the problem"},
 	Resolution: {"mitigation", "mitigations", "mitigate", "mitigation steps", "remediation", "remediation steps", "remediate", "resolution steps", "resolve", "fix",
 		"how to fix", "the fix", "solution", "solutions", "recovery", "recovery steps", "recovery procedure", "recovery procedures", "rollback / recovery",

@@ -258,7 +258,7 @@ func LoadDir(fsys fs.FS, dir string, catalog ...prunella.Spec) ([]prunella.Skill
 		}
 		d, err := Parse(file, b)
 		if err != nil {
-			problems = append(problems, problemOf(file, err))
+			problems = append(problems, ProblemOf(file, err))
 			return nil
 		}
 		s, _ := d.Skill()
@@ -283,8 +283,8 @@ func LoadDir(fsys fs.FS, dir string, catalog ...prunella.Spec) ([]prunella.Skill
 
 var wherePattern = regexp.MustCompile(`^(.*?):(\d+):(\d+)$`)
 
-// problemOf turns an error of Parse into a Problem.
-func problemOf(file string, err error) Problem {
+// ProblemOf turns an error of Parse into a Problem.
+func ProblemOf(file string, err error) Problem {
 	p := Problem{File: file, Line: 1, Column: 1, Rule: "unreadable", Text: err.Error(), Severity: SeverityError}
 	var e *prunella.Error
 	if errors.As(err, &e) {

@@ -74,6 +74,9 @@ func Import(path string, b []byte) (*Result, error) {
 		_, err := skill.Parse(path, b) // names the place
 		return nil, err
 	}
+	if err := skill.CheckDepth(path, b); err != nil {
+		return nil, err
+	}
 	if d, ours := alreadySkill(path, b); ours {
 		return &Result{File: d.Bytes(), Report: report(d, d.Title, nil, nil)}, nil
 	}
@@ -120,16 +123,7 @@ func report(d *skill.Document, title string, unplaced []Unplaced, restored map[s
 	if r.Unplaced == nil {
 		r.Unplaced = []Unplaced{}
 	}
-	if v, ok := d.Meta("claimed-confidence"); ok {
-		if f, ok := skill.ReadConfidence(v); ok {
-			r.ClaimedConfidence = &f
-		}
-	}
-	if v, ok := d.Meta("last-verified"); ok {
-		if day := skill.ReadDate(v); day != "" {
-			r.LastVerified = &day
-		}
-	}
+	r.ClaimedConfidence, r.LastVerified = d.Claims()
 	for _, section := range d.Sections {
 		r.Sections = append(r.Sections, section.Name)
 	}
