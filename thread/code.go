@@ -56,7 +56,7 @@ var (
 	programRE  = regexp.MustCompile(`^[a-z][a-z0-9_.+-]*$`)
 	english    = regexp.MustCompile(`(?i)\b(?:the|is|are|was|were|we|it|this|that|and then|because|should|would|please|i|you|they|has|have)\b`)
 
-	logLine = regexp.MustCompile(`^\s*(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]|\[?\d\d:\d\d:\d\d|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+\d{1,2}\s+\d\d:|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b|[EWIF]\d{4}\s|\[?(?:ERROR|ERR|WARN(?:ING)?|INFO|DEBUG|FATAL|CRITICAL|PANIC|NOTICE|TRACE)\b|(?:error|warning|fatal|panic|FATAL|ERROR|DETAIL|HINT|LOG|WARNING|Error|Warning|Exception|Traceback|Caused by)\b[\w .]*:|goroutine \d|at [\w.$]+\(|HTTP/\d|< |\* |[{]"(?:level|ts|time|timestamp|msg|message|error|severity)"|(?:level|ts|time|lvl)=|\d{1,3}(?:\.\d{1,3}){3}\s)`)
+	logLine = regexp.MustCompile(`^\s*(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]|\[?\d\d:\d\d:\d\d|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+\d{1,2}\s+\d\d:|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b|[EWIF]\d{4}\s|\[?(?:ERROR|ERR|WARN(?:ING)?|INFO|DEBUG|FATAL|CRITICAL|PANIC|NOTICE|TRACE)\b|(?:[\w.]+(?:Error|Exception|Failure)|error|warning|fatal|panic|FATAL|ERROR|DETAIL|HINT|LOG|WARNING|Error|Warning|Exception|Traceback|Caused by)\b[\w .]*:|goroutine \d|at [\w.$]+\(|HTTP/\d|< |\* |[{]"(?:level|ts|time|timestamp|msg|message|error|severity)"|(?:level|ts|time|lvl)=|\d{1,3}(?:\.\d{1,3}){3}\s)`)
 	table   = regexp.MustCompile(`^\s*[A-Z][A-Z0-9_()%/-]+(?:\s{2,}|\t)[A-Z][A-Z0-9_()%/ -]*|^\S+(?:\s{2,}\S+){3,}$|^[\s|+-]*-{3,}|^\(\d+ rows?\)`)
 
 	sqlRead   = regexp.MustCompile(`(?is)^\s*(?:select|with|explain|show|describe|desc|table|values|\\[a-z]+\+?)\b`)
@@ -394,7 +394,8 @@ func firstKey(s string) string { k, _, _ := strings.Cut(s, ":"); return k }
 var (
 	keyValue = regexp.MustCompile(`^[A-Za-z_][\w.-]*\s*(?::\s+|=\s*)["']?[\w./:%-]+["']?$`)
 	setting  = regexp.MustCompile(`(?i)\b(?:set|setting|chang(?:ed?|ing)|bump(?:ed|ing)?|lower(?:ed|ing)?|rais(?:ed?|ing)|reduc(?:ed?|ing)|increas(?:ed?|ing)|decreas(?:ed?|ing)|add(?:ed|ing)?|configur(?:ed?|ing)|put(?:ting)?|updat(?:ed?|ing)|switch(?:ed|ing)?|tun(?:ed?|ing)|flip(?:ped|ping)?|with|to)\b`)
-	warned   = regexp.MustCompile(`(?i)\b(?:don'?t|do not|never|instead of|avoid|please no|rather than|not)\s+(?:\w+\s+){0,2}$`)
+	warned   = regexp.MustCompile(`(?i)\b(?:don'?t|do not|never|instead of|avoid|please no|rather than|not|we could(?: also)?|you could|could also|might|would|nobody should|no one should)\s+(?:\w+\s+){0,2}$`)
+	tooRisky = regexp.MustCompile(`(?i)\b(?:too (?:risky|dangerous|much)|not (?:now|yet|today|in prod)|would (?:drop|lose|delete|wipe|break)|drops? (?:data|everything)|last resort|rather not|don'?t want|please don'?t|never (?:on|in) prod)\b`)
 	reported = regexp.MustCompile(`(?i)\b(?:says?|said|shows?|showed|returns?|returned|logs?|logged|error|errors|message|fails? with|failing with|seeing|see|got|getting|prints?|throws?|exception)\s*(?::|with|of|like|is)?\s*$`)
 )
 
@@ -404,7 +405,7 @@ func inline(code, before, after string) (snippet, bool) {
 	if hasPrompt := strings.HasPrefix(code, "$ "); hasPrompt {
 		code = strings.TrimSpace(code[2:])
 	}
-	if warned.MatchString(before) || logLine.MatchString(code) {
+	if warned.MatchString(before) || tooRisky.MatchString(after) || logLine.MatchString(code) {
 		return snippet{}, false
 	}
 	fields := strings.Fields(code)
@@ -465,6 +466,9 @@ func (s snippet) changes() bool {
 		return false
 	}
 	program := fields[0]
+	if inner := innerCommand(cmd); inner != "" {
+		return snippet{inner, s.lang, s.kind}.changes()
+	}
 	switch {
 	case program == "find", program == "ip":
 		return strings.Contains(cmd, "-delete") || strings.Contains(cmd, "-exec rm") || strings.Contains(cmd, " add") || strings.Contains(cmd, " del")
@@ -502,5 +506,39 @@ func (s snippet) changes() bool {
 	}
 	return true
 }
+
+var (
+	execInner = regexp.MustCompile(`(?s)^(?:kubectl|k|oc)\s.*?\bexec\b.*?\s--\s+(.+)$|^(?:docker|podman)\s+exec\s+(?:-\S+\s+)*\S+\s+(.+)$|^ssh\s+(?:-\S+\s+)*\S+\s+["']?(.+?)["']?$`)
+)
+
+// innerCommand is what a command runs elsewhere.
+func innerCommand(cmd string) string {
+	m := execInner.FindStringSubmatch(cmd)
+	if m == nil {
+		return ""
+	}
+	return strings.TrimSpace(m[1] + m[2] + m[3])
+}
+
+// unquoted finds a command that stands in prose without backticks, at the
+// beginning of a line or after a colon or a word like "with" or "running", and
+// reaches to its end.
+func unquoted(l string) (before, cmd string, ok bool) {
+	for _, at := range unquotedAt.FindAllStringSubmatchIndex(l, 6) {
+		rest := l[at[2]:]
+		word := firstWord(bare(rest))
+		if !programs[word] && !strings.HasPrefix(rest, "./") || everyday[word] && !flagged.MatchString(rest) || word == "on" {
+			continue
+		}
+		rest = strings.TrimSpace(emoji.ReplaceAllString(pictures.ReplaceAllString(rest, ""), "$1"))
+		rest = strings.TrimRight(rest, ".,!")
+		if len(strings.Fields(rest)) >= 2 && shell(rest, true) && shellSign.MatchString(" "+strings.TrimPrefix(rest, word)) && !english.MatchString(outsideQuotes(rest)) {
+			return l[:at[2]], rest, true
+		}
+	}
+	return "", "", false
+}
+
+var unquotedAt = regexp.MustCompile(`(?i)(?:^|[:,] +|\b(?:with|ran|run|running|via|using|by|try|trying|do|doing|execut(?:ed|ing)|from|and|then|now|output of|checking|checked) +)((?:sudo +)?[a-z./][\w./-]* )`)
 
 var regexpKV = regexp.MustCompile(`(?i)\b(?:flushall|flushdb|del|unlink|config set|client kill|slaveof|replicaof|cluster failover|memory purge|failover|expire|set)\b`)

@@ -207,6 +207,9 @@ func (r *run) affinity(m Message, at time.Time, who string, names map[string]boo
 	if r.tense && latest && gap < 10*time.Minute && (verdict(m.Text) != 0 || anyDeed.MatchString(m.Text) || tense(m)) {
 		s += 0.6
 	}
+	if r.tense && gap < 10*time.Minute && !m.bot() && !tense(m) && len(r.users) == 1 && r.messages[0].bot() {
+		s += 0.5 // the first to answer an alert
+	}
 	if !r.tense && tense(m) && common == 0 {
 		s -= 0.8
 	}

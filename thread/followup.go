@@ -12,9 +12,11 @@ var (
 	nobody     = setOf(`here channel everyone oncall on-call`)
 	ownsRE     = regexp.MustCompile(`(?i)@([\w.-]+)(?:'s team)?[,]? (?:\([^)]*\) )?(?:\w+ )?(?:owns|own|maintains|is the owner|is (?:the )?(?:service |primary )?owner|is responsible|runs (?:the|that|this)|looks after|is (?:the )?(?:on-?call|dri|poc))\b|@([\w.-]+) \([^)]*\bowns?\b[^)]*\)`)
 	ownedByRE  = regexp.MustCompile(`(?i)\b(?:owned by|owner(?:s)?(?: of [\w /-]+)?(?: is| are|:)?|belongs to|maintained by|responsible(?: is|:)|dri(?: is|:)|primary(?: is|:)?)\s*@([\w.-]+)(?:(?:,? and |, ?| & )@([\w.-]+))?`)
+	movedRE    = regexp.MustCompile(`(?i)\b(?:moved|went|handed over|transferred|belongs|reassigned)(?: over)?(?: now)? to @([\w.-]+)`)
+	askedRE    = regexp.MustCompile(`(?i)@([\w.-]+)[,:]? (?:can|could|would|will) you (?:please )?(?:own|take|drive|lead|run|handle|pick) |(?:can|could) @([\w.-]+) (?:please )?(?:own|take|drive|lead|run|handle)`)
 	iOwnRE     = regexp.MustCompile(`(?i)\b(?:i own|i maintain|(?:that'?s|this is|it'?s) (?:my|mine|our)(?: \w+)? ?(?:service|area|team|system|component|baby)|my (?:service|area|component|system) |we own|mine\b.*own)`)
 	assignRE   = regexp.MustCompile(`(?i)\b(?:assign(?:ed|ing)? (?:this |it )?to|over to|yours|handing (?:this |it )?to|ic (?:is|:)|incident commander(?: is|:)?|lead (?:is|:)|driving:?)\s*@([\w.-]+)|@([\w.-]+)(?: is| will be|'s)? (?:ic|incident commander|lead(?:ing)?|driving|taking (?:this|it|lead|point)|on (?:it|point))\b`)
-	takeRE     = regexp.MustCompile(`(?i)^(?:ok(?:ay)?[,. ]*|yep[,. ]*|yes[,. ]*|hi[,. ]*)?(?:i'?ll (?:take|own|drive|lead|handle) (?:this|it|point|lead|the lead|the incident|ic)|i(?:'ve| have)? got (?:this|it)\b|taking (?:this|it|point|lead|ic|the lead)|i'?m (?:ic|on (?:it|this)|driving|leading|taking|the owner|primary)|mine|on it\b|i'?ll be ic|i can take)`)
+	takeRE     = regexp.MustCompile(`(?i)^(?:(?:ok(?:ay)?|yep|yes|hi|sure|alright|yeah|mine|fine|np|no problem|@[\w.-]+)[,.:! ]*)*(?:i'?ll (?:take|own|drive|lead|handle) (?:this|it|point|lead|the lead|the incident|ic)|i(?:'ve| have)? got (?:this|it)\b|taking (?:this|it|point|over|lead|ic|the lead)|(?:let me|i'?ll|i will|i can|gonna|happy to) (?:own|run|drive|take|lead|handle)\b|mine,|i'?m (?:ic|on (?:it|this)|driving|leading|taking|the owner|primary)|mine|on it\b|i'?ll be ic|i can take)`)
 	assigneeRE = regexp.MustCompile(`(?i)(?:owner|assignee|assigned(?: to)?|dri|who|@)\s*[:=]?\s*@([\w.-]+)|[(\[–—>-]\s*@([\w.-]+)\s*[)\]]?|@([\w.-]+)(?:\s+(?:to|will|is going to|can you|could you|please|owns|has|takes|is)\b|\s*[:–—-])|(?:^|\s)@([\w.-]+)\s*[.)]?$`)
 	iWill      = regexp.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m going to|i can|i have|i've|mine|me\b|i filed|i opened|i created|taking|i'?d)\b|^(?:filed|opened|created|raised|will (?:file|open|add|do|write))\b`)
 	vague      = regexp.MustCompile(`(?i)^(?:follow[- ]?ups?|action items?|next steps?|todos?|to-?dos?|tasks?|prevention)[ :.\-–—]*$`)
@@ -205,7 +207,7 @@ func (t *talk) assignee(s said) string {
 // owners are who the failing thing belongs to: who is said to own it, else who
 // took the incident, else who did what worked.
 func (t *talk) owners(x Extraction) []string {
-	var own, take []string
+	var own, take, asked []string
 	add := func(list []string, name string) []string {
 		name = strings.TrimRight(name, ".")
 		if name == "" || nobody[strings.ToLower(strings.TrimPrefix(name, "@"))] {
@@ -230,7 +232,16 @@ func (t *talk) owners(x Extraction) []string {
 			}
 			continue
 		}
+		for _, m := range movedRE.FindAllStringSubmatch(text, -1) {
+			own = add(own, m[1])
+		}
+		for _, m := range askedRE.FindAllStringSubmatch(text, -1) {
+			asked = add(add(asked, m[1]), m[2])
+		}
 		for _, re := range []*regexp.Regexp{ownsRE, ownedByRE} {
+			if s.asks {
+				break
+			}
 			for _, m := range re.FindAllStringSubmatch(text, -1) {
 				own = add(add(own, m[1]), m[2])
 			}
@@ -250,6 +261,8 @@ func (t *talk) owners(x Extraction) []string {
 		return own
 	case len(take) > 0:
 		return take
+	case len(asked) > 0:
+		return asked
 	}
 	for _, i := range x.Worked {
 		if by := x.Tried[i].By; strings.HasPrefix(by, "@") {

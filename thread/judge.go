@@ -133,27 +133,33 @@ func (t *talk) cause(ts *tries) int {
 			continue
 		}
 		low := strings.ToLower(s.text)
-		isStrong := strong.MatchString(low) && !hedged.MatchString(low) && !ruledOut.MatchString(low) && verdict(s.text) >= 0 || s.label == "cause"
+		if deeper.MatchString(low) && ts.worked(s.msg) && !strings.Contains(low, "root cause") {
+			continue
+		}
+		isStrong := (strong.MatchString(low) || strings.HasPrefix(low, "so, ") && !s.asks) && !hedged.MatchString(low) && !ruledOut.MatchString(low) && verdict(s.text) >= 0 || s.label == "cause"
 		switch {
 		case retracts.MatchString(low) && !isStrong && !tooSoon.MatchString(low):
 			if s.msg <= limit {
 				best, weak = -1, -1
 			}
 		case isStrong && best < 0 && !s.bot && !t.backing(low):
-			if s.msg <= limit || weak < 0 {
-				best = i
-			}
+			best = i
 		case weak < 0 && !t.isDeed(s, ts) && causal.MatchString(low) && !hedged.MatchString(low) && !ruledOut.MatchString(low) && !s.bot && i > 0 && s.msg <= limit && verdict(s.text) >= 0:
 			weak = i
 		}
 	}
-	if best >= 0 && (t.said[best].msg <= limit || weak < 0) {
+	if best >= 0 {
 		return best
 	}
 	if weak >= 0 {
 		return weak
 	}
 	return t.finding(limit)
+}
+
+// worked reports whether something had worked before a message.
+func (ts *tries) worked(msg int) bool {
+	return slices.ContainsFunc(ts.all, func(a *try) bool { return a.Outcome == Worked && a.msg < msg })
 }
 
 var tooSoon = anyOf(`spoke too soon`, `too soon`, `too early`)
@@ -196,7 +202,7 @@ func (t *talk) sort(x *Extraction, ts *tries, cause, over int) {
 			cmd := Command{Text: c.text, Lang: c.lang, Kind: c.kind, Source: s.source}
 			switch {
 			case s.line.quoted || c.kind == kindOutput:
-			case c.kind == KindQuery:
+			case c.kind == KindQuery && c.lang != "sql":
 				x.Queries = append(x.Queries, cmd)
 			case !slices.ContainsFunc(x.Commands, func(have Command) bool { return sameText(have.Text, c.text) }):
 				x.Commands = append(x.Commands, cmd)
@@ -255,6 +261,8 @@ func (t *talk) placeOf(i int, s said, ts *tries, cause, fixed, over int) (place,
 		return "", ""
 	case i == cause:
 		return "diagnosis", "cause-named"
+	case deeper.MatchString(low) && ts.worked(s.msg):
+		return "recurs", "why-again"
 	case escalates.MatchString(s.text) && !followUp && !s.asks:
 		return "escalation", "somebody-called"
 	case s.asks:
@@ -263,7 +271,7 @@ func (t *talk) placeOf(i int, s said, ts *tries, cause, fixed, over int) (place,
 		return "recurs", "why-again"
 	case followUp || again.MatchString(low) && i > 0 && explicitRef(s.text):
 		return "", ""
-	case s.msg <= fixed && !did && (ruledOut.MatchString(low) || healthy.MatchString(low) && !failingNow(low)) && !(s.msg >= fixed && v > 0):
+	case s.msg <= fixed && !did && (answersNo.MatchString(low) || lookedAt.MatchString(low) && v <= 0 || ruledOut.MatchString(low) || healthy.MatchString(low) && !failingNow(low)) && !(s.msg >= fixed && v > 0):
 		return "ruledout", "ruled-out"
 	case did:
 		return "", ""
@@ -291,6 +299,8 @@ func (t *talk) placeOf(i int, s said, ts *tries, cause, fixed, over int) (place,
 }
 
 var (
+	answersNo   = regexp.MustCompile(`(?i)^(?:no|nope|nah|negative|theory (?:dead|is dead|busted|out)|dead end)\b[,.:! ]+\S`)
+	lookedAt    = regexp.MustCompile(`(?i)^(?:i )?(?:checked|looked at|double checked|ruled out|excluded) (?:the |our )?[\w /-]+[,:;] `)
 	strongRecur = anyOf(`keep(?:s)? happening`, `why (?:this|it)`, `until we`, `underlying`, `second (?:time|occurrence)`, `every time`, `third time`, `will happen again`, `happen again`)
 	goodWord    = regexp.MustCompile(`(?i)\b(?:errors?|failures?|5xx|alerts?)\b`)
 )

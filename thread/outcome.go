@@ -13,6 +13,7 @@ type try struct {
 	verb     string
 	msg      int  // of the message in which it was done, or announced
 	executed bool // done, and not only announced
+	complete bool // somebody said that it was through
 	advised  bool // somebody should; dropped unless somebody did
 	weight   int  // of the evidence for the outcome
 	calm     bool // something that was done before had worked when this was begun
@@ -63,10 +64,8 @@ func (ts *tries) hear(s said) {
 		case s.asks || warned.MatchString(s.text+" "):
 		case adviseRE.MatchString(maskCode(s.text)):
 			ts.add(s, s.text, "", codes, false, true)
-		case len(s.text) < 60 || strings.HasSuffix(s.text, ":") || len(s.fences) > 0:
-			if !laterThing.MatchString(s.text) {
-				ts.add(s, s.text, "", codes, true, false)
-			}
+		case !laterThing.MatchString(s.text):
+			ts.add(s, s.text, "", codes, true, false)
 		}
 	}
 }
@@ -87,9 +86,9 @@ func changing(list []snippet) []snippet {
 // deed looks for something that was done in a clause.
 func (ts *tries) deed(s said, c string, codes *[]snippet) bool {
 	low := strings.ToLower(c)
-	if doneWord.MatchString(low) && len(low) < 60 && !closing.MatchString(low) {
-		if last := ts.pending(); last != nil {
-			last.executed, last.advised, last.msg, last.By = true, false, s.msg, s.by
+	if bareText := strings.TrimSpace(withoutCode.ReplaceAllString(low, "")); doneWord.MatchString(bareText) && len(bareText) < 60 && (!closing.MatchString(low) || strings.Contains(low, "that's done")) && !s.asks {
+		if last := ts.pending(s); last != nil && last.msg != s.msg {
+			last.executed, last.complete, last.advised, last.msg = true, true, false, s.msg
 			last.At = s.at
 			last.Sources = appendSource(last.Sources, s.source)
 			last.Commands = ts.withCodes(last.Commands, *codes, s)
@@ -104,7 +103,7 @@ func (ts *tries) deed(s said, c string, codes *[]snippet) bool {
 	case did && earlier.MatchString(c), did && future.MatchString(c) && followLater.MatchString(c):
 		return false
 	case holdsOff.MatchString(c):
-		if last := ts.pending(); last != nil {
+		if last := ts.pending(s); last != nil {
 			ts.drop(last)
 		}
 		return false
@@ -117,6 +116,8 @@ func (ts *tries) deed(s said, c string, codes *[]snippet) bool {
 	*codes = nil
 	return !advised
 }
+
+var withoutCode = regexp.MustCompile("`[^`]*`|\\s*(?:with this|via|using|with|watching|waiting|:)\\s*[.:]?$|[.,:]\\s*(?:watching|waiting|let'?s see|monitoring)\\.?$")
 
 // followLater tells a plan for after the incident from a deed in it.
 var followLater = anyOf(`ticket`, `jira`, `tomorrow`, `next (?:week|sprint|quarter|month|time)`, `later`, `monday`, `after (?:this|the incident)`, `follow[- ]?up`, `long[- ]term`, `permanent(?:ly)? fix`, `post-?mortem`, `runbook`, `alert (?:on|for|when)`, `so (?:this|it|that) (?:doesn'?t|won'?t|never)`, `in (?:the )?future`, `next to do`, `todo`, `eventually`, `some day`, `backlog`)
@@ -136,11 +137,12 @@ func (ts *tries) calm() bool {
 	return false
 }
 
-// pending is the latest deed that was announced or advised and not done.
-func (ts *tries) pending() *try {
+// pending is the latest deed that nobody said was through, and that has no
+// outcome yet.
+func (ts *tries) pending(s said) *try {
 	for i := len(ts.all) - 1; i >= 0 && i >= len(ts.all)-3; i-- {
-		if !ts.all[i].executed {
-			return ts.all[i]
+		if a := ts.all[i]; !a.complete && a.weight == 0 {
+			return a
 		}
 	}
 	return nil
@@ -185,13 +187,14 @@ func (ts *tries) add(s said, text, verb string, codes []snippet, executed, advis
 		case a.executed && !open:
 			continue
 		case sameVerb && (same >= 2 || len(w) <= 2 || len(a.words) <= 2), same >= 3 && len(w) <= same*3, sameCommand(a, codes):
-		case key == "" && open && !a.executed && s.by == a.By && len(a.Commands) == 0: // "restarting the workers" and then the command
+		case key == "" && open && !a.complete && s.by == a.By && !another.MatchString(text): // "restarting the workers", and then the command
 		case a.msg == s.msg && len(a.Commands) == 0 && len(codes) > 0 && key == "":
 		default:
 			continue
 		}
-		if !advised && executed && !a.executed {
-			a.executed, a.advised, a.msg, a.At, a.By = true, false, s.msg, s.at, s.by
+		if !advised && executed && (!a.executed || !a.complete && past(verb)) {
+			a.executed, a.advised, a.msg, a.At = true, false, s.msg, s.at
+			a.complete = past(verb) || verb == ""
 		} else if !advised && a.advised {
 			a.advised, a.msg, a.At, a.By = false, s.msg, s.at, s.by
 		}
@@ -208,10 +211,15 @@ func (ts *tries) add(s said, text, verb string, codes []snippet, executed, advis
 	if text == "" && len(codes) > 0 {
 		text = "`" + strings.TrimSpace(firstOf(strings.Split(codes[0].text, "\n"))) + "`"
 	}
-	a := &try{Attempt: Attempt{Text: text, Outcome: Unclear, Why: "nobody said", By: s.by, At: s.at, Sources: []Source{s.source}}, words: w, verb: key, msg: s.msg, executed: executed, advised: advised, calm: ts.calm()}
+	a := &try{Attempt: Attempt{Text: text, Outcome: Unclear, Why: "nobody said", By: s.by, At: s.at, Sources: []Source{s.source}}, words: w, verb: key, msg: s.msg, executed: executed, complete: executed && past(verb), advised: advised, calm: ts.calm()}
 	a.Commands = ts.withCodes(nil, codes, s)
 	ts.all = append(ts.all, a)
 }
+
+// past reports a verb that says that it is through.
+func past(verb string) bool { return verb != "" && !strings.HasSuffix(strings.Fields(verb)[0], "ing") }
+
+var another = anyOf(`next`, `second`, `third`, `instead`, `also`, `another`, `different`, `other`, `now`, `then`, `plan b`)
 
 func sameCommand(a *try, codes []snippet) bool {
 	return slices.ContainsFunc(codes, func(c snippet) bool {

@@ -16,8 +16,8 @@ import (
 // extracted from them; less when somebody says that it happened before, little
 // when somebody says when or links to it.
 const (
-	alikeAlone   = 0.42
-	alikeSaid    = 0.22
+	alikeAlone   = 0.32
+	alikeSaid    = 0.13
 	alikePointed = 0.06
 )
 

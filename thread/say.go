@@ -153,6 +153,11 @@ func (t *talk) hear(i int, m Message, src Source) {
 		} else if !l.item && label != "" {
 			label = ""
 		}
+		if !strings.Contains(text, "`") {
+			if before, cmd, ok := unquoted(text); ok {
+				text = before + "`" + cmd + "`"
+			}
+		}
 		for _, s := range sentences(text) {
 			clean := withoutEmoji(s)
 			if clean == "" && !strings.Contains(s, ":") && pictures.FindString(s) == "" {
@@ -220,7 +225,7 @@ var labels = []struct {
 	{"followup", `action items?|ais?|follow[- ]?ups?|to-?dos?|next steps?|prevention(?: follow-?ups)?|tasks?|action`},
 	{"escalation", `escalation(?: path)?|escalate to|who to (?:call|page)|contacts?`},
 	{"verification", `verif(?:ied|ication)|confirm(?:ed|ation)|how we know|checks?`},
-	{"recurs", `why (?:it|this) (?:keeps happening|happened|recurs|will happen again)|recurrence|underlying(?: cause| problem)?|contributing factors?|systemic`},
+	{"recurs", `why (?:it|this) (?:keeps happening|happened|recurs|will happen again|comes back|came back|keeps coming back)|(?:the )?(?:underlying|deeper|real|structural) (?:cause|problem|issue)|recurrence|contributing factors?|systemic(?: problem)?|root problem`},
 	{"ruledout", `ruled out|not the cause|excluded|what it (?:is|was)n'?t`},
 	{"timeline", `timeline`},
 }
