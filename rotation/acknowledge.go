@@ -30,6 +30,9 @@ type Told struct {
 	// Stays says that the service goes on verifying when these messages stop, as
 	// one does whose file an agent keeps.
 	Stays bool `json:"stays,omitempty"`
+	// Plain asks for canaries whose typ is "JWT", to be shown to a service by
+	// whoever tells for it.
+	Plain bool `json:"plain,omitempty"`
 	// Refused counts, since the cache began, tokens refused because no key has
 	// their kid. Kids that this issuer does not publish are passed over.
 	Refused []RefusedKid `json:"refused,omitempty"`
@@ -100,7 +103,11 @@ func (r *Rotator) Acknowledge(ctx context.Context, verifier string, header http.
 	if k, coming := ring.Coming(); coming && k.State.Waiting() && next.has(k) {
 		s := Snapshot{Ring: ring, Policy: r.policy}
 		if h, _ := next.holds(k.ID); !s.seen(h, k) {
-			token, err := r.canary(ctx, k, v, CanaryType, now)
+			typ := CanaryType
+			if told.Plain {
+				typ = "JWT"
+			}
+			token, err := r.canary(ctx, k, v, typ, now)
 			if err != nil {
 				return granted, err
 			}

@@ -476,7 +476,7 @@ func tellStory(story []worldState) string {
 func TestModel(t *testing.T) {
 	worlds := map[string]options{
 		"two keyset verifiers that crash": {sorts: []sort{keysetKind, keysetKind}, crashes: true},
-		"an agent beside a file":          {sorts: []sort{agentKind}, late: true},
+		"an agent beside a file":          {sorts: []sort{agentKind}},
 		"late messages":                   {sorts: []sort{keysetKind}, late: true, crashes: true},
 		"one that tells nothing":          {sorts: []sort{keysetKind, timedKind}, crashes: true},
 	}
