@@ -116,7 +116,7 @@ func (l *Live) take(ctx context.Context, raw json.RawMessage) error {
 			return prunella.Errorf(prunella.Invalid, "a message_deleted names no message")
 		}
 		l.gone.add(ch.ID + "/" + e.DeletedTS)
-		if err := l.store.Delete(ctx, ch.Name, e.DeletedTS); err != nil {
+		if err := l.store.Delete(ctx, ch.ID, e.DeletedTS); err != nil {
 			return err
 		}
 		l.count(func(s *Status) { s.Deleted++ })

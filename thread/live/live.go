@@ -14,6 +14,7 @@ import (
 )
 
 // Store keeps messages; nil means that they are on disk. *thread.Store is one.
+// Delete is given the channel's id.
 type Store interface {
 	Put(ctx context.Context, messages []thread.Message) (thread.Put, error)
 	Delete(ctx context.Context, channel, ts string) error
@@ -112,6 +113,7 @@ func New(cfg Config, store Store) (*Live, error) {
 func (l *Live) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	l.push(job{kind: workspace})
 	var wg sync.WaitGroup
 	wg.Go(func() { l.work(ctx) })
 	defer wg.Wait()

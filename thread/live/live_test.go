@@ -74,7 +74,11 @@ func (s *shelf) Put(ctx context.Context, messages []thread.Message) (thread.Put,
 func (s *shelf) Delete(_ context.Context, channel, ts string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.messages, channel+"/"+ts)
+	for key, m := range s.messages {
+		if m.ChannelID == channel && m.TS == ts {
+			delete(s.messages, key)
+		}
+	}
 	s.tell()
 	return nil
 }
@@ -87,6 +91,9 @@ func (s *shelf) PutDirectory(_ context.Context, d *thread.Directory) error {
 	}
 	for k, v := range d.Channels {
 		s.dir.Channels[k] = v
+	}
+	if d.Workspace != "" {
+		s.dir.Workspace = d.Workspace
 	}
 	s.tell()
 	return nil

@@ -39,7 +39,7 @@ func fake(t *testing.T) *slackd {
 		})
 		c.Handle("/users.info", func(w http.ResponseWriter, r *http.Request) {
 			d.note(r, "users.info")
-			fmt.Fprintf(w, `{"ok":true,"user":{"id":%q,"name":"sam","profile":{"display_name":"sam","title":"platform"}}}`, r.FormValue("user"))
+			fmt.Fprintf(w, `{"ok":true,"user":{"id":%q,"name":"sam","profile":{"display_name":"sam","title":"platform"},"tz_offset":7200}}`, r.FormValue("user"))
 		})
 		c.Handle("/conversations.replies", d.replies)
 		c.Handle("/conversations.history", func(w http.ResponseWriter, r *http.Request) {
@@ -185,7 +185,7 @@ func TestBackfill(t *testing.T) {
 			t.Fatal(w.Code, w.Body)
 		}
 	}
-	s.until(t, "the thread and its people", func() bool { return len(s.messages) == 6 && len(s.dir.Users) == 2 })
+	s.until(t, "the thread and its people", func() bool { return len(s.messages) == 6 && len(s.dir.Users) == 2 && s.dir.Workspace != "" })
 	stop()
 	if took := time.Since(start); took < time.Second {
 		t.Errorf("Retry-After of one second was not waited for: %s", took)
@@ -203,8 +203,11 @@ func TestBackfill(t *testing.T) {
 	if bot, _ := s.get("incidents/1713527002.000100"); bot.Name != "Datadog" || !strings.Contains(bot.Text, "Recovered") {
 		t.Errorf("bot: %+v", bot)
 	}
-	if u := s.dir.Users["U1"]; u.Name != "sam" || u.Title != "platform" {
+	if u := s.dir.Users["U1"]; u.Name != "sam" || u.Title != "platform" || u.Offset != 7200 {
 		t.Errorf("user: %+v", u)
+	}
+	if s.dir.Workspace == "" || strings.HasSuffix(s.dir.Workspace, "/") {
+		t.Errorf("workspace %q", s.dir.Workspace)
 	}
 	if st := l.Status(); st.Limited != 1 || st.Backfilled != 3 {
 		t.Errorf("%+v", st)

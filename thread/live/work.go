@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -14,11 +15,12 @@ import (
 
 // Kinds of a job.
 const (
-	backfill = iota // read all of a thread
-	reread          // read one message again: somebody reacted to it or pinned it
-	catchUp         // read what a channel got since the newest message we have
-	name            // learn who a user is
-	changed         // tell Changed when the channel has settled
+	backfill  = iota // read all of a thread
+	reread           // read one message again: somebody reacted to it or pinned it
+	catchUp          // read what a channel got since the newest message we have
+	name             // learn who a user is
+	changed          // tell Changed when the channel has settled
+	workspace        // learn the base URL of permalinks
 )
 
 // job is something to do after an event was acknowledged. Jobs are lost with
@@ -121,8 +123,11 @@ func (l *Live) do(ctx context.Context, j job) error {
 	if l.api == nil {
 		return nil
 	}
-	if j.kind == name {
+	switch j.kind {
+	case name:
 		return l.learn(ctx, j.user)
+	case workspace:
+		return l.whereAmI(ctx)
 	}
 	ch, err := l.channel(ctx, j.channel)
 	if err != nil {
@@ -290,6 +295,19 @@ func (l *Live) learn(ctx context.Context, user string) error {
 	if err != nil {
 		return err
 	}
-	u := thread.User{ID: user, Name: info.Name, Display: info.Profile.DisplayName, Title: info.Profile.Title, Bot: info.IsBot, Deleted: info.Deleted}
+	u := thread.User{ID: user, Name: info.Name, Display: info.Profile.DisplayName, Title: info.Profile.Title, Bot: info.IsBot, Deleted: info.Deleted, Offset: info.TZOffset}
 	return l.store.PutDirectory(ctx, &thread.Directory{Users: map[string]thread.User{user: u}})
+}
+
+// whereAmI asks for the workspace's URL, with which permalinks begin.
+func (l *Live) whereAmI(ctx context.Context) error {
+	var me *slack.AuthTestResponse
+	err := l.patiently(ctx, func() (err error) {
+		me, err = l.api.AuthTestContext(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return l.store.PutDirectory(ctx, &thread.Directory{Workspace: strings.TrimSuffix(me.URL, "/")})
 }
