@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,9 +12,11 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"prunella/bench/rotation/contest"
+	"prunella/bench/rotation/fleet"
 	"prunella/bench/rotation/peers"
 	"prunella/bench/rotation/speed"
 )
@@ -29,7 +32,18 @@ type report struct {
 	Rows        []contest.Row    `json:"rows"`
 	Results     []contest.Result `json:"results"`
 	Speed       *speed.Report    `json:"speed,omitempty"`
+	Suites      []suite          `json:"conformance,omitempty"`
+	Seed        uint64           `json:"seed"`
+	Rules       []fleet.Rule     `json:"procedures"`
+	Worlds      []fleet.World    `json:"fleets"`
+	Fleets      []fleet.Result   `json:"rotations,omitempty"`
 	Bars        []bar            `json:"bars,omitempty"`
+}
+
+// suite is what the conformance suite found of a contestant.
+type suite struct {
+	Contestant string            `json:"contestant"`
+	Outcomes   []contest.Outcome `json:"cases"`
 }
 
 type machine struct {
@@ -68,17 +82,30 @@ func compete(ctx context.Context, o options, out io.Writer, say func(string)) er
 		say("SKIPPED: the contestants in Node (jose, jwks-rsa) do not run: " + stable.Absent)
 	}
 	start := time.Now()
-	r := report{Date: start.UTC(), Fast: o.fast, Machine: thisMachine(ctx), Rows: contest.Rows(), Absent: stable.Absent}
+	r := report{Date: start.UTC(), Fast: o.fast, Machine: thisMachine(ctx), Rows: contest.Rows(), Absent: stable.Absent,
+		Seed: o.seed, Rules: fleet.Rules(), Worlds: fleet.Worlds()}
 	for _, c := range peers.All() {
 		r.Contestants = append(r.Contestants, contestant{c.Name, stable.Version(c), c.How})
 	}
-	r.Results, err = contest.Run(ctx, stable, contest.Options{Fast: o.fast, Progress: say,
-		Only: func(row, who string) bool { return only.MatchString(row + "/" + who) }})
-	if err != nil {
+	rows := func() (err error) {
+		r.Results, err = contest.Run(ctx, stable, contest.Options{Fast: o.fast, Progress: say,
+			Only: func(row, who string) bool { return only.MatchString(row + "/" + who) }})
+		return err
+	}
+	suites := func() error { return r.conformance(ctx, stable, o.fast, say) }
+	fleets := func() (err error) {
+		r.Fleets, err = fleet.Run(ctx, fleet.Options{Seed: o.seed, Fast: o.fast, Progress: say})
+		return err
+	}
+	parts := []func() error{rows, suites, fleets}
+	if o.only != "" {
+		parts = parts[:1]
+	}
+	if err := inTurn(o.fast, parts); err != nil {
 		return err
 	}
 	if o.only == "" {
-		measured, err := speed.Measure(ctx, o.fast, say)
+		measured, err := speed.Measure(ctx, o.fast, say) // by itself
 		if err != nil {
 			return err
 		}
@@ -87,6 +114,57 @@ func compete(ctx context.Context, o options, out io.Writer, say func(string)) er
 	}
 	r.Took = time.Since(start).Seconds()
 	return publish(r, o, out, say)
+}
+
+// inTurn runs the parts one after another, or all at once.
+func inTurn(atOnce bool, parts []func() error) error {
+	errs := make([]error, len(parts))
+	var done sync.WaitGroup
+	for n, part := range parts {
+		done.Go(func() { errs[n] = part() })
+		if !atOnce {
+			done.Wait()
+		}
+	}
+	done.Wait()
+	return errors.Join(errs...)
+}
+
+// conformance runs the suite against every contestant in virtual time; in a
+// fast run against ours.
+func (r *report) conformance(ctx context.Context, stable *peers.Stable, fast bool, say func(string)) error {
+	for _, c := range peers.All() {
+		if (c.Make == nil && stable.Absent != "") || (fast && c.Name != peers.Ours) {
+			continue
+		}
+		process, err := stable.Start(ctx, c)
+		if err != nil {
+			return err
+		}
+		s := contest.Suite{Listen: "127.0.0.1:0", Fast: fast, Progress: func(string) {}}
+		outcomes, err := s.Conform(ctx, process.URL())
+		process.Stop()
+		if err != nil {
+			return fmt.Errorf("conformance of %s: %w", c.Name, err)
+		}
+		r.Suites = append(r.Suites, suite{c.Name, outcomes})
+		must, should, all := failures(outcomes)
+		say(fmt.Sprintf("conformance: %-9s fails %d MUST and %d SHOULD of %d cases", c.Name, must, should, all))
+	}
+	return nil
+}
+
+func failures(outcomes []contest.Outcome) (must, should, all int) {
+	for _, o := range outcomes {
+		switch {
+		case o.Result == contest.Pass:
+		case o.Level == contest.Must:
+			must++
+		default:
+			should++
+		}
+	}
+	return must, should, len(outcomes)
 }
 
 func publish(r report, o options, out io.Writer, say func(string)) error {
@@ -164,11 +242,31 @@ func bars(r report) []bar {
 			fewest = fewest && (c.Name == speed.Bare || c.Name == peers.Ours || c.Allocs > s.Of(alg, peers.Ours).Allocs)
 		}
 	}
+	failing, cases := 0, 0
+	for _, one := range r.Suites {
+		if one.Contestant == peers.Ours {
+			must, should, all := failures(one.Outcomes)
+			failing, cases = must+should, all
+		}
+	}
+	right, fleets, lost := 0, 0, int64(0)
+	for _, f := range r.Fleets {
+		if f.Rule == fleet.Ours {
+			fleets++
+			lost += f.Refused
+			if f.Right {
+				right++
+			}
+		}
+	}
 	return []bar{
 		{"tokens wrongly refused by keyset, all rows", "0", fmt.Sprint(refused), refused == 0},
 		{"tokens wrongly accepted by keyset, all rows", "0", fmt.Sprint(accepted), accepted == 0},
 		{"fetches, spread and memory of keyset, all rows", "as each row says", flood, broken == 0},
 		{"peers that do as well in every row", "0", fmt.Sprintf("%d; next is %s with %d of %d rows", equal, best, held[best], len(r.Rows)), equal == 0},
+		{"conformance cases that keyset fails", "0", fmt.Sprintf("%d of %d", failing, cases), failing == 0 && cases > 0},
+		{"tokens refused by fleets under rotation", "0", fmt.Sprint(lost), lost == 0},
+		{"fleets in which rotation finished, or named exactly who blocks", "all", fmt.Sprintf("%d of %d", right, fleets), right == fleets},
 		{"RS256-2048 verification over bare crypto", "≤ 1.10", fmt.Sprintf("%.2f", rsa.OfBare), rsa.OfBare <= 1.10},
 		{"allocations of a verification", "fewest of all", fmt.Sprintf("%.0f of RS256, of which bare crypto makes %.0f", rsa.Allocs, s.Of("RS256", speed.Bare).Allocs), fewest},
 		{"unknown kid refused", "≤ 1 µs", fmt.Sprintf("%.2f µs", s.Refuses(peers.Ours).Micros), s.Refuses(peers.Ours).Micros <= 1},

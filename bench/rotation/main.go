@@ -1,6 +1,7 @@
 // Command rotation is the contest of JWKS clients and of key rotations: it puts
 // the verifiers that people use, and ours, through the same rotations, floods
-// and outages, measures what a verification costs with each and writes docs/tournament.md.
+// and outages, measures what a verification costs with each, lets procedures of
+// rotation loose on simulated fleets, and writes docs/tournament.md.
 //
 //	go run ./bench/rotation                          the whole contest, a table on stdout
 //	go run ./bench/rotation --fast                   in a minute or so
@@ -66,6 +67,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags.BoolVar(&o.json, "json", false, "JSON on stdout instead of Markdown")
 	flags.StringVar(&o.out, "out", "", "also write the page into this `file` (docs/tournament.md)")
 	flags.StringVar(&o.only, "only", "", "only the rows ROW/CONTESTANT that match this `regexp`, and no other part")
+	flags.Uint64Var(&o.seed, "seed", 1, "of the simulated fleets; the same seed gives the same result")
 	flags.StringVar(&o.client, "client", "", "run the conformance suite against the verifier at this `URL`")
 	flags.StringVar(&o.suite.Listen, "listen", "127.0.0.1:0", "`address` at which the suite's issuer listens")
 	flags.BoolVar(&o.suite.OneIssuer, "one-issuer", false, "the client knows one issuer only: http://LISTEN/issuer")
@@ -87,6 +89,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 type options struct {
 	fast, json        bool
 	out, only, client string
+	seed              uint64
 	suite             contest.Suite
 }
 

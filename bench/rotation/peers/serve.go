@@ -112,11 +112,11 @@ func (h *host) verify(q protocol.Question) protocol.Answer {
 	start := time.Now()
 	list, err := h.verifiers(q)
 	if err != nil {
-		a.Error = err.Error()
+		a.Error = shortened(err)
 	}
 	for _, verify := range list {
 		if err := verify(ctx, q.Token); err != nil {
-			a.Error = err.Error()
+			a.Error = shortened(err)
 			continue
 		}
 		a.Accepted++
@@ -125,6 +125,12 @@ func (h *host) verify(q protocol.Question) protocol.Answer {
 		a.VirtualMS = time.Since(start).Seconds() * 1000
 	}
 	return a
+}
+
+// shortened keeps an error that carries a token from filling the answer.
+func shortened(err error) string {
+	text := err.Error()
+	return text[:min(len(text), 300)]
 }
 
 func (h *host) verifiers(q protocol.Question) ([]Verify, error) {

@@ -19,6 +19,11 @@ import (
 //go:embed node/contestant.mjs node/package.json node/package-lock.json
 var nodeFiles embed.FS
 
+// Example is the source of a client of the conformance suite, for its page.
+//
+//go:embed node/example.mjs
+var Example string
+
 // Stable are the contestants that can run on this machine, ready to start.
 type Stable struct {
 	self string // this program, which serves the ones in Go
