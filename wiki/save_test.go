@@ -180,3 +180,29 @@ func TestSaveOnlyPages(t *testing.T) {
 		t.Errorf("the shipped pages: %v", err)
 	}
 }
+
+// A page is removed only as the one who removes it has read it.
+func TestRemove(t *testing.T) {
+	_, dir := repository(t, map[string]string{"a.md": "# A\n"})
+	w := open(t, wiki.Config{Dir: dir, Commit: true})
+	if _, err := w.Remove(t.Context(), wiki.Edit{Path: "a.md", Base: "another"}); prunella.KindOf(err) != prunella.Conflict {
+		t.Errorf("another text: %v", err)
+	}
+	p, err := w.Find("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := w.Remove(t.Context(), wiki.Edit{Path: "a.md", Base: p.Hash, Author: "Ann"})
+	if err != nil || s.Commit == "" || s.Uncommitted != "" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "a.md")); err == nil {
+		t.Error("it is still there")
+	}
+	if _, err := w.Remove(t.Context(), wiki.Edit{Path: "a.md", Base: p.Hash}); prunella.KindOf(err) != prunella.NotFound {
+		t.Errorf("again: %v", err)
+	}
+	if text, err := w.Revision(t.Context(), "a.md", git(t, dir, "rev-parse", "HEAD~1")); err != nil || text != "# A\n" {
+		t.Errorf("its history: %q, %v", text, err)
+	}
+}
