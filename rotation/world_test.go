@@ -41,11 +41,12 @@ type world struct {
 	t      testing.TB
 	mu     sync.Mutex
 	hosts  map[string]http.Handler
-	down   map[string]bool
 	store  *sqlstore.Store
 	signer *signer.Memory
 	policy rotation.Policy
 	fleet  []rotation.Verifier
+
+	recovers bool // a handler that panics breaks the connection
 }
 
 var errDown = errors.New("connection refused")
@@ -57,16 +58,16 @@ func newWorld(t testing.TB, fleet ...rotation.Verifier) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	return &world{t: t, hosts: map[string]http.Handler{}, down: map[string]bool{}, store: store, signer: &signer.Memory{}, fleet: fleet,
+	return &world{t: t, hosts: map[string]http.Handler{}, store: store, signer: &signer.Memory{}, fleet: fleet,
 		policy: rotation.Policy{Period: 6 * time.Hour, Ahead: time.Hour, MaxLifetime: 30 * time.Minute, Skew: 30 * time.Second, Stale: time.Minute,
 			Grace: 30 * time.Second, Quiet: time.Minute, Watch: 10 * time.Minute, Hold: 5 * time.Minute, MinAge: time.Minute, MaxAge: 10 * time.Minute}}
 }
 
 func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.mu.Lock()
-	h, down := w.hosts[r.URL.Host], w.down[r.URL.Host]
+	h := w.hosts[r.URL.Host]
 	w.mu.Unlock()
-	if h == nil || down {
+	if h == nil {
 		return nil, errDown
 	}
 	rec := httptest.NewRecorder()
@@ -74,7 +75,18 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	if req.Body == nil {
 		req.Body = http.NoBody
 	}
-	h.ServeHTTP(rec, req)
+	broken := false
+	func() {
+		defer func() {
+			if w.recovers && recover() != nil {
+				broken = true
+			}
+		}()
+		h.ServeHTTP(rec, req)
+	}()
+	if broken {
+		return nil, errDown
+	}
 	resp := rec.Result()
 	resp.Request = r
 	return resp, nil
@@ -84,12 +96,6 @@ func (w *world) host(name string, h http.Handler) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.hosts[name] = h
-}
-
-func (w *world) cut(name string, down bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.down[name] = down
 }
 
 // node makes a rotator; the last one made answers at the issuer's URL.

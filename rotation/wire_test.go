@@ -1,0 +1,451 @@
+package rotation_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"prunella/keyset"
+	"prunella/rotation"
+)
+
+func TestAcknowledgementsAreJudged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, rotation.Verifier{Name: "orders", Class: rotation.Answering, Secrets: []string{secret1, secret2}}, answering("users"))
+		r := w.node("a")
+		settle(t, r)
+		k := signerOf(t, status(t, r))
+		check := func(name string, want int, rec *httptest.ResponseRecorder) {
+			t.Helper()
+			if rec.Code != want {
+				t.Errorf("%s: %d, want %d: %s", name, rec.Code, want, rec.Body)
+			}
+			if want != http.StatusOK && (rec.Header().Get("Content-Type") != "application/problem+json" || !strings.Contains(rec.Body.String(), `"kind"`)) {
+				t.Errorf("%s: not a problem: %s", name, rec.Body)
+			}
+		}
+		rec, granted := tell(r, "orders", secret1, message("o1", k))
+		check("good", 200, rec)
+		if want := time.Now().Add(time.Minute).UTC(); !granted.LeaseUntil.Equal(want) || len(granted.Canaries) != 0 {
+			t.Errorf("granted %+v", granted)
+		}
+		again := message("o1", k)
+		rec, _ = tell(r, "orders", secret2, again)
+		check("the same moment again", 409, rec)
+		time.Sleep(time.Second)
+		again = message("o1", k)
+		rec, _ = tell(r, "orders", secret2, again)
+		check("the other secret", 200, rec)
+		body, _ := json.Marshal(message("o1", k))
+		rec, _ = post(r, "users", secret2, "x", time.Now(), body)
+		check("another verifier's secret", 401, rec)
+		rec, _ = post(r, "nobody", secret1, "x", time.Now(), body)
+		check("not declared", 404, rec)
+		for _, age := range []time.Duration{6 * time.Minute, -6 * time.Minute} {
+			rec, _ = post(r, "orders", secret1, "x", time.Now().Add(-age), body)
+			check("stale", 401, rec)
+		}
+		rec, _ = post(r, "orders", secret1, "x", time.Now(), bytes.Repeat([]byte(" "), 300<<10))
+		check("giant", 413, rec)
+		req := httptest.NewRequest(http.MethodGet, "/keys/ack/orders", nil)
+		rec = httptest.NewRecorder()
+		r.Acknowledgements().ServeHTTP(rec, req)
+		check("GET", 405, rec)
+		for name, change := range map[string]func(*rotation.Told){
+			"no instance":    func(m *rotation.Told) { m.Instance = "" },
+			"control":        func(m *rotation.Told) { m.Instance = "a\nb" },
+			"no cache":       func(m *rotation.Told) { m.Cache = "" },
+			"long":           func(m *rotation.Told) { m.Instance = strings.Repeat("i", 200) },
+			"no lease":       func(m *rotation.Told) { m.Lease = 0 },
+			"lease of years": func(m *rotation.Told) { m.Lease = 1 << 40 },
+			"old":            func(m *rotation.Told) { m.Sent = time.Now().Add(-time.Hour) },
+			"no time":        func(m *rotation.Told) { m.Sent = time.Time{} },
+			"keys":           func(m *rotation.Told) { m.Keys = make([]keyset.Key, 300) },
+			"kid":            func(m *rotation.Told) { m.Keys[0].ID = strings.Repeat("k", 1000) },
+			"counts":         func(m *rotation.Told) { m.Refused = make([]rotation.RefusedKid, 100) },
+			"negative":       func(m *rotation.Told) { m.Refused = []rotation.RefusedKid{{Kid: "a", Count: -1}} },
+		} {
+			time.Sleep(time.Second)
+			m := message("o2", k)
+			change(&m)
+			rec, _ := tell(r, "orders", secret1, m)
+			check(name, 400, rec)
+		}
+		for _, text := range []string{"", "[]", "{", `{"sent":"yesterday"}`, "null"} {
+			rec, _ = post(r, "orders", secret1, "x", time.Now(), []byte(text))
+			check(text, 400, rec)
+		}
+		list, err := r.Verifiers(t.Context())
+		if err != nil || len(list) != 2 || list[0].Live != 1 || len(list[0].Instances) != 1 || list[0].Instances[0].Held[0].Thumbprint != k.Thumbprint {
+			t.Errorf("%+v, %v", list, err)
+		}
+		if b, _ := json.Marshal(list); strings.Contains(string(b), "whsec") {
+			t.Error("the secrets are shown")
+		}
+	})
+}
+
+// A canary comes with the answer to who holds the key, and is no access token.
+func TestCanariesGrantNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, rotation.Verifier{Name: "orders", Class: rotation.Answering, Secrets: []string{secret1}})
+		r := w.node("a")
+		settle(t, r)
+		next, err := r.Publish(t.Context(), order)
+		must(t, err)
+		if again, err := r.Publish(t.Context(), order); err != nil || again.ID != next.ID {
+			t.Errorf("published twice: %v, %v", again, err)
+		}
+		m := message("o1", next)
+		m.Keys[0].LastSeen = time.Time{}
+		_, granted := tell(r, "orders", secret1, m)
+		if len(granted.Canaries) != 1 || granted.Canaries[0].Thumbprint != next.Thumbprint {
+			t.Fatalf("%+v", granted)
+		}
+		token, _, err := jwt.NewParser().ParseUnverified(granted.Canaries[0].Token, jwt.MapClaims{})
+		must(t, err)
+		claims := token.Claims.(jwt.MapClaims)
+		exp, _ := claims.GetExpirationTime()
+		if token.Header["typ"] != rotation.CanaryType || token.Header["kid"] != string(next.ID) || claims["canary"] != true || claims["sub"] != rotation.CanarySubject ||
+			time.Until(exp.Time) > 2*time.Minute || claims["scope"] != nil {
+			t.Errorf("%v %v", token.Header, claims)
+		}
+		set, err := keyset.New(t.Context(), keyset.Config{Issuer: issuerURL, Audience: []string{"orders"}, Client: &http.Client{Transport: w}, Log: quiet})
+		must(t, err)
+		defer set.Close()
+		if _, err := set.Verify(t.Context(), granted.Canaries[0].Token); !errors.Is(err, keyset.Type) {
+			t.Errorf("keyset takes a canary for an access token: %v", err)
+		}
+		time.Sleep(time.Second)
+		m = message("o1", next)
+		if _, granted = tell(r, "orders", secret1, m); len(granted.Canaries) != 0 {
+			t.Error("a canary for who has proven the key")
+		}
+	})
+}
+
+// A hint is tried at once, again within seconds, signed by every secret, and
+// never says what to trust.
+func TestHintsAreDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := rotation.Verifier{Name: "orders", Class: rotation.Answering, Secrets: []string{secret1, secret2}, Hooks: []string{"https://o1/hints", "https://gone/hints"}}
+		w := newWorld(t, v)
+		var mu sync.Mutex
+		var got []time.Duration
+		answers := []int{500, 302, 0, 429, 200, 200, 200, 200}
+		began := time.Now()
+		w.host("o1", http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+			body, _ := io.ReadAll(req.Body)
+			for _, s := range []string{secret1, secret2} {
+				hook, _ := standardwebhooks.NewWebhook(s)
+				if err := hook.Verify(body, req.Header); err != nil {
+					t.Errorf("a secret does not verify the hint: %v", err)
+				}
+			}
+			if text := string(body); strings.Contains(text, `"x"`) || strings.Contains(text, `"n"`) || !strings.Contains(text, `"issuer":"`+issuerURL) {
+				t.Errorf("the hint is %s", text)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			status := answers[min(len(got), len(answers)-1)]
+			got = append(got, time.Since(began).Round(time.Second))
+			if status == 0 {
+				panic(http.ErrAbortHandler)
+			}
+			if status == 429 {
+				rw.Header().Set("Retry-After", "60")
+			}
+			rw.WriteHeader(status)
+		}))
+		gone := 0
+		w.host("gone", http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { gone++; rw.WriteHeader(http.StatusGone) }))
+		w.recovers = true
+		r := w.node("a")
+		run(t, r)
+		time.Sleep(10 * time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		// publish and promote come together: the second hint replaces the first.
+		if len(got) != 5 || got[1] > 3*time.Second || got[3] > 15*time.Second || got[4]-got[3] < 60*time.Second || got[4]-got[3] > 65*time.Second {
+			t.Errorf("tries at %v", got)
+		}
+		list, err := w.store.Deliveries(t.Context(), 10)
+		must(t, err)
+		states := map[rotation.DeliveryState]int{}
+		for _, d := range list {
+			states[d.State]++
+			if d.State == rotation.Delivered && (d.Tries != 5 || d.Last != "200 OK") || d.State == rotation.Failed && d.Last != "410 Gone" {
+				t.Errorf("%+v", d)
+			}
+		}
+		if states[rotation.Delivered] != 1 || states[rotation.Failed] != 1 || states[rotation.Superseded] != 2 || gone != 1 {
+			t.Errorf("%v, %d", states, gone)
+		}
+	})
+}
+
+func TestRetriesAreFrontLoaded(t *testing.T) {
+	total, early := time.Duration(0), 0
+	tries := 0
+	for n := 1; ; n++ {
+		pause, ok := rotation.RetryAfter(n)
+		if !ok {
+			break
+		}
+		tries++
+		if total += pause; total <= 5*time.Minute {
+			early++
+		}
+	}
+	if early < 7 || tries < 15 || total < 3*24*time.Hour {
+		t.Errorf("%d tries over %s, %d in the first five minutes", tries, total, early)
+	}
+	if _, ok := rotation.RetryAfter(0); ok {
+		t.Error("a pause before the first try")
+	}
+}
+
+func TestTheDocumentAndItsAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.node("a")
+		get := func(path string, header ...string) *http.Response {
+			t.Helper()
+			req := newRequest(t, issuerURL+path)
+			for i := 0; i < len(header); i += 2 {
+				req.Header.Set(header[i], header[i+1])
+			}
+			resp, err := w.RoundTrip(req)
+			must(t, err)
+			return resp
+		}
+		const jwks = "/.well-known/jwks.json"
+		if resp := get(jwks); resp.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("before the first key: %s", resp.Status)
+		}
+		settle(t, r)
+		must(t, r.Ready(t.Context()))
+		age := func(want string) {
+			t.Helper()
+			if got := get(jwks).Header.Get("Cache-Control"); got != want {
+				t.Errorf("Cache-Control %q, want %q", got, want)
+			}
+		}
+		age("public, max-age=600, s-maxage=30, must-revalidate")
+		resp := get(jwks)
+		tag := resp.Header.Get("ETag")
+		for _, match := range []string{tag, "W/" + tag, `"x", ` + tag, "*"} {
+			if resp := get(jwks, "If-None-Match", match); resp.StatusCode != http.StatusNotModified || resp.ContentLength > 0 {
+				t.Errorf("%s: %s", match, resp.Status)
+			}
+		}
+		due := status(t, r).Due
+		time.Sleep(time.Until(due) - w.policy.Ahead - 200*time.Second)
+		age("public, max-age=200, s-maxage=30, must-revalidate") // a key is to be published
+		time.Sleep(180 * time.Second)
+		age("public, max-age=60, s-maxage=30, must-revalidate")
+		time.Sleep(time.Minute)
+		settle(t, r)
+		if resp := get(jwks, "If-None-Match", tag); resp.StatusCode != http.StatusOK {
+			t.Errorf("the document has a new key: %s", resp.Status)
+		}
+		age("public, max-age=600, s-maxage=30, must-revalidate")
+		time.Sleep(time.Until(due) - 100*time.Second)
+		age("public, max-age=100, s-maxage=30, must-revalidate") // it is to sign
+		var doc map[string]any
+		must(t, json.NewDecoder(get("/.well-known/openid-configuration").Body).Decode(&doc))
+		if doc["issuer"] != issuerURL || doc["jwks_uri"] != issuerURL+jwks {
+			t.Errorf("%v", doc)
+		}
+		req := newRequest(t, issuerURL+jwks)
+		req.Method = http.MethodPost
+		if resp, _ := w.RoundTrip(req); resp.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("POST: %s", resp.Status)
+		}
+	})
+}
+
+// api asks the API as the operator maya.
+func api(t testing.TB, w *world, method, path, body string) (int, map[string]any, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, issuerURL+"/keys"+path, strings.NewReader(body))
+	must(t, err)
+	req.Header.Set("Authorization", "Bearer t0ken")
+	resp, err := w.RoundTrip(req)
+	must(t, err)
+	b, err := io.ReadAll(resp.Body)
+	must(t, err)
+	var v map[string]any
+	_ = json.Unmarshal(b, &v) // a list is not looked into
+	return resp.StatusCode, v, string(b)
+}
+
+func TestOrdersThroughTheAPI(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, rotation.Verifier{Name: "orders", Class: rotation.Answering, Secrets: []string{secret1}}, rotation.Verifier{Name: "vault", Class: rotation.Manual})
+		r := w.node("a")
+		settle(t, r)
+		do := func(want int, method, path, body string, says ...string) {
+			t.Helper()
+			code, _, text := api(t, w, method, path, body)
+			if code != want {
+				t.Errorf("%s %s: %d, want %d: %s", method, path, code, want, text)
+			}
+			for _, s := range says {
+				if !strings.Contains(text, s) {
+					t.Errorf("%s %s does not say %q: %s", method, path, s, text)
+				}
+			}
+		}
+		old := signerOf(t, status(t, r))
+		tell(r, "orders", secret1, message("o1", old))
+		do(200, "POST", "/publish", `{"note":"early"}`, `"state":"next"`)
+		ring := rotation.Ring{Keys: status(t, r).Keys}
+		next, _ := ring.Coming()
+		path := "/" + string(next.ID)
+		do(409, "POST", path+"/promote", `{}`, `"kind":"refused"`, `"code":"not-held"`, `"verifier":"orders"`, `"verifier":"vault"`)
+		do(400, "POST", path+"/promote", `{"override":true}`, "reason")
+		do(404, "POST", "/k9/promote", `{}`)
+		do(409, "POST", "/return", `{}`, "no previous")
+		do(404, "POST", "/verifiers/orders/confirm", `{"kid":"`+string(next.ID)+`"}`, "manual")
+		do(404, "POST", "/verifiers/vault/confirm", `{"kid":"k9"}`)
+		do(200, "POST", "/verifiers/vault/confirm", `{"kid":"`+string(next.ID)+`","note":"seen it"}`)
+		time.Sleep(2 * time.Minute) // old copies are gone
+		tell(r, "orders", secret1, message("o1", old))
+		do(409, "POST", path+"/promote", `{}`, `"code":"not-held"`)
+		do(404, "POST", "/verifiers/orders/forget", `{"instance":"o7"}`)
+		do(200, "POST", "/verifiers/orders/forget", `{"instance":"o1","note":"decommissioned"}`)
+		do(409, "POST", path+"/promote", `{}`, `"code":"too-few"`)
+		do(200, "POST", path+"/promote", `{"override":true,"note":"they restart tonight"}`, `"may-promote"`)
+		if got := signerOf(t, status(t, r)); got.ID != next.ID || !got.Forced {
+			t.Errorf("the signer is %+v", got)
+		}
+		do(409, "POST", "/"+string(old.ID)+"/remove", `{}`, "tokens-live")
+		do(200, "POST", "/return", `{"note":"they did not"}`)
+		if got := signerOf(t, status(t, r)); got.ID != old.ID {
+			t.Errorf("the signer is %+v", got)
+		}
+		do(200, "POST", path+"/retire", `{}`, `"state":"previous"`)
+		do(409, "POST", path+"/retire", `{}`, "tokens-live")
+		do(200, "POST", "/resume", `{}`)
+		do(200, "POST", "/rotate", `{}`)
+		do(409, "POST", "/"+string(old.ID)+"/revoke", `{}`, `"kind":"refused"`, "vault")
+		do(200, "POST", "/"+string(old.ID)+"/revoke", `{"override":true,"note":"leaked"}`, `"state":"revoked"`)
+		for _, p := range []string{"/status", "/gates", "/verifiers", "/deliveries?limit=5", "/history?limit=200"} {
+			do(200, "GET", p, "")
+		}
+		do(200, "GET", "/history", "", `"by":"maya"`, `"note":"leaked"`, `"override":true`, `"action":"refuse"`, `"action":"confirm"`, `"action":"forget"`)
+		do(400, "GET", "/history?limit=0", "")
+		do(400, "POST", "/rotate", "{")
+		do(413, "POST", "/rotate", strings.Repeat(" ", 1<<20))
+		do(404, "GET", "/nothing", "")
+
+		resp, err := w.RoundTrip(newRequest(t, issuerURL+"/keys/status"))
+		if err != nil || resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("a stranger: %v %v", resp.Status, err)
+		}
+		rec := httptest.NewRecorder()
+		r.API(nil).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/status", nil))
+		if rec.Code != http.StatusUnauthorized {
+			t.Errorf("without operators: %d", rec.Code)
+		}
+	})
+}
+
+// The only key leaks: a new one signs at once, and everybody who breaks is named.
+func TestRevokingTheOnlyKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, answering("orders", "orders-1"))
+		r := w.node("a")
+		run(t, r)
+		time.Sleep(3 * time.Second)
+		one := w.start("orders", "orders-1")
+		old := signerOf(t, status(t, r))
+		token, err := r.Token(t.Context(), "", map[string]any{"aud": "orders"})
+		must(t, err)
+		if _, err := one.Verify(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Revoke(t.Context(), old.ID, "", order); !errors.Is(err, rotation.NotFound) {
+			t.Errorf("%v", err)
+		}
+		insist := rotation.Order{By: "maya", Note: "leaked", Override: true}
+		reason, err := r.Revoke(t.Context(), old.ID, "", insist)
+		if err != nil || !slices.Equal(reason.Names(), []string{"orders"}) {
+			t.Fatalf("%s, %v", reason, err)
+		}
+		time.Sleep(30 * time.Second) // the hint was delivered
+		if _, err := one.Verify(t.Context(), token); !errors.Is(err, keyset.UnknownKey) {
+			t.Errorf("the revoked key's token: %v", err)
+		}
+		token, err = r.Token(t.Context(), "", map[string]any{"aud": "orders"})
+		must(t, err)
+		if _, err := one.Verify(t.Context(), token); err != nil {
+			t.Error(err)
+		}
+		if _, err := w.signer.Sign(t.Context(), old.ID, "EdDSA", nil); !errors.Is(err, rotation.NotFound) {
+			t.Errorf("the revoked key signs: %v", err)
+		}
+	})
+}
+
+// Verifiers that only count: tokens refused for want of the new key, of which
+// anybody can make some before it signs.
+func TestRefusalsAreCountedFromThePromotion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, rotation.Verifier{Name: "orders", Class: rotation.Answering, Secrets: []string{secret1}})
+		w.policy.Refusals = 5
+		r := w.node("a")
+		run(t, r)
+		time.Sleep(3 * time.Second)
+		old := signerOf(t, status(t, r))
+		next, err := r.Publish(t.Context(), order)
+		must(t, err)
+		say := func(refused int64) {
+			m := message("o1", old, next)
+			m.Refused = []rotation.RefusedKid{{Kid: next.ID, Count: refused}, {Kid: "junk", Count: 1 << 40}}
+			if rec, _ := tell(r, "orders", secret1, m); rec.Code != http.StatusOK {
+				t.Fatalf("%d %s", rec.Code, rec.Body)
+			}
+			time.Sleep(time.Second)
+		}
+		must(t, r.Rotate(t.Context(), order))
+		time.Sleep(2 * time.Minute)
+		say(1000)
+		if got := signerOf(t, status(t, r)); got.ID != next.ID {
+			t.Fatalf("not promoted: %v", status(t, r).Gates)
+		}
+		say(1000)
+		say(1004)
+		if got := signerOf(t, status(t, r)); got.ID != next.ID {
+			t.Fatal("the signer returned for refusals from before")
+		}
+		say(1005)
+		if got := signerOf(t, status(t, r)); got.ID != old.ID {
+			t.Errorf("the signer did not return: %v", status(t, r).Gates)
+		}
+	})
+}
+
+func TestReasonsStayReadable(t *testing.T) {
+	f := newFleet(t, orders)
+	for n := range 30 {
+		f.tells("orders", fmt.Sprint("o", n), "old")
+	}
+	if text := rotation.CanPromote(f.Snapshot, "new", f.now).String(); len(text) > 1200 || !strings.Contains(text, "and 22 more") {
+		t.Errorf("%d bytes: %s", len(text), text)
+	}
+}
