@@ -117,7 +117,7 @@ func (l *Live) take(ctx context.Context, raw json.RawMessage) error {
 		}
 		l.gone.add(ch.ID + "/" + e.DeletedTS)
 		if err := l.store.Delete(ctx, ch.ID, e.DeletedTS); err != nil {
-			return err
+			return notStored(err)
 		}
 		l.count(func(s *Status) { s.Deleted++ })
 		l.push(job{kind: changed, channel: ch.ID})
@@ -141,7 +141,7 @@ func (l *Live) keep(ctx context.Context, ch thread.Channel, messages []thread.Me
 		return nil
 	}
 	if _, err := l.store.Put(ctx, messages); err != nil {
-		return err
+		return notStored(err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -155,6 +155,12 @@ func (l *Live) keep(ctx context.Context, ch thread.Channel, messages []thread.Me
 		}
 	}
 	return nil
+}
+
+// notStored says that trying again may help, whatever the store says: the event
+// itself was fine.
+func notStored(err error) error {
+	return &prunella.Error{Kind: prunella.Unavailable, Op: "store what Slack sent", Err: err}
 }
 
 // after plans what a stored message asks for.

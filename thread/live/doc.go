@@ -22,6 +22,10 @@
 // channel is stored, which takes the bot token. Without one a channel is
 // called by its id.
 //
+// What is written while Prunella is not running comes later on HTTP, where Slack
+// tries again for an hour; over Socket Mode it does not come at all, and only a
+// connection that was lost while we ran is read back.
+//
 // Scopes of the bot token: channels:history, channels:read, users:read, and
 // groups:history, groups:read for private channels. Events to subscribe to:
 // message.channels, message.groups, reaction_added, pin_added.

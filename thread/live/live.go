@@ -52,6 +52,7 @@ type Status struct {
 	Failed     int       `json:"failed"`  // not stored; Slack was told to come again
 	Backfilled int       `json:"backfilled"`
 	Limited    int       `json:"limited"` // times that Slack told us to wait
+	Dropped    int       `json:"dropped"` // backfills and names left out because too many waited
 	Connected  bool      `json:"connected"`
 	Reconnects int       `json:"reconnects"`
 	LastEvent  time.Time `json:"last_event,omitzero"`

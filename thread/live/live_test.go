@@ -278,9 +278,11 @@ func TestStoredBeforeAcknowledgedAndOnce(t *testing.T) {
 	s := newShelf()
 	l := open(t, live.Config{}, s)
 	body := callback("Ev1", message("1713527162.000100", ""))
-	s.fail = errors.New("disk full")
-	if w := send(l, body); w.Code != 503 || w.Header().Get("Retry-After") == "" || w.Header().Get("X-Slack-No-Retry") != "" {
-		t.Errorf("not stored, and Slack was told %d %v", w.Code, w.Header())
+	for _, fail := range []error{errors.New("disk full"), prunella.Errorf(prunella.Invalid, "no database")} {
+		s.fail = fail
+		if w := send(l, body); w.Code != 503 || w.Header().Get("Retry-After") == "" || w.Header().Get("X-Slack-No-Retry") != "" {
+			t.Errorf("not stored, and Slack was told %d %v", w.Code, w.Header())
+		}
 	}
 	s.fail = nil
 	for range 3 { // the retries
@@ -288,7 +290,7 @@ func TestStoredBeforeAcknowledgedAndOnce(t *testing.T) {
 			t.Errorf("retry: %d", w.Code)
 		}
 	}
-	if st := l.Status(); s.puts != 1 || st.Duplicates != 2 || st.Failed != 1 || st.Stored != 1 {
+	if st := l.Status(); s.puts != 1 || st.Duplicates != 2 || st.Failed != 2 || st.Stored != 1 {
 		t.Errorf("stored %d times, %+v", s.puts, st)
 	}
 }
@@ -386,4 +388,16 @@ func FuzzEvent(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestTooMuchToReadBackIsCounted lets more replies to unknown threads come than
+// anybody reads back.
+func TestTooMuchToReadBackIsCounted(t *testing.T) {
+	l := open(t, live.Config{}, newShelf())
+	for n := range 4000 { // Run is not there; each asks for a thread, a name and Changed
+		send(l, callback(fmt.Sprint("Ev", n), message(fmt.Sprintf("17135%05d.000100", n), fmt.Sprintf(`,"thread_ts":"17134%05d.000100"`, n))))
+	}
+	if st := l.Status(); st.Stored != 4000 || st.Dropped != 2000 {
+		t.Errorf("%+v", st)
+	}
 }

@@ -40,6 +40,8 @@ func (l *Live) push(j job) {
 	l.mu.Lock()
 	if len(l.todo) < maxJobs {
 		l.todo = append(l.todo, j)
+	} else {
+		l.status.Dropped++
 	}
 	l.mu.Unlock()
 	select {
@@ -267,7 +269,7 @@ func (l *Live) channel(ctx context.Context, id string) (thread.Channel, error) {
 		}
 	}
 	if err := l.store.PutDirectory(ctx, &thread.Directory{Channels: map[string]thread.Channel{id: ch}}); err != nil {
-		return ch, err
+		return ch, notStored(err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
