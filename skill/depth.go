@@ -13,6 +13,9 @@ const maxDepth = 64
 
 var containers = regexp.MustCompile(`^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])(?:[ \t]+|$)|>)+`)
 
+// rule is a line across the page, written with spaces between.
+var rule = regexp.MustCompile(`^ {0,3}(?:(?:\*[ \t]*)+|(?:-[ \t]*)+)[\r\n]*$`)
+
 // CheckDepth refuses a text, Invalid, whose lists and quotes are nested too deep
 // to be read quickly.
 func CheckDepth(path string, b []byte) error {
@@ -24,7 +27,7 @@ func (d *Document) checkDepth() error {
 	for n := range d.lines {
 		line := d.src[d.lines[n]:d.lineEnd(n+1)]
 		at := containers.FindIndex(line)
-		if at == nil {
+		if at == nil || rule.Match(line) {
 			continue
 		}
 		marks, column, space := 0, 0, true

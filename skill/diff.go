@@ -1,7 +1,6 @@
 package skill
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -286,5 +285,8 @@ func Bump(version string, level Level) (string, error) {
 // leads them or not; what is none comes first.
 func CompareVersions(a, b string) int {
 	with := func(v string) string { return "v" + strings.TrimPrefix(v, "v") }
-	return cmp.Or(semver.Compare(with(a), with(b)), cmp.Compare(a, b))
+	if !semver.IsValid(with(a)) && !semver.IsValid(with(b)) {
+		return strings.Compare(a, b)
+	}
+	return semver.Compare(with(a), with(b))
 }

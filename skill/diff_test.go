@@ -67,7 +67,7 @@ func TestBump(t *testing.T) {
 			t.Errorf("%s gives %s", in, got)
 		}
 	}
-	if skill.CompareVersions("v1.10.0", "1.9.0") <= 0 || skill.CompareVersions("1.0.0-rc.1", "v1.0.0") >= 0 || skill.CompareVersions("1.0.0", "1.0.0") != 0 {
+	if skill.CompareVersions("v1.10.0", "1.9.0") <= 0 || skill.CompareVersions("1.0.0-rc.1", "v1.0.0") >= 0 || skill.CompareVersions("v1.0.0", "1.0.0") != 0 || skill.CompareVersions("draft", "1.0.0") >= 0 {
 		t.Error("versions are out of order")
 	}
 }

@@ -404,9 +404,12 @@ func findAlias(n *yaml.Node) *yaml.Node {
 // yamlErrorLine finds the line of a syntax error, from 1: the first one after
 // the longest beginning of the text that is YAML. (The reader's own number is
 // that of the enclosing mapping, and off by one for some errors; it has to do
-// beyond the first 400 lines.)
+// beyond the first 400 lines, and for more than 64 KB.)
 func yamlErrorLine(source string, err error) int {
 	lines := strings.SplitAfter(source, "\n")
+	if len(source) > maxSearchedBytes {
+		return min(yamlNumber(err), len(lines))
+	}
 	good := 0
 	for i := 1; i <= min(len(lines), maxSearched); i++ {
 		var n yaml.Node
@@ -420,7 +423,11 @@ func yamlErrorLine(source string, err error) int {
 	return min(good+1, len(lines))
 }
 
-const maxSearched = 400 // lines; the search is quadratic
+// The search is quadratic.
+const (
+	maxSearched      = 400 // lines
+	maxSearchedBytes = 64 << 10
+)
 
 var yamlLine = regexp.MustCompile(`line (\d+): `)
 
