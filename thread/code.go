@@ -56,7 +56,7 @@ var (
 	programRE  = regexp.MustCompile(`^[a-z][a-z0-9_.+-]*$`)
 	english    = regexp.MustCompile(`(?i)\b(?:the|is|are|was|were|we|it|this|that|and then|because|should|would|please|i|you|they|has|have)\b`)
 
-	logLine = regexp.MustCompile(`^\s*(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]|\[?\d\d:\d\d:\d\d|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+\d{1,2}\s+\d\d:|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b|[EWIF]\d{4}\s|\[?(?:ERROR|ERR|WARN(?:ING)?|INFO|DEBUG|FATAL|CRITICAL|PANIC|NOTICE|TRACE)\b|(?:[\w.]+(?:Error|Exception|Failure)|error|warning|fatal|panic|FATAL|ERROR|DETAIL|HINT|LOG|WARNING|Error|Warning|Exception|Traceback|Caused by)\b[\w .]*:|goroutine \d|at [\w.$]+\(|HTTP/\d|< |\* |[{]"(?:level|ts|time|timestamp|msg|message|error|severity)"|(?:level|ts|time|lvl)=|\d{1,3}(?:\.\d{1,3}){3}\s)`)
+	logLine = regexp.MustCompile(`^\s*(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]|\[?\d\d:\d\d:\d\d|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+\d{1,2}\s+\d\d:|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b|[EWIF]\d{4}\s|\[?(?:ERROR|ERR|WARN(?:ING)?|INFO|DEBUG|FATAL|CRITICAL|PANIC|NOTICE|TRACE)\b|(?:[\w.]+(?:Error|Exception|Failure)|error|warning|fatal|panic|FATAL|ERROR|DETAIL|HINT|LOG|WARNING|Error|Warning|Exception|Traceback|Caused by)\b[\w .]*:|goroutine \d|at [\w.$]+\(|HTTP/\d|< |\* |x509:|tls:|dial |curl: \(|ssh: |[\w/.-]+: (?:error|cannot|no such|permission|command not found|connection)|[{]"(?:level|ts|time|timestamp|msg|message|error|severity)"|(?:level|ts|time|lvl)=|\d{1,3}(?:\.\d{1,3}){3}\s)`)
 	table   = regexp.MustCompile(`^\s*[A-Z][A-Z0-9_()%/-]+(?:\s{2,}|\t)[A-Z][A-Z0-9_()%/ -]*|^\S+(?:\s{2,}\S+){3,}$|^[\s|+-]*-{3,}|^\(\d+ rows?\)`)
 
 	sqlRead   = regexp.MustCompile(`(?is)^\s*(?:select|with|explain|show|describe|desc|table|values|\\[a-z]+\+?)\b`)
@@ -524,21 +524,27 @@ func innerCommand(cmd string) string {
 // beginning of a line or after a colon or a word like "with" or "running", and
 // reaches to its end.
 func unquoted(l string) (before, cmd string, ok bool) {
-	for _, at := range unquotedAt.FindAllStringSubmatchIndex(l, 6) {
-		rest := l[at[2]:]
+	for pos := 0; pos < len(l); {
+		at := unquotedAt.FindStringIndex(l[pos:])
+		if at == nil || pos > 0 && at[1] == 0 {
+			break
+		}
+		start := pos + at[1]
+		pos = max(start, pos+1)
+		rest := l[start:]
 		word := firstWord(bare(rest))
-		if !programs[word] && !strings.HasPrefix(rest, "./") || everyday[word] && !flagged.MatchString(rest) || word == "on" {
+		if !programs[word] && !strings.HasPrefix(rest, "./") || everyday[word] && !flagged.MatchString(rest) {
 			continue
 		}
 		rest = strings.TrimSpace(emoji.ReplaceAllString(pictures.ReplaceAllString(rest, ""), "$1"))
 		rest = strings.TrimRight(rest, ".,!")
 		if len(strings.Fields(rest)) >= 2 && shell(rest, true) && shellSign.MatchString(" "+strings.TrimPrefix(rest, word)) && !english.MatchString(outsideQuotes(rest)) {
-			return l[:at[2]], rest, true
+			return l[:start], rest, true
 		}
 	}
 	return "", "", false
 }
 
-var unquotedAt = regexp.MustCompile(`(?i)(?:^|[:,] +|\b(?:with|ran|run|running|via|using|by|try|trying|do|doing|execut(?:ed|ing)|from|and|then|now|output of|checking|checked) +)((?:sudo +)?[a-z./][\w./-]* )`)
+var unquotedAt = regexp.MustCompile(`(?i)^\s*|[:,] +|\b(?:with|ran|run|running|via|using|by|try|trying|do|doing|execut(?:ed|ing)|from|and|then|now|output of|checking|checked) +`)
 
 var regexpKV = regexp.MustCompile(`(?i)\b(?:flushall|flushdb|del|unlink|config set|client kill|slaveof|replicaof|cluster failover|memory purge|failover|expire|set)\b`)

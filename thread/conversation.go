@@ -112,6 +112,13 @@ func runs(loose []Message, dir *Directory) [][]Message {
 				best, most = r, s
 			}
 		}
+		if most < 1 && !m.bot() && !tense(m) && !offTopic.MatchString(m.Text) { // nobody's: it may well be about what is burning
+			for _, r := range open {
+				if gap := at.Sub(r.last); r.tense && (gap < 10*time.Minute || gap < runGap && aboutWork(m)) && (most < 1 || r.last.After(best.last)) {
+					best, most = r, 1
+				}
+			}
+		}
 		if best == nil || most < 1 {
 			best = &run{users: map[string]time.Time{}, called: map[string]bool{}, words: map[string]int{}, tense: tense(m)}
 			open = append(open, best)
@@ -145,6 +152,11 @@ func taken(tickets map[string]*run, m Message, at time.Time) *run {
 		}
 	}
 	return nil
+}
+
+// aboutWork reports a message that only makes sense where something is being mended.
+func aboutWork(m Message) bool {
+	return strings.Contains(m.Text, "`") || takeRE.MatchString(m.Text) || ruledOut.MatchString(m.Text) || verdict(m.Text) != 0 || anyDeed.MatchString(m.Text)
 }
 
 func newest(open []*run, r *run) bool {

@@ -13,10 +13,11 @@ var (
 	ownsRE     = regexp.MustCompile(`(?i)@([\w.-]+)(?:'s team)?[,]? (?:\([^)]*\) )?(?:\w+ )?(?:owns|own|maintains|is the owner|is (?:the )?(?:service |primary )?owner|is responsible|runs (?:the|that|this)|looks after|is (?:the )?(?:on-?call|dri|poc))\b|@([\w.-]+) \([^)]*\bowns?\b[^)]*\)`)
 	ownedByRE  = regexp.MustCompile(`(?i)\b(?:owned by|owner(?:s)?(?: of [\w /-]+)?(?: is| are|:)?|belongs to|maintained by|responsible(?: is|:)|dri(?: is|:)|primary(?: is|:)?)\s*@([\w.-]+)(?:(?:,? and |, ?| & )@([\w.-]+))?`)
 	movedRE    = regexp.MustCompile(`(?i)\b(?:moved|went|handed over|transferred|belongs|reassigned)(?: over)?(?: now)? to @([\w.-]+)`)
+	yoursRE    = regexp.MustCompile(`(?i)@([\w.-]+)[,:]? (?:is this|this is|that'?s|isn'?t this|i think this is|this one'?s) yours`)
 	askedRE    = regexp.MustCompile(`(?i)@([\w.-]+)[,:]? (?:can|could|would|will) you (?:please )?(?:own|take|drive|lead|run|handle|pick) |(?:can|could) @([\w.-]+) (?:please )?(?:own|take|drive|lead|run|handle)`)
 	iOwnRE     = regexp.MustCompile(`(?i)\b(?:i own|i maintain|(?:that'?s|this is|it'?s) (?:my|mine|our)(?: \w+)? ?(?:service|area|team|system|component|baby)|my (?:service|area|component|system) |we own|mine\b.*own)`)
 	assignRE   = regexp.MustCompile(`(?i)\b(?:assign(?:ed|ing)? (?:this |it )?to|over to|yours|handing (?:this |it )?to|ic (?:is|:)|incident commander(?: is|:)?|lead (?:is|:)|driving:?)\s*@([\w.-]+)|@([\w.-]+)(?: is| will be|'s)? (?:ic|incident commander|lead(?:ing)?|driving|taking (?:this|it|lead|point)|on (?:it|point))\b`)
-	takeRE     = regexp.MustCompile(`(?i)^(?:(?:ok(?:ay)?|yep|yes|hi|sure|alright|yeah|mine|fine|np|no problem|@[\w.-]+)[,.:! ]*)*(?:i'?ll (?:take|own|drive|lead|handle) (?:this|it|point|lead|the lead|the incident|ic)|i(?:'ve| have)? got (?:this|it)\b|taking (?:this|it|point|over|lead|ic|the lead)|(?:let me|i'?ll|i will|i can|gonna|happy to) (?:own|run|drive|take|lead|handle)\b|mine,|i'?m (?:ic|on (?:it|this)|driving|leading|taking|the owner|primary)|mine|on it\b|i'?ll be ic|i can take)`)
+	takeRE     = regexp.MustCompile(`(?i)^(?:(?:ok(?:ay)?|yep|yes|hi|sure|alright|yeah|mine|fine|np|no problem|@[\w.-]+)[,.:! ]*)*(?:i'?ll (?:take|own|drive|lead|handle) (?:this|it|point|lead|the lead|the incident|ic)|i(?:'ve| have)? got (?:this|it)\b|taking (?:this|it|point|over|lead|ic|the lead)|(?:let me|i'?ll|i will|i can|gonna|happy to) (?:own|run|drive|take|lead|handle)\b|mine,|got it,? mine|mine now|consider it mine|i'?m (?:ic|on (?:it|this)|driving|leading|taking|the owner|primary)|mine|on it\b|i'?ll be ic|i can take)`)
 	assigneeRE = regexp.MustCompile(`(?i)(?:owner|assignee|assigned(?: to)?|dri|who|@)\s*[:=]?\s*@([\w.-]+)|[(\[–—>-]\s*@([\w.-]+)\s*[)\]]?|@([\w.-]+)(?:\s+(?:to|will|is going to|can you|could you|please|owns|has|takes|is)\b|\s*[:–—-])|(?:^|\s)@([\w.-]+)\s*[.)]?$`)
 	iWill      = regexp.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m going to|i can|i have|i've|mine|me\b|i filed|i opened|i created|taking|i'?d)\b|^(?:filed|opened|created|raised|will (?:file|open|add|do|write))\b`)
 	vague      = regexp.MustCompile(`(?i)^(?:follow[- ]?ups?|action items?|next steps?|todos?|to-?dos?|tasks?|prevention)[ :.\-–—]*$`)
@@ -72,8 +73,10 @@ func dateIn(text string, said time.Time) time.Time {
 // isWish reports a sentence that says what should be done so that it does not
 // come back.
 func isWish(s said) bool {
-	return s.label == "followup" || s.line.boxed || wish.MatchString(strings.ToLower(s.text)) && !s.asks || s.asks && regexpShouldWe.MatchString(s.text)
+	return s.label == "followup" || s.line.boxed || wishStart.MatchString(s.text) || wish.MatchString(strings.ToLower(s.text)) && !s.asks || s.asks && regexpShouldWe.MatchString(s.text)
 }
+
+var wishStart = regexp.MustCompile(`(?i)^(?:todo|to-do|action items?|follow[- ]?ups?|next steps?|already done|ai\b|[a-z]{2,9}-\d{2,6}\s*[:–—-]|[^()]*\((?:done|open|shipped|ticket open)\b[^)]*\)|fyi\b.*\bas of (?:today|now|yesterday))`)
 
 var takeIt = regexp.MustCompile(`(?i)^(?:ok(?:ay)?[, ]+|sure[, ]+|@[\w.-]+[,:]? |i |i'?ll |can |could |will )*(?:you |i )?(?:take|own|do|handle|pick up|file|got|grab)(?:s|ing)? (?:it|this|that|those|these|them|this one|that one|the ticket)(?: up)?\??[.!]?$`)
 
@@ -133,7 +136,12 @@ func (t *talk) followUps(ts *tries, over int, late []*try) []FollowUp {
 	return out
 }
 
+var asOf = regexp.MustCompile(`(?i)\bas of (?:today|now|yesterday|this (?:morning|week))\b`)
+
 func isDone(text string) bool {
+	if strings.HasPrefix(strings.ToLower(text), "already done") || asOf.MatchString(text) {
+		return true
+	}
 	if m := statusRE.FindStringSubmatch(text); m != nil {
 		switch strings.ToLower(m[1]) {
 		case "open", "pending", "in progress", "todo":
@@ -234,6 +242,9 @@ func (t *talk) owners(x Extraction) []string {
 		}
 		for _, m := range movedRE.FindAllStringSubmatch(text, -1) {
 			own = add(own, m[1])
+		}
+		for _, m := range yoursRE.FindAllStringSubmatch(text, -1) {
+			asked = add(asked, m[1])
 		}
 		for _, m := range askedRE.FindAllStringSubmatch(text, -1) {
 			asked = add(add(asked, m[1]), m[2])

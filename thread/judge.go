@@ -65,7 +65,8 @@ func (t *talk) over(ts *tries) int {
 			begun = min(begun, a.msg)
 		}
 	}
-	last, declared, underway := -1, -1, false // underway: it is getting better, and not over
+	last, declared, cleared, checked, mildly := -1, -1, -1, -1, -1
+	underway := false // it is getting better, and not over
 	for _, s := range t.said {
 		if s.msg < begun || s.asks || s.line.quoted || s.label == "followup" {
 			continue
@@ -77,23 +78,41 @@ func (t *talk) over(ts *tries) int {
 		}
 		switch {
 		case v < 0 && !partly.MatchString(low) && s.label == "" && declared < s.msg && !ruledOut.MatchString(low):
-			last = -1
+			last, checked, mildly, cleared = -1, -1, -1, -1
 			if t.relapse(low) {
 				declared = -1
 			}
-		case closing.MatchString(low) && !conditional.MatchString(low) && !negatedGood.MatchString(low) && !wish.MatchString(low):
+		case s.bot:
+			if cleared < 0 && (v > 0 || alertOver.MatchString(low)) {
+				cleared = s.msg
+			}
+		case closing.MatchString(low) && !overNow.MatchString(low) && !conditional.MatchString(low) && !negatedGood.MatchString(low) && !wish.MatchString(low):
+			if mildly < 0 {
+				mildly = s.msg
+			}
+		case overNow.MatchString(low) && !conditional.MatchString(low) && !negatedGood.MatchString(low) && !wish.MatchString(low):
 			if declared < 0 {
 				declared = s.msg
 			}
 		case v > 0 && (last < 0 || underway && !progress.MatchString(low)):
 			last, underway = s.msg, progress.MatchString(low)
 		}
+		if v > 0 && checkedRE.MatchString(low) && checked < 0 && !s.bot {
+			checked = s.msg
+		}
 	}
-	if declared >= 0 {
-		return declared
+	for _, m := range []int{declared, cleared, checked, mildly} {
+		if m >= 0 {
+			return m
+		}
 	}
 	return last
 }
+
+var (
+	alertOver = regexp.MustCompile(`(?i)^\W*(?:recovered|resolved|ok|closed|cleared)\b`)
+	checkedRE = anyOf(`verified`, `confirmed`, `checked`, `double[- ]checked`, `tested`)
+)
 
 var progress = anyOf(`draining`, `dropping`, `falling`, `coming down`, `going down`, `recovering`, `catching up`, `better`, `clearing`, `shrinking`, `decreasing`, `subsiding`, `slowly`)
 
@@ -136,7 +155,7 @@ func (t *talk) cause(ts *tries) int {
 		if deeper.MatchString(low) && ts.worked(s.msg) && !strings.Contains(low, "root cause") {
 			continue
 		}
-		isStrong := (strong.MatchString(low) || strings.HasPrefix(low, "so, ") && !s.asks) && !hedged.MatchString(low) && !ruledOut.MatchString(low) && verdict(s.text) >= 0 || s.label == "cause"
+		isStrong := (strong.MatchString(low) || strings.HasPrefix(low, "so, ") && !s.asks) && !hedged.MatchString(low) && !ruledOut.MatchString(low) && !takeRE.MatchString(s.text) || s.label == "cause"
 		switch {
 		case retracts.MatchString(low) && !isStrong && !tooSoon.MatchString(low):
 			if s.msg <= limit {

@@ -86,8 +86,9 @@ func changing(list []snippet) []snippet {
 // deed looks for something that was done in a clause.
 func (ts *tries) deed(s said, c string, codes *[]snippet) bool {
 	low := strings.ToLower(c)
-	if bareText := strings.TrimSpace(withoutCode.ReplaceAllString(low, "")); doneWord.MatchString(bareText) && len(bareText) < 60 && (!closing.MatchString(low) || strings.Contains(low, "that's done")) && !s.asks {
-		if last := ts.pending(s); last != nil && last.msg != s.msg {
+	bareText := strings.TrimSpace(withoutCode.ReplaceAllString(low, ""))
+	if said := doneWord.MatchString(bareText); (said || throughRE.MatchString(bareText) && verdict(c) <= 0) && len(bareText) < 70 && !overNow.MatchString(low) && !s.asks && !earlier.MatchString(low) {
+		if last := ts.pending(s); last != nil && last.msg != s.msg && (said || last.By == s.by) && !another.MatchString(low) {
 			last.executed, last.complete, last.advised, last.msg = true, true, false, s.msg
 			last.At = s.at
 			last.Sources = appendSource(last.Sources, s.source)
@@ -97,8 +98,13 @@ func (ts *tries) deed(s said, c string, codes *[]snippet) bool {
 		}
 	}
 	did, announced, advised, verb := acts(c)
+	if (verb == "ran" || verb == "running" || verb == "run") && len(*codes) == 0 {
+		return false // looked, with a command that only reads
+	}
 	switch {
 	case !did && !announced && !advised, notDone.MatchString(c), s.asks && !advised:
+		return false
+	case wishFirst.MatchString(s.text):
 		return false
 	case did && earlier.MatchString(c), did && future.MatchString(c) && followLater.MatchString(c):
 		return false
@@ -121,6 +127,8 @@ var withoutCode = regexp.MustCompile("`[^`]*`|\\s*(?:with this|via|using|with|wa
 
 // followLater tells a plan for after the incident from a deed in it.
 var followLater = anyOf(`ticket`, `jira`, `tomorrow`, `next (?:week|sprint|quarter|month|time)`, `later`, `monday`, `after (?:this|the incident)`, `follow[- ]?up`, `long[- ]term`, `permanent(?:ly)? fix`, `post-?mortem`, `runbook`, `alert (?:on|for|when)`, `so (?:this|it|that) (?:doesn'?t|won'?t|never)`, `in (?:the )?future`, `next to do`, `todo`, `eventually`, `some day`, `backlog`)
+
+var wishFirst = regexp.MustCompile(`(?i)^(?:todo|to-do|action items?|follow[- ]?ups?|next steps?|already done|ai|fyi)\b`)
 
 // ended reports whether something has worked already.
 func (ts *tries) ended() bool {

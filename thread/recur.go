@@ -17,6 +17,7 @@ import (
 // when somebody says when or links to it.
 const (
 	alikeAlone   = 0.32
+	alikeApart   = 0.5 // of failures of services that have no name in common
 	alikeSaid    = 0.13
 	alikePointed = 0.06
 )
@@ -182,10 +183,17 @@ func (f *failure) sameAs(old *failure) (prunella.Reason, float64) {
 	switch {
 	case vague && alike >= alikeSaid:
 		return reason("said-and-alike", "somebody says that it happened before, and they are alike"), alike
-	case alike >= alikeAlone:
+	case alike >= alikeAlone && (f.commonService(old) || alike >= alikeApart):
 		return reason("alike", "symptoms, cause and remedy are alike"), alike
 	}
 	return prunella.Reason{}, 0
+}
+
+func (f *failure) commonService(old *failure) bool {
+	if len(f.x.Services) == 0 || len(old.x.Services) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(f.x.Services, func(s string) bool { return slices.Contains(old.x.Services, s) })
 }
 
 func idRune(r rune) rune {

@@ -147,6 +147,7 @@ func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
 		stated[name] = Moment{Name: name, At: at, Stated: true, Source: s.source, Rule: rule}
 	}
 	for _, s := range t.said {
+		t.beside(s, state)
 		times := t.clocks(s)
 		if len(times) == 0 || s.line.quoted {
 			continue
@@ -202,6 +203,34 @@ func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
 		}
 		return said{source: t.sources[over]}, Time(t.sources[over].TS), "declared-over"
 	})
+}
+
+var (
+	startBeside = regexp.MustCompile(`(?i)\b(?:from|since|start(?:ed|ing|s)?(?: at)?|beg[au]n(?: at)?|onset(?: was| is| looks like)?(?: at)?|broke at|first seen(?: at)?)\s+(?:about |around |~ ?|roughly |at )?$`)
+	endBeside   = regexp.MustCompile(`(?i)\b(?:until|till|resolved(?: at)?|over(?: at| by)?|fixed at|recovered(?: at)?|back (?:at|since)|ended(?: at)?|all clear(?: at)?|closed(?: at)?|clean since|stable since|healthy since)\s+(?:about |around |~ ?|roughly |at )?$`)
+)
+
+// beside takes times by the words right before them: "from 16:09 utc", "until 16:52".
+func (t *talk) beside(s said, state func(string, said, time.Time, string, bool)) {
+	text := maskFigures(s.text)
+	times := t.clocks(s)
+	for i, at := range clockRE.FindAllStringSubmatchIndex(text, 4) {
+		if i >= len(times) || s.line.quoted {
+			break
+		}
+		begin := at[4] // the hour
+		if at[2] >= 0 {
+			begin = at[2] // the date
+		}
+		before := text[:begin]
+		switch {
+		case expiredOrChanged.MatchString(strings.ToLower(before[max(0, len(before)-40):])) && !startBeside.MatchString(before):
+		case startBeside.MatchString(before):
+			state("started", s, times[i], "stated", true)
+		case endBeside.MatchString(before):
+			state("resolved", s, times[i], "stated", true)
+		}
+	}
 }
 
 // timedParts cuts a sentence so that each part holds one of its times.
