@@ -27,12 +27,12 @@ const layout = 2
 
 // The table words takes tokens with spaces between (see stems); the text of
 // pages is not stored a second time. hashsize lets FTS5 gather more before it
-// writes a segment, 4 MiB.
+// writes a segment, 8 MiB.
 const schema = `
 CREATE TABLE pages (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);
 CREATE TABLE forms (word TEXT PRIMARY KEY, stem TEXT NOT NULL) WITHOUT ROWID;
 CREATE VIRTUAL TABLE words USING fts5(title, heads, body, ids, content='', contentless_delete=1, tokenize=ascii);
-INSERT INTO words(words, rank) VALUES('hashsize', 4194304);`
+INSERT INTO words(words, rank) VALUES('hashsize', 8388608);`
 
 // index is the SQLite file with the pages' words. One writer, two readers.
 type index struct {

@@ -44,7 +44,7 @@ func parseQuery(text string) []term {
 			}
 			continue
 		}
-		chunks(part, func(chunk string) {
+		chunks(part, func(chunk string, _ bool) {
 			if len(chunk) <= longestID {
 				terms = append(terms, term{chunk: chunk, words: parts(chunk), id: strict(chunk)})
 			}

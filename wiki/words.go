@@ -50,56 +50,94 @@ func fold(s string) string {
 	return b.String()
 }
 
-// isWord tells the letters of a word from what stands between words.
-func isWord(r rune) bool {
-	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.Is(unicode.M, r)
+// What a character is to the index.
+const (
+	between = iota
+	letter  // or mark
+	capital
+	digit
+	sign
+)
+
+var ascii = func() (of [utf8.RuneSelf]byte) {
+	for c := range byte(utf8.RuneSelf) {
+		switch {
+		case c >= '0' && c <= '9':
+			of[c] = digit
+		case c >= 'A' && c <= 'Z':
+			of[c] = capital
+		case c >= 'a' && c <= 'z':
+			of[c] = letter
+		case strings.IndexByte(signs, c) >= 0:
+			of[c] = sign
+		}
+	}
+	return of
+}()
+
+// classify says what the character at i is, and its length.
+func classify(s string, i int) (class byte, size int) {
+	if s[i] < utf8.RuneSelf {
+		return ascii[s[i]], 1
+	}
+	r, size := utf8.DecodeRuneInString(s[i:])
+	switch {
+	case unicode.IsUpper(r):
+		return capital, size
+	case unicode.IsLetter(r), unicode.Is(unicode.M, r):
+		return letter, size
+	case unicode.IsNumber(r):
+		return digit, size
+	}
+	return between, size
 }
 
-// words calls visit with each run of word letters and where it stands.
+// words calls visit with each run of letters and digits and where it stands.
 func words(s string, visit func(start, stop int)) {
 	start := -1
-	for i, r := range s {
-		switch word := isWord(r); {
-		case word && start < 0:
+	for i := 0; i < len(s); {
+		class, size := classify(s, i)
+		word := class != between && class != sign
+		if word && start < 0 {
 			start = i
-		case !word && start >= 0:
+		}
+		if !word && start >= 0 {
 			visit(start, i)
 			start = -1
 		}
+		i += size
 	}
 	if start >= 0 {
 		visit(start, len(s))
 	}
 }
 
-// chunks calls visit with each run of word letters and signs, without signs at
-// its ends: "status.auth0.com", "kid", "v3.4.0".
-func chunks(s string, visit func(chunk string)) {
-	inner := func(r rune) bool { return isWord(r) || strings.ContainsRune(signs, r) }
-	for len(s) > 0 {
-		from := strings.IndexFunc(s, isWord)
-		if from < 0 {
-			return
+// chunks calls visit with each run of letters, digits and signs, without signs
+// at its ends: "status.auth0.com", "kid", "v3.4.0". id tells an identifier from a
+// word: by a digit, a sign inside, or a capital after the first letter.
+func chunks(s string, visit func(chunk string, id bool)) {
+	start, stop := -1, 0 // of what is known to belong to the chunk
+	id, signed := false, false
+	for i := 0; i <= len(s); {
+		class, size := byte(between), 1
+		if i < len(s) {
+			class, size = classify(s, i)
 		}
-		s = s[from:]
-		to := strings.IndexFunc(s, func(r rune) bool { return !inner(r) })
-		if to < 0 {
-			to = len(s)
+		switch {
+		case class == between && start >= 0:
+			visit(s[start:stop], id)
+			start = -1
+		case class == between:
+		case class == sign:
+			signed = true
+		case start < 0:
+			start, stop, id, signed = i, i+size, class == digit, false
+		default:
+			id = id || signed || class == digit || class == capital
+			stop, signed = i+size, false
 		}
-		visit(strings.TrimRight(s[:to], signs))
-		s = s[to:]
+		i += size
 	}
-}
-
-// looksLikeID tells an identifier from a word outside code: by a digit, a sign
-// inside, or capitals after the first letter.
-func looksLikeID(chunk string) bool {
-	for i, r := range chunk {
-		if unicode.IsNumber(r) || strings.ContainsRune(signs, r) || i > 0 && unicode.IsUpper(r) {
-			return true
-		}
-	}
-	return false
 }
 
 // parts are the words of an identifier: runs between signs, folded.
@@ -201,7 +239,7 @@ func (m *marks) identifiers() string {
 		}
 		b.WriteByte(' ')
 	}
-	add := func(chunk string) {
+	add := func(chunk string, _ bool) {
 		if len(chunk) > longestID || seen[chunk] {
 			return
 		}
@@ -225,9 +263,9 @@ func (m *marks) identifiers() string {
 			}
 		})
 	}
-	some := func(chunk string) {
-		if looksLikeID(chunk) {
-			add(chunk)
+	some := func(chunk string, id bool) {
+		if id {
+			add(chunk, id)
 		}
 	}
 	for _, s := range m.code {
@@ -236,9 +274,9 @@ func (m *marks) identifiers() string {
 	for _, s := range m.prose {
 		chunks(s, some)
 	}
-	add(m.page.Name)
-	add(stem(m.page.Path))
-	some(m.page.Title)
+	add(m.page.Name, true)
+	add(stem(m.page.Path), true)
+	chunks(m.page.Title, some)
 	for key, value := range m.page.Meta {
 		if key == "description" || key == "trigger" {
 			chunks(value, some)
