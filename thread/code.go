@@ -394,8 +394,8 @@ func firstKey(s string) string { k, _, _ := strings.Cut(s, ":"); return k }
 var (
 	keyValue = regexp.MustCompile(`^[A-Za-z_][\w.-]*\s*(?::\s+|=\s*)["']?[\w./:%-]+["']?$`)
 	setting  = regexp.MustCompile(`(?i)\b(?:set|setting|chang(?:ed?|ing)|bump(?:ed|ing)?|lower(?:ed|ing)?|rais(?:ed?|ing)|reduc(?:ed?|ing)|increas(?:ed?|ing)|decreas(?:ed?|ing)|add(?:ed|ing)?|configur(?:ed?|ing)|put(?:ting)?|updat(?:ed?|ing)|switch(?:ed|ing)?|tun(?:ed?|ing)|flip(?:ped|ping)?|with|to)\b`)
-	warned   = regexp.MustCompile(`(?i)\b(?:don'?t|do not|never|instead of|avoid|please no|rather than|not|we could(?: also)?|you could|could also|might|would|nobody should|no one should)\s+(?:\w+\s+){0,2}$`)
-	tooRisky = regexp.MustCompile(`(?i)\b(?:too (?:risky|dangerous|much)|not (?:now|yet|today|in prod)|would (?:drop|lose|delete|wipe|break)|drops? (?:data|everything)|last resort|rather not|don'?t want|please don'?t|never (?:on|in) prod)\b`)
+	warned   = regexp.MustCompile(`(?i)\b(?:don'?t|do not|never|instead of|avoid|please no|rather than|not|we could(?: also)?|you could|could also|might|would|nobody should|no one should|alternatively|worst case)\s+(?:\w+\s+){0,2}$`)
+	tooRisky = regexp.MustCompile(`(?i)\b(?:too (?:risky|dangerous|much)|rather wait|would rather|not yet|not (?:now|yet|today|in prod)|would (?:drop|lose|delete|wipe|break)|drops? (?:data|everything)|last resort|rather not|don'?t want|please don'?t|never (?:on|in) prod)\b`)
 	reported = regexp.MustCompile(`(?i)\b(?:says?|said|shows?|showed|returns?|returned|logs?|logged|error|errors|message|fails? with|failing with|seeing|see|got|getting|prints?|throws?|exception)\s*(?::|with|of|like|is)?\s*$`)
 )
 
@@ -524,13 +524,9 @@ func innerCommand(cmd string) string {
 // beginning of a line or after a colon or a word like "with" or "running", and
 // reaches to its end.
 func unquoted(l string) (before, cmd string, ok bool) {
-	for pos := 0; pos < len(l); {
-		at := unquotedAt.FindStringIndex(l[pos:])
-		if at == nil || pos > 0 && at[1] == 0 {
-			break
-		}
-		start := pos + at[1]
-		pos = max(start, pos+1)
+	starts := [][]int{{0, len(l) - len(strings.TrimLeft(l, " \t"))}}
+	for _, at := range append(starts, unquotedAt.FindAllStringIndex(l, 12)...) {
+		start := at[1]
 		rest := l[start:]
 		word := firstWord(bare(rest))
 		if !programs[word] && !strings.HasPrefix(rest, "./") || everyday[word] && !flagged.MatchString(rest) {
@@ -545,6 +541,6 @@ func unquoted(l string) (before, cmd string, ok bool) {
 	return "", "", false
 }
 
-var unquotedAt = regexp.MustCompile(`(?i)^\s*|[:,] +|\b(?:with|ran|run|running|via|using|by|try|trying|do|doing|execut(?:ed|ing)|from|and|then|now|output of|checking|checked) +`)
+var unquotedAt = regexp.MustCompile(`(?i)[:,] +|\b(?:with|ran|run|running|via|using|by|try|trying|do|doing|execut(?:ed|ing)|from|and|then|now|output of|checking|checked) +`)
 
 var regexpKV = regexp.MustCompile(`(?i)\b(?:flushall|flushdb|del|unlink|config set|client kill|slaveof|replicaof|cluster failover|memory purge|failover|expire|set)\b`)

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // try is an Attempt while the conversation is read.
@@ -52,9 +53,13 @@ func (ts *tries) hear(s said) {
 	}
 	codes := changing(s.snippets())
 	fresh := false
+	bad := slices.ContainsFunc(list, func(c string) bool { return verdict(c) < 0 })
 	for _, c := range list {
 		done := ts.deed(s, c, &codes)
 		fresh = fresh || done
+		if bad && verdict(c) > 0 && !fixedBy.MatchString(c) {
+			continue // "down to 13, but still not gone"
+		}
 		if !done || strings.Contains(strings.ToLower(c), "tried") || explicit.MatchString(c) {
 			ts.outcome(s, c, fresh && !done)
 		}
@@ -71,6 +76,9 @@ func (ts *tries) hear(s said) {
 }
 
 var laterThing = anyOf(`for next time`, `next time`, `for the record`, `for (?:the )?(?:runbook|docs?|posterity|future)`, `todo`, `follow[- ]?up`, `we should`, `currently`, `right now it(?:'?s| is)`, `config (?:is|has|says|was)`, `it(?:'?s| is| was) (?:currently )?(?:set|configured)`, `is currently`, `has been`, `the (?:bad|old|current|broken|offending) (?:config|setting|value|line)`, `summary`, `recap`, `for reference`)
+
+// fixedBy names what worked, whatever else the sentence says did not.
+var fixedBy = regexp.MustCompile(`(?i)\b(?:what (?:actually |really |finally )?(?:fixed|worked|helped|did it|solved|resolved)|the (?:actual |real )?fix (?:was|is)|fixed (?:it|by)|did it|did the trick|was the fix|worked)\b`)
 
 // changing are the snippets that do something to the world.
 func changing(list []snippet) []snippet {
@@ -91,6 +99,9 @@ func (ts *tries) deed(s said, c string, codes *[]snippet) bool {
 		if last := ts.pending(s); last != nil && last.msg != s.msg && (said || last.By == s.by) && !another.MatchString(low) {
 			last.executed, last.complete, last.advised, last.msg = true, true, false, s.msg
 			last.At = s.at
+			if at := ts.t.clocks(s); len(at) == 1 && at[0].After(s.at.Add(-time.Hour)) && !at[0].After(s.at) {
+				last.At = at[0]
+			}
 			last.Sources = appendSource(last.Sources, s.source)
 			last.Commands = ts.withCodes(last.Commands, *codes, s)
 			*codes = nil
@@ -104,7 +115,7 @@ func (ts *tries) deed(s said, c string, codes *[]snippet) bool {
 	switch {
 	case !did && !announced && !advised, notDone.MatchString(c), s.asks && !advised:
 		return false
-	case wishFirst.MatchString(s.text):
+	case wishFirst.MatchString(s.text), takeRE.MatchString(s.text) && len(*codes) == 0:
 		return false
 	case did && earlier.MatchString(c), did && future.MatchString(c) && followLater.MatchString(c):
 		return false
@@ -270,7 +281,7 @@ func (ts *tries) outcome(s said, c string, inSentence bool) {
 		ts.credit(s, c)
 	}
 	a, named := ts.meant(c, s)
-	if a == nil || v > 0 && a.calm && !named && !inSentence {
+	if a == nil || v > 0 && a.calm && !named && !inSentence && !explicit.MatchString(c) {
 		return
 	}
 	if v > 0 && a.Outcome == Failed && mild.MatchString(c) {

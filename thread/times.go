@@ -207,7 +207,7 @@ func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
 
 var (
 	startBeside = regexp.MustCompile(`(?i)\b(?:from|since|start(?:ed|ing|s)?(?: at)?|beg[au]n(?: at)?|onset(?: was| is| looks like)?(?: at)?|broke at|first seen(?: at)?)\s+(?:about |around |~ ?|roughly |at )?$`)
-	endBeside   = regexp.MustCompile(`(?i)\b(?:until|till|resolved(?: at)?|over(?: at| by)?|fixed at|recovered(?: at)?|back (?:at|since)|ended(?: at)?|all clear(?: at)?|closed(?: at)?|clean since|stable since|healthy since)\s+(?:about |around |~ ?|roughly |at )?$`)
+	endBeside   = regexp.MustCompile(`(?i)\b(?:until|till|resolved(?: at)?|(?:over|fine|ok|normal|good|green|recovered|resolved|fixed) since|over(?: at| by)?|fixed at|recovered(?: at)?|back (?:at|since)|ended(?: at)?|all clear(?: at)?|closed(?: at)?|clean since|stable since|healthy since)\s+(?:about |around |~ ?|roughly |at )?$`)
 )
 
 // beside takes times by the words right before them: "from 16:09 utc", "until 16:52".
@@ -225,10 +225,10 @@ func (t *talk) beside(s said, state func(string, said, time.Time, string, bool))
 		before := text[:begin]
 		switch {
 		case expiredOrChanged.MatchString(strings.ToLower(before[max(0, len(before)-40):])) && !startBeside.MatchString(before):
-		case startBeside.MatchString(before):
-			state("started", s, times[i], "stated", true)
 		case endBeside.MatchString(before):
 			state("resolved", s, times[i], "stated", true)
+		case startBeside.MatchString(before):
+			state("started", s, times[i], "stated", true)
 		}
 	}
 }
