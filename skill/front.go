@@ -17,10 +17,10 @@ type Pair struct{ Key, Value string }
 // text, no --- inside. Values may have several lines.
 func FrontMatter(name, description string, metadata []Pair) string {
 	var b strings.Builder
-	b.WriteString("---\nname: " + quote(name, 0) + "\ndescription: " + quote(description, 0) + "\n")
+	b.WriteString("---\nname: " + written(name) + "\ndescription: " + written(description) + "\n")
 	for _, p := range metadata {
 		if p.Value != "" && slices.Contains(standard, p.Key) {
-			b.WriteString(p.Key + ": " + quote(p.Value, 0) + "\n")
+			b.WriteString(p.Key + ": " + written(p.Value) + "\n")
 		}
 	}
 	open := false
@@ -43,11 +43,11 @@ const deep = "    " // the lines of a value under metadata
 // written is a value as YAML: on one line, or its lines one below the other,
 // as they are when YAML can hold them so.
 func written(value string) string {
-	if !strings.Contains(value, "\n") {
+	if !strings.ContainsAny(value, "\n\t") && !strings.Contains(value, "---") {
 		return quote(value, 0)
 	}
 	lines := strings.Split(value, "\n")
-	if !strings.Contains(value, "---") && strings.TrimLeft(lines[0], " \t") == lines[0] && lines[0] != "" {
+	if len(lines) > 1 && !strings.Contains(value, "---") && strings.TrimLeft(lines[0], " \t") == lines[0] && lines[0] != "" {
 		literal := "|-"
 		for _, line := range lines {
 			literal += "\n"
@@ -61,7 +61,7 @@ func written(value string) string {
 		}
 	}
 	for i, line := range lines {
-		line = escape(line)
+		line = escape(line, true)
 		if i > 0 && strings.HasPrefix(line, " ") {
 			line = `\` + line
 		}

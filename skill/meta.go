@@ -330,19 +330,24 @@ func quote(value string, style yaml.Style) string {
 			return value
 		}
 	}
-	return `"` + escape(value) + `"`
+	return `"` + escape(value, false) + `"`
 }
 
-// escape is what stands between the double quotes.
-func escape(value string) string {
+// escape is what stands between the double quotes: on one line, or, folded, in
+// a way that keeps words apart from the letters of an escape.
+func escape(value string, folded bool) string {
 	var b strings.Builder
 	dashes := 0 // readers of the standard take any --- for the end of the front matter
 	for _, r := range value {
 		if r != '-' {
 			dashes = 0
 		} else if dashes++; dashes == 3 {
-			b.WriteString(`\x2d`)
-			dashes = 0
+			if dashes = 0; folded {
+				b.WriteString("\\\n" + deep + "-")
+				dashes = 1
+			} else {
+				b.WriteString(`\x2d`)
+			}
 			continue
 		}
 		switch {
@@ -351,6 +356,8 @@ func escape(value string) string {
 			b.WriteRune(r)
 		case r == '\n':
 			b.WriteString(`\n`)
+		case r == '\t' && folded:
+			b.WriteString("\\\t")
 		case r == '\t':
 			b.WriteString(`\t`)
 		case r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r == 0xfffe || r == 0xffff:

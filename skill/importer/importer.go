@@ -81,7 +81,7 @@ func Import(path string, b []byte) (*Result, error) {
 		return &Result{File: d.Bytes(), Report: report(d, d.Title, nil, nil)}, nil
 	}
 	text := strings.TrimPrefix(string(b), "\uFEFF")
-	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	text = strings.Map(printable, strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text))
 	p := &page{path: path}
 	p.read(text)
 	file, err := p.file()
@@ -98,6 +98,17 @@ func Import(path string, b []byte) (*Result, error) {
 		return nil, err
 	}
 	return &Result{File: file, Report: report(d, p.title, p.unplaced, p.restored)}, nil
+}
+
+// printable replaces what is no text, such as NUL, by a space.
+func printable(r rune) rune {
+	if r == '\n' || r == '\t' {
+		return r
+	}
+	if r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef {
+		return ' '
+	}
+	return r
 }
 
 // alreadySkill tells a skill file, which is taken as it is.
