@@ -34,6 +34,7 @@ import (
 	"prunella/notify"
 	"prunella/store"
 	"prunella/web"
+	"prunella/wiki"
 )
 
 // App is one Prunella server.
@@ -44,7 +45,8 @@ type App struct {
 
 	registry *prometheus.Registry
 	hub      *hub
-	skills   *skillSet
+	wiki     *wiki.Wiki
+	skills   *skills
 	store    *store.Store
 	bus      *bus.Bus
 	world    *action.World
@@ -86,9 +88,6 @@ func New(cfg Config, version string, log *slog.Logger) (a *App, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
-	if a.skills, err = loadSkills(cfg.Skills, cfg.Exclude, action.Catalog()); err != nil {
-		return a, err
-	}
 	if a.listener, err = listen(cfg.Listen); err != nil {
 		return a, err
 	}
@@ -97,6 +96,9 @@ func New(cfg Config, version string, log *slog.Logger) (a *App, err error) {
 		return a, err
 	}
 	a.undo("store", a.store.Close)
+	if err := a.openWiki(ctx); err != nil {
+		return a, err
+	}
 	if a.bus, err = bus.Open(ctx, bus.Config{Dir: filepath.Join(cfg.Data, "bus"), URL: cfg.Bus.URL, MaxBytes: cfg.Bus.MaxBytes, Log: log}); err != nil {
 		return a, err
 	}
@@ -208,7 +210,7 @@ func (a *App) Failed() <-chan error { return a.failed }
 func (a *App) Start(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.stop = cancel
-	for _, loop := range []func(context.Context){a.pipeline.Run, a.engine.Run, a.monitors.Run, a.sender.Run, a.prune} {
+	for _, loop := range []func(context.Context){a.pipeline.Run, a.engine.Run, a.monitors.Run, a.sender.Run, a.prune, a.followWiki} {
 		a.running.Go(func() { loop(ctx) })
 	}
 	a.running.Go(func() {
@@ -312,8 +314,9 @@ func (b backend) Status(ctx context.Context) (client.Status, error) {
 	now := time.Now().UTC()
 	total, newest := b.pipeline.Folded()
 	s := client.Status{Version: b.version, Started: b.born, Now: now, TimeScale: b.cfg.TimeScale, IncidentsOpen: len(open),
-		Engine: client.Engine{Owner: b.engine.Owner(), LastTick: b.engine.LastTick()},
-		Intake: client.Intake{SignalsTotal: total, LastSignal: newest, BusDepth: int64(depth.Messages), Rejected: b.rejected()}}
+		SkillProblems: b.skills.broken(),
+		Engine:        client.Engine{Owner: b.engine.Owner(), LastTick: b.engine.LastTick()},
+		Intake:        client.Intake{SignalsTotal: total, LastSignal: newest, BusDepth: int64(depth.Messages), Rejected: b.rejected()}}
 	if depth.Messages > 0 && !newest.IsZero() {
 		s.Intake.LagSeconds = now.Sub(newest).Seconds()
 	}

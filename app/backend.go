@@ -10,8 +10,6 @@ import (
 	"prunella"
 	"prunella/client"
 	"prunella/engine"
-	"prunella/heal"
-	"prunella/skill"
 	"prunella/store"
 )
 
@@ -110,80 +108,6 @@ func (b backend) Keys(ctx context.Context) (k client.KeyBoard, err error) {
 	}
 	k.Cells, err = b.store.Trust(ctx)
 	return k, err
-}
-
-func (b backend) Skills(ctx context.Context) ([]client.SkillView, error) {
-	var out []client.SkillView
-	for _, s := range b.skills.list() {
-		v, err := b.skillView(ctx, s, false)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	return out, nil
-}
-
-func (b backend) Skill(ctx context.Context, name prunella.SkillName) (client.SkillView, error) {
-	for _, s := range b.skills.list() {
-		if s.Name == name {
-			return b.skillView(ctx, s, true)
-		}
-	}
-	return client.SkillView{}, &prunella.Error{Kind: prunella.NotFound, Where: "skill " + string(name), Reason: "there is no such skill", Remedy: "see the list of skills"}
-}
-
-func (b backend) skillView(ctx context.Context, s prunella.Skill, whole bool) (client.SkillView, error) {
-	now := time.Now()
-	outcomes, err := b.store.Outcomes(ctx, s.Name)
-	if err != nil {
-		return client.SkillView{}, err
-	}
-	t := skill.Measure(outcomes, s.Version, now, skill.Options{})
-	v := client.SkillView{Skill: s, Freshness: t.Freshness, LastVerified: t.LastVerified,
-		Trust: client.SkillTrust{Confidence: t.Confidence, Floor: t.Floor, Alpha: t.Alpha, Beta: t.Beta}}
-	for _, term := range t.Terms {
-		v.Trust.Terms = append(v.Trust.Terms, client.TrustTerm{At: term.Outcome.At, Kind: term.Outcome.Kind, Ref: term.Outcome.Ref, X: term.Outcome.X, Weight: term.Weight})
-	}
-	page := b.skills.page(s.Name)
-	v.Claimed, v.Extracted = page.claimed, page.extracted
-	for _, p := range page.problems {
-		v.Problems = append(v.Problems, client.SkillProblem{File: p.File, Line: p.Line, Severity: p.Severity, Text: p.Text, Remedy: p.Remedy})
-	}
-	// What it might do now: its own steps under today's policy, for a severe
-	// incident with a sure cause.
-	run := prunella.Run{Skill: s.Name}
-	for _, a := range s.Actions {
-		if a.When != "" && a.Effect == prunella.Irreversible {
-			continue // it runs only when its condition holds, and asks then
-		}
-		run.Steps = append(run.Steps, prunella.Step{Name: a.Title, Action: a.Do, Effect: a.Effect, Undo: a.Undo, Target: a.ID})
-	}
-	v.Policy = heal.Allow(heal.Ask{Policy: b.cfg.Policy, Run: run, Now: now,
-		Incident: prunella.Incident{Live: true, Severity: prunella.Critical}, Cause: prunella.Cause{Fault: s.Fault, Confidence: 1},
-		Trust: heal.Trust{Floor: t.Floor, Evidence: t.Alpha + t.Beta - 2, Freshness: t.Freshness}})
-	for _, o := range outcomes {
-		if o.Kind == "run" && o.At.After(v.LastRun) {
-			v.LastRun = o.At
-		}
-	}
-	if !whole {
-		return v, nil
-	}
-	v.Markdown, v.Backlinks = page.markdown, b.skills.backlinks(s.Name)
-	for i := len(outcomes) - 1; i >= 0; i-- {
-		v.Outcomes = append(v.Outcomes, outcomes[i])
-	}
-	runs, err := b.store.RecentRuns(ctx, now.Add(-time.Duration(b.cfg.Retention)))
-	if err != nil {
-		return v, err
-	}
-	for i := len(runs) - 1; i >= 0 && len(v.Runs) < 50; i-- {
-		if runs[i].Skill == s.Name {
-			v.Runs = append(v.Runs, runs[i])
-		}
-	}
-	return v, nil
 }
 
 func (b backend) Reports(ctx context.Context, limit int) ([]prunella.Report, error) {

@@ -25,7 +25,7 @@ type Config struct {
 	TimeScale float64            `yaml:"time_scale"` // 1; more only in drills: waits and windows are divided by it
 	World     prunella.Inventory `yaml:"world"`
 	Ingest    Ingest             `yaml:"ingest"`
-	Skills    string             `yaml:"skills"`         // folder of *.skill.md; default: the ones shipped
+	Wiki      string             `yaml:"wiki"`           // folder of skills/, people/, companies/, drafts/; default: the pages shipped, which cannot be edited
 	Exclude   []string           `yaml:"skills_exclude"` // names of skills not to use
 	Monitors  Monitors           `yaml:"monitors"`
 	Policy    heal.Policy        `yaml:"policy"`

@@ -18,6 +18,7 @@ import (
 	"prunella/engine"
 	"prunella/match"
 	"prunella/store"
+	"prunella/wiki"
 )
 
 // stream is a Source in memory with the contract of the bus: each reader gets
@@ -117,7 +118,12 @@ func openStore(t *testing.T, dir string) engineStore {
 
 func pipeline(t *testing.T, from engine.Source, into engine.PipelineStore, inv prunella.Inventory) *engine.Pipeline {
 	t.Helper()
-	skills, err := loadSkills("", nil, nil)
+	pages, err := wiki.Open(t.Context(), wiki.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pages.Close() })
+	skills, err := openSkills(t.Context(), pages, nil, nil, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,8 @@ type Status struct {
 	Monitors      []Monitor  `json:"monitors"`
 	IncidentsOpen int        `json:"incidents_open"`
 	Engine        Engine     `json:"engine"`
+
+	SkillProblems []SkillProblem `json:"skill_problems"` // skill files that cannot be used as they are
 }
 
 // Intake is the health of the way in.
@@ -116,22 +118,47 @@ type KeyVerdict struct {
 	Reason     prunella.Reason `json:"reason"`
 }
 
-// SkillView is a skill with the evidence about it. In a list Markdown, Runs,
-// Outcomes and Backlinks are empty.
+// SkillView is a skill with the evidence about it. In a list Text, Course, Runs,
+// Outcomes, Reports and Backlinks are empty.
 type SkillView struct {
 	Skill        prunella.Skill     `json:"skill"`
+	Trigger      string             `json:"trigger,omitempty"`  // when to use it, in the words of the file
 	Markdown     string             `json:"markdown,omitempty"` // the body, without front matter
+	Text         string             `json:"text,omitempty"`     // the whole file, of the version in use
 	Claimed      float64            `json:"claimed,omitempty"`  // as the file says, 0 when it does not
 	Trust        SkillTrust         `json:"trust"`
 	Freshness    string             `json:"freshness"` // fresh | due | stale | never
 	LastVerified time.Time          `json:"last_verified,omitzero"`
 	LastRun      time.Time          `json:"last_run,omitzero"`
 	Policy       prunella.Decision  `json:"policy"` // what it would be allowed to do now, and why
-	Extracted    []string           `json:"extracted,omitempty"`
+	Extracted    []SourceThread     `json:"extracted,omitempty"`
 	Problems     []SkillProblem     `json:"problems"`
+	Broken       []SkillProblem     `json:"broken,omitempty"`   // errors of the file as it is now: an older version is in use, or none when Skill.Hash is empty
+	Excluded     bool               `json:"excluded,omitempty"` // by the configuration: the engine does not use it
+	Editable     bool               `json:"editable"`           // the server keeps its wiki in a folder
 	Runs         []prunella.Run     `json:"runs,omitempty"`     // newest first
 	Outcomes     []prunella.Outcome `json:"outcomes,omitempty"` // newest first
-	Backlinks    []string           `json:"backlinks,omitempty"`
+	Course       []TrustPoint       `json:"course,omitempty"`   // the confidence over time, oldest first
+	Reports      []SkillReport      `json:"reports,omitempty"`  // scenarios of its pattern, newest first
+	Backlinks    []WikiBacklink     `json:"backlinks,omitempty"`
+}
+
+// TrustPoint is the confidence at a moment, as the version in use would have
+// had it.
+type TrustPoint struct {
+	At         time.Time         `json:"at"`
+	Confidence float64           `json:"confidence"`
+	Floor      float64           `json:"floor"`
+	Outcome    *prunella.Outcome `json:"outcome,omitempty"` // what moved it at that moment
+}
+
+// SkillReport is a scenario that showed what a skill is worth.
+type SkillReport struct {
+	ID       string          `json:"id"`
+	Scenario string          `json:"scenario"`
+	Title    string          `json:"title"`
+	Status   prunella.Result `json:"status"`
+	Ended    time.Time       `json:"ended"`
 }
 
 // SkillTrust is the measured confidence: mean and 5 % floor of a Beta(Alpha,

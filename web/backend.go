@@ -28,6 +28,13 @@ type Backend interface {
 
 	Skills(ctx context.Context) ([]client.SkillView, error)
 	Skill(ctx context.Context, name prunella.SkillName) (client.SkillView, error)
+	// MatchSkills says which skills may be about what an incident says.
+	MatchSkills(ctx context.Context, text string) (client.SkillMatches, error)
+	// Runbook finds the skill that the end of a runbook_url names; NotFound.
+	Runbook(ctx context.Context, name string) (prunella.SkillName, error)
+	// Own tells whether an absolute address is one of this server's.
+	Own(address string) bool
+	Wiki
 
 	// Reports returns newest first.
 	Reports(ctx context.Context, limit int) ([]prunella.Report, error)
@@ -45,4 +52,34 @@ type Backend interface {
 	// closes the channel, which ends the stream. To a slow reader several
 	// changes of one What and ID may be announced as one, after the last.
 	Subscribe(ctx context.Context) <-chan client.Change
+}
+
+// Wiki are the pages of the wiki. Paths are those of files, "people/sam.md".
+type Wiki interface {
+	// Editable tells whether pages are kept in a folder and can be saved.
+	Editable() bool
+	WikiSearch(ctx context.Context, q client.WikiQuery) (client.WikiResult, error)
+	// WikiPage takes a path with or without ending, or a name that only one page
+	// has; NotFound.
+	WikiPage(ctx context.Context, name string) (client.WikiPage, error)
+	// WikiLink says where [[inside]] leads that stands on the page from.
+	WikiLink(from, inside string) client.WikiLink
+	// WikiLint checks a text as the page that it is to be.
+	WikiLint(file, text string) []client.SkillProblem
+	WikiCheck(ctx context.Context) (client.WikiCheck, error)
+	// WikiHistory lists the versions in git, newest first; none when the pages
+	// are not kept in git.
+	WikiHistory(ctx context.Context, file string) ([]client.WikiVersion, error)
+	// WikiDiff compares a page at two commits; "" is the page as it is now.
+	WikiDiff(ctx context.Context, file, from, to string) ([]client.WikiLine, error)
+	// WikiSave writes a page, or answers with a Conflict.
+	WikiSave(ctx context.Context, e client.WikiEdit) (client.WikiSaved, error)
+
+	// Draft takes the name of a draft; NotFound.
+	Draft(ctx context.Context, name string) (client.DraftView, error)
+	// AcceptDraft makes the draft with this hash a skill, or the next version of
+	// one, and says where it stands. Conflict: it was changed since it was read.
+	AcceptDraft(ctx context.Context, name, hash, by string) (url string, err error)
+	// DiscardDraft removes it. Conflict as AcceptDraft.
+	DiscardDraft(ctx context.Context, name, hash, by, reason string) error
 }

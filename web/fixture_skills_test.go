@@ -54,16 +54,17 @@ Page @sam when a canary of the new key is still refused afterwards.
 func partialSkill(now time.Time) client.SkillView {
 	return client.SkillView{
 		Skill: prunella.Skill{Name: "jwt-signing-key-partial-distribution", Title: "A new signing key did not reach every verifier", Description: "Use when some services refuse all new tokens right after a key rotation while others accept them.",
-			Pattern: "auth/partial-key-distribution", Category: "security", Version: "v1.2.0", Hash: planHash, Owners: []string{"@sam", "@maya"}, Path: "wiki/skills/jwt-signing-key-partial-distribution.skill.md",
+			Pattern: "auth/partial-key-distribution", Category: "security", Version: "v1.2.0", Hash: planHash, Owners: []string{"@sam", "@maya"}, Path: "skills/jwt-signing-key-partial-distribution.skill.md",
 			Signals: make([]prunella.SignalRule, 4), Checks: make([]prunella.CheckRule, 3), Actions: make([]prunella.ActionRule, 5), Budgets: prunella.Budgets{Diagnosis: 3 * time.Minute, Resolution: 5 * time.Minute}, Alternates: []string{"auth-jwks-rotation-spike", "bad-deploy"}},
 		Markdown: partialMarkdown, Claimed: 0.88,
 		Trust: client.SkillTrust{Confidence: 0.917, Floor: 0.762, Alpha: 11, Beta: 1, Terms: []client.TrustTerm{
 			{At: now.Add(-48 * time.Hour), Kind: "run", Ref: "run-88", X: 1, Weight: 0.99}, {At: now.Add(-21 * 24 * time.Hour), Kind: "run", Ref: "run-61", X: 1, Weight: 0.92}, {At: now.Add(-30 * 24 * time.Hour), Kind: "scenario", Ref: "jwt-signing-key-rotation-failure, seed 7", X: 1, Weight: 0.18}}},
 		Freshness: "fresh", LastVerified: now.Add(-48 * time.Hour), LastRun: now.Add(-76 * time.Second),
 		Policy:    prunella.Decision{Allowed: prunella.AllowUnattended, Reason: why("floor", "floor 76 % is over 75 %, fresh, every step reversible"), Gates: []prunella.Reason{why("floor", "floor 0.76 ≥ 0.75"), why("fresh", "verified 2 days ago")}},
-		Extracted: []string{"#incidents · 2026-03-29 · maya, sam", "#incidents · 2026-03-08 (referenced)"}, Backlinks: []string{"skills/auth-jwks-rotation-spike.skill", "people/sam"},
-		Problems: []client.SkillProblem{{File: "x", Line: 41, Severity: "warning", Text: "the action has no undo, so it never runs unattended", Remedy: "Add undo: with an action, or none-needed with a reason"}},
-		Runs:     []prunella.Run{{ID: "run-1", Incident: "inc-01jq8x4m2k", Created: now.Add(-76 * time.Second), Steps: make([]prunella.Step, 7)}, {ID: "run-88", Incident: "inc-01jq8e5r7w", Created: now.Add(-3 * time.Hour), Verdict: prunella.Healed, Steps: make([]prunella.Step, 7)}},
+		Extracted: []client.SourceThread{{Text: "#incidents · 2026-03-29 · maya, sam", URL: "https://acme.slack.com/archives/C01/p1774793022000200"}, {Text: "#incidents · 2026-03-08 (referenced)"}},
+		Backlinks: []client.WikiBacklink{{Path: "skills/auth-jwks-rotation-spike.skill.md", URL: "/skills/auth-jwks-rotation-spike", Title: "Verifiers hold a key set from before a rotation", Line: 40}, {Path: "people/sam.md", URL: "/people/sam", Title: "Sam", Line: 6}},
+		Problems:  []client.SkillProblem{{File: "x", Line: 41, Severity: "warning", Text: "the action has no undo, so it never runs unattended", Remedy: "Add undo: with an action, or none-needed with a reason"}},
+		Runs:      []prunella.Run{{ID: "run-1", Incident: "inc-01jq8x4m2k", Created: now.Add(-76 * time.Second), Steps: make([]prunella.Step, 7)}, {ID: "run-88", Incident: "inc-01jq8e5r7w", Created: now.Add(-3 * time.Hour), Verdict: prunella.Healed, Steps: make([]prunella.Step, 7)}},
 	}
 }
 
@@ -72,6 +73,9 @@ func staleSkill(now time.Time) client.SkillView {
 	v.Skill.Name, v.Skill.Title, v.Skill.Pattern, v.Skill.Version = "auth-jwks-rotation-spike", "Verifiers hold a key set from before a rotation", "auth/stale-jwks-cache", "v1.0.1"
 	v.Skill.Description = "Use when 401s rise suddenly with no recent deploy and logs speak of an unknown kid."
 	v.Trust = client.SkillTrust{Confidence: 0.806, Floor: 0.547, Terms: v.Trust.Terms[:2]}
+	v.Skill.Path = "skills/auth-jwks-rotation-spike.skill.md"
+	v.Broken = []client.SkillProblem{{File: v.Skill.Path, Line: 12, Severity: "error", Text: "nonsense is no kind of signal", Remedy: "write log, metric, alert or change"}}
+	v.Course, v.Reports, v.Backlinks = nil, nil, nil
 	v.Freshness, v.LastVerified, v.LastRun = "due", now.Add(-120*24*time.Hour), time.Time{}
 	v.Policy.Allowed, v.Runs, v.Problems = prunella.AllowApproval, nil, nil
 	return v
@@ -138,4 +142,19 @@ func failedReport(now time.Time) prunella.Report {
 	return prunella.Report{ID: "rep-01jq8j0000", Scenario: "jwks-endpoint-down", Title: "The key set endpoint is closed", Category: "security", Status: prunella.Failed, Started: now.Add(-2 * time.Hour), Ended: now.Add(-2*time.Hour + time.Minute), Version: "v0.1.0-test", Seed: 3,
 		Checks:  []prunella.ReportCheck{{Name: "Severity", Expected: "critical", Actual: "high", Result: prunella.Failed, Note: "share 0.41 at the time of judging"}},
 		Timings: prunella.Timings{Detected: 1200, Opened: 1210, Diagnosed: 4000, Healed: -1, Verified: -1}, Remediation: "escalated", Verdict: prunella.UnknownVerdict, Pattern: prunella.Unknown}
+}
+
+// partialCourse is a year of runs, drills and a failure.
+func partialCourse(now time.Time) []client.TrustPoint {
+	at := func(days int) time.Time { return now.Add(-time.Duration(days) * 24 * time.Hour) }
+	out := []client.TrustPoint{{At: at(220), Confidence: 0.5, Floor: 0.05}}
+	level, floor := 0.5, 0.05
+	for i, o := range []prunella.Outcome{{At: at(200), Kind: "run", X: 1, Ref: "run-1"}, {At: at(180), Kind: "scenario", X: 1, Ref: "rep-01jq8k2v5n"}, {At: at(150), Kind: "run", X: 0, Ref: "run-3"}, {At: at(90), Kind: "person", X: 0.5, Ref: "maya"},
+		{At: at(60), Kind: "run", X: 1, Ref: "run-61"}, {At: at(21), Kind: "thread", X: 1, Ref: "https://acme.slack.com/archives/C01/p1"}, {At: at(2), Kind: "run", X: 1, Ref: "run-88"}} {
+		out = append(out, client.TrustPoint{At: o.At, Confidence: level - 0.03, Floor: floor - 0.02})
+		level += (o.X - 0.3) * 0.15
+		floor = level - 0.4 + 0.03*float64(i)
+		out = append(out, client.TrustPoint{At: o.At, Confidence: level, Floor: floor, Outcome: &o})
+	}
+	return append(out, client.TrustPoint{At: now, Confidence: 0.917, Floor: 0.762})
 }

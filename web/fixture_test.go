@@ -27,6 +27,7 @@ type world struct {
 	series    []prunella.SeriesPoint
 	board     client.KeyBoard
 	skills    []client.SkillView
+	pages     pages
 	reports   []prunella.Report
 	down      error // what Ready and Status answer
 	decided   []client.Decision
@@ -49,6 +50,7 @@ func newWorld() *world {
 	w.fillSeries()
 	w.fillBoard()
 	w.skills = []client.SkillView{partialSkill(w.start), staleSkill(w.start)}
+	w.pages = newPages(w.start)
 	w.reports = []prunella.Report{w.report(), failedReport(w.start)}
 	return w
 }

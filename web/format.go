@@ -98,6 +98,8 @@ func clock(t time.Time) template.HTML { return timeTag(t, t.UTC().Format("15:04:
 
 func stamp(t time.Time) template.HTML { return timeTag(t, t.UTC().Format("2006-01-02 15:04:05"), "") }
 
+func day(t time.Time) template.HTML { return timeTag(t, t.UTC().Format(time.DateOnly), "") }
+
 // percent never rounds something to nothing, nor nearly all to all.
 func percent(x float64) string {
 	p := x * 100
@@ -312,6 +314,16 @@ func freshMark(f string) mark {
 		return mark{"▲", f, "warn"}
 	}
 	return mark{"○", "never verified", "plain"}
+}
+
+func lintMark(severity string) mark {
+	switch severity {
+	case "error":
+		return mark{"✕", severity, "bad"}
+	case "warning":
+		return mark{"◆", severity, "warn"}
+	}
+	return mark{"○", severity, "plain"}
 }
 
 var allowedWords = map[prunella.Allowed]string{

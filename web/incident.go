@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"net/url"
 	"sort"
 	"strconv"
 	"strings"
@@ -35,6 +36,31 @@ type incidentPage struct {
 	Held     bool
 	Over     bool
 	Anchors  map[prunella.SignalID]string
+	Runbooks []runbookLink // that its alerts name
+}
+
+// runbookLink is what an alert's runbook_url leads to: a skill of ours, or an
+// address elsewhere.
+type runbookLink struct{ Text, URL string }
+
+func (s *server) runbooks(r *http.Request, signals []prunella.Signal) []runbookLink {
+	var out []runbookLink
+	seen := map[string]bool{}
+	for _, sig := range signals {
+		address := sig.Attributes["runbook_url"]
+		if address == "" || seen[address] || len(out) == 5 {
+			continue
+		}
+		seen[address] = true
+		name, ours := s.runbookOf(r, address)
+		switch {
+		case ours:
+			out = append(out, runbookLink{string(name), "/skills/" + url.PathEscape(string(name))})
+		case strings.HasPrefix(address, "https://") || strings.HasPrefix(address, "http://"):
+			out = append(out, runbookLink{address, address})
+		}
+	}
+	return out
 }
 
 // ask is an approval with exactly what it lets run.
@@ -78,6 +104,7 @@ func (s *server) incident(r *http.Request, now time.Time) (view, error) {
 	if len(v.Incident.Causes) > 0 {
 		p.Cause = &v.Incident.Causes[0]
 	}
+	p.Runbooks = s.runbooks(r, signals)
 	p.Headline = headline(v.Incident)
 	for _, a := range v.Approvals {
 		if a.Decision != "" {

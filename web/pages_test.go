@@ -17,7 +17,9 @@ import (
 )
 
 var everyPage = []string{"/", "/incidents", "/incidents?state=resolved", "/incidents/inc-01jq8x4m2k", "/incidents/inc-01jq8wz03t", "/incidents/inc-01jq8sd11a", "/incidents/inc-01jq8e5r7w",
-	"/keys", "/skills", "/skills?q=stale", "/skills/jwt-signing-key-partial-distribution", "/reports", "/reports/rep-01jq8k2v5n", "/reports/rep-01jq8j0000"}
+	"/keys", "/skills", "/skills?q=stale", "/skills/jwt-signing-key-partial-distribution", "/skills?category=security&freshness=due", "/skills?q=nowhere-said", "/skills/auth-jwks-rotation-spike",
+	"/drafts/checkout-timeouts", "/drafts/auth-jwks-rotation-spike", "/wiki", "/wiki?q=services", "/wiki?kind=person", "/people", "/people/sam", "/companies", "/companies/acme", "/wiki/page/people/maya.md",
+	"/wiki/check", "/wiki/history?path=people/sam", "/wiki/edit?path=people/sam", "/wiki/edit?path=people/new.md", "/reports", "/reports/rep-01jq8k2v5n", "/reports/rep-01jq8j0000"}
 
 func fetch(t *testing.T, address string) (*http.Response, string) {
 	t.Helper()
@@ -160,7 +162,7 @@ func TestFirstScreens(t *testing.T) {
 	_, keys := fetch(t, site+"/keys")
 	wants(t, keys, "key-2026-03-29 may not sign yet: user and search reject it.", "✓ trusts", "✕ rejects", "? unknown", "● signs new tokens", "not found in local keystore")
 	_, skill := fetch(t, site+"/skills/jwt-signing-key-partial-distribution")
-	wants(t, skill, "92 %", "floor 76 %, from 3 observations", "88 %", "as the file says", "runs alone", "run by the engine", "Rule out a deploy.", "the stale-cache skill", "line 41: the action has no undo")
+	wants(t, skill, "92 %", "floor 76 %, from 2 runs and 1 other", "88 %", "as the file says", "runs alone", "run by the engine", "Rule out a deploy.", "the stale-cache skill", "line 41: the action has no undo")
 	_, report := fetch(t, site+"/reports/rep-01jq8k2v5n")
 	wants(t, report, "PASSED", "security / jwt-signing-key-rotation-failure", "Auto-heal", "Expected Actual Result", "1 incident, 36 signals", "✓ proven: fresh tokens carry key-2026-03-29",
 		"not found in local keystore", "connection refused", "Plan as executed", "rep-01jq8k2v5n", "prunella scenario run jwt-signing-key-rotation-failure --seed 7")

@@ -36,6 +36,11 @@ type plot struct {
 	Signs   []plotMark // drawn above the curves; steps that follow each other closely share one
 	Marks   []plotMark // listed below
 	Shade   string     // area between measured and baseline, in box units
+	PerS    bool       // the values are rates
+	Dots    []plotDot
+
+	Gate     float64 // px of a line that must be passed, 0 for none
+	GateText string
 }
 
 type curve struct {
@@ -59,6 +64,15 @@ type plotMark struct {
 	Class string  // onset | change | action | resolved
 	At    time.Time
 	Text  string
+}
+
+// plotDot is a mark on a curve.
+type plotDot struct {
+	X     float64 // %
+	Y     float64 // px
+	Class string  // resolved | change | onset; each has its shape
+	Text  string
+	URL   string // where it can be looked at, may be ""
 }
 
 // Span is the width of the sign in px.
@@ -133,7 +147,7 @@ func interval(points []prunella.SeriesPoint, span time.Duration) time.Duration {
 // ratePlot draws the 401 rate of the services, summed, against what is normal
 // for them, and the 5xx rate where that is what rose. No services means all.
 func ratePlot(points []prunella.SeriesPoint, services []string, from, to time.Time, marks []plotMark) plot {
-	p := plot{Title: "401 responses, all services together", Unit: "per second", From: from, To: to}
+	p := plot{Title: "401 responses, all services together", Unit: "per second", PerS: true, From: from, To: to}
 	if len(services) > 0 {
 		points = ofServices(points, services)
 		p.Title = "401 responses of " + services[0]
@@ -280,7 +294,7 @@ func tickNumber(v, step float64) string {
 
 var timeSteps = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second,
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute,
-	time.Hour, 2 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}
+	time.Hour, 2 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour, 28 * 24 * time.Hour, 91 * 24 * time.Hour, 364 * 24 * time.Hour}
 
 func timeTicks(from, to time.Time) []tick {
 	span := to.Sub(from)

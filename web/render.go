@@ -44,7 +44,7 @@ type renderer struct {
 }
 
 var functions = template.FuncMap{
-	"ago": ago, "when": when, "elapsed": elapsed, "clock": clock, "stamp": stamp, "relative": relative,
+	"ago": ago, "when": when, "elapsed": elapsed, "clock": clock, "stamp": stamp, "day": day, "relative": relative,
 	"duration": duration, "millis": millis, "percent": percent, "number": number, "count": count, "list": list, "short": short, "brief": brief,
 	"thousands": func(n int64) string { return thousands(n) },
 	"whole":     func(n int) string { return thousands(int64(n)) },
@@ -57,7 +57,7 @@ var functions = template.FuncMap{
 		return map[string]side{"For": fold("for", c.For, anchors), "Against": fold("against", c.Against, anchors)}
 	},
 	"adds":    func(more, said string) bool { return more != "" && !strings.Contains(said, more) },
-	"allowed": allowedWord, "fault": faultWord, "markdown": markdown,
+	"allowed": allowedWord, "fault": faultWord, "lint": lintMark, "freshnesses": func() []string { return []string{"fresh", "due", "stale", "never"} },
 	"inc":   func(i int) int { return i + 1 },
 	"abs":   func(x float64) string { return number(max(x, -x)) },
 	"at":    func(now time.Time, v any) withNow { return withNow{now, v} },

@@ -180,13 +180,61 @@
   };
 
   // --- search as one types ------------------------------------------------
-  for (const input of document.querySelectorAll("input[data-filter]")) {
-    input.addEventListener("input", () => {
-      const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-      for (const row of document.querySelectorAll(input.dataset.filter)) {
-        const text = row.dataset.text.toLowerCase();
-        row.hidden = !words.every((w) => text.includes(w));
+  // The form works by itself; here its answer is fetched while one types, and
+  // the part of the page that it changes is swapped in. The address follows, so
+  // that a live update, a reload or a link shows the same.
+  const part = async (address, options, ids) => {
+    const answer = await fetch(address, options);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const id of ids) {
+      const old = document.getElementById(id);
+      const fresh = page.getElementById(id);
+      if (!old || !fresh) continue;
+      for (const box of old.querySelectorAll(".copied")) box.replaceWith(box.querySelector("pre"));
+      morphChildren(old, fresh);
+      dressUp(old);
+    }
+  };
+  for (const form of document.querySelectorAll("form[data-search]")) {
+    let asked;
+    let timer;
+    const ask = async () => {
+      asked?.abort();
+      asked = new AbortController();
+      const query = new URLSearchParams([...new FormData(form)].filter(([, v]) => v));
+      const address = form.getAttribute("action") + (query.size ? "?" + query : "");
+      try {
+        await part(address, { signal: asked.signal }, [form.dataset.search]);
+        history.replaceState(null, "", address);
+        document.dispatchEvent(new CustomEvent("prunella:found"));
+      } catch (e) {
+        if (e.name !== "AbortError") lost();
       }
+    };
+    form.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(ask, 60);
+    });
+    form.addEventListener("change", ask);
+  }
+
+  // --- the editor: what lint says and the preview follow the typing --------
+  for (const form of document.querySelectorAll("form[data-editor]")) {
+    const text = form.querySelector("[name=text]");
+    const was = text.value;
+    let timer;
+    let sending = false;
+    text.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        const body = new URLSearchParams(new FormData(form));
+        body.set("do", "preview");
+        part(form.getAttribute("action"), { method: "POST", body }, ["Lint", "Preview"]).catch(() => {}); // the button still works
+      }, 500);
+    });
+    form.addEventListener("submit", () => (sending = true));
+    addEventListener("beforeunload", (e) => {
+      if (!sending && text.value !== was) e.preventDefault();
     });
   }
 
