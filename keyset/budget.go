@@ -38,7 +38,8 @@ type sighting struct {
 
 const (
 	slotEvery  = time.Minute
-	remembered = 4096 // kids, 24 bytes each
+	failEvery  = 20 * time.Second // the open slot after a fetch that got no answer: nothing was learned, and a rotation may wait behind it
+	remembered = 4096             // kids, 24 bytes each
 	skew       = time.Minute
 	firstNeed  = 2
 	mostNeed   = 64
@@ -144,6 +145,13 @@ func (b *budget) settle(s slot, kid string, now time.Time, found bool) {
 		b.needRaised = now
 	case calmSlot:
 		b.gap = slotEvery // that rhythm meant nothing
+	}
+}
+
+// failed ends what spend began, after a fetch that got no good answer.
+func (b *budget) failed(s slot, now time.Time) {
+	if s == openSlot {
+		b.open = now.Add(failEvery - slotEvery)
 	}
 }
 

@@ -34,6 +34,7 @@
 //     often, up to 64), or one that comes after a silence of a tenth of a second
 //     and eight times the usual distance between unknown kids. A flood spends
 //     the first and is refused the second.
+//   - A fetch that fails teaches nothing: the open slot is back after 20 seconds.
 //   - Every other token of unknown kid is refused at once. No request ever
 //     waits for a limiter; one may wait for a fetch that is under way, two
 //     seconds at most, and all share it.
@@ -43,11 +44,13 @@
 // So, while the issuer answers: junk causes at most 2 fetches a minute, and it
 // holds a refresh neither back nor up. A rotation is known at its first token
 // when there is no flood or when the flood has just ended, and at its second
-// token while one goes on. What remains: somebody who can state every claim and
-// knows this text can spend the evidence slot too, by repeating kids or pausing.
-// He then delays a rotation that was neither published ahead nor announced by a
-// hint, by a minute at most, since the slots are filled again each minute and
-// whoever spends one fetches the new key for all.
+// token while one goes on. While the issuer does not answer junk causes at most
+// 4, and a rotation that came meanwhile is known 20 seconds after the end.
+// What remains: somebody who can state every claim and knows this text can spend
+// the evidence slot too, by repeating kids or pausing. He then delays a rotation
+// that was neither published ahead nor announced by a hint, by a minute at most,
+// since the slots are filled again each minute and whoever spends one fetches
+// the new key for all.
 //
 // A signature that a known kid did not make may mean that the kid has new
 // material. It may take the open slot, and the token is judged again.

@@ -394,3 +394,37 @@ func TestRotationWhileDown(t *testing.T) {
 		accepts(t, set, b.fresh())
 	})
 }
+
+// However long it was away and whenever tokens of the new key came meanwhile:
+// their users do not wait a minute for the slots to fill again.
+func TestLongOutageWithARotation(t *testing.T) {
+	for _, away := range []time.Duration{59 * time.Second, time.Minute, 3*time.Minute + 7*time.Second, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := edSigner(t, "a"), edSigner(t, "b")
+			iss := newIssuer(a)
+			set := iss.start(t)
+			time.Sleep(70 * time.Second)
+			iss.set(func() { iss.down = errDown })
+			before := time.Now()
+			for time.Since(before) < away {
+				refuses(t, set, b.fresh(), keyset.UnknownKey)
+				time.Sleep(950 * time.Millisecond)
+			}
+			if n := iss.count(before); n > 9+4*int(away/time.Minute) {
+				t.Errorf("%d tries in %s", n, away)
+			}
+			iss.publish(a, b)
+			iss.set(func() { iss.down = nil })
+			back := time.Now()
+			for {
+				if _, err := set.Verify(t.Context(), b.fresh()); err == nil {
+					break
+				}
+				time.Sleep(950 * time.Millisecond)
+			}
+			if took := time.Since(back); took > 21*time.Second {
+				t.Errorf("away for %s, and then the new key was unknown for %s more", away, took)
+			}
+		})
+	}
+}

@@ -202,9 +202,13 @@ func (s *source) fetch(ctx context.Context, f *flight) time.Duration {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err == nil && f.slot != noSlot {
-		k := s.snap.Load().keys[f.kid]
-		s.budget.settle(f.slot, f.kid, time.Now(), k != nil && k != f.was)
+	if f.slot != noSlot {
+		if now := time.Now(); err != nil {
+			s.budget.failed(f.slot, now)
+		} else {
+			k := s.snap.Load().keys[f.kid]
+			s.budget.settle(f.slot, f.kid, now, k != nil && k != f.was)
+		}
 		s.noteSlots()
 	}
 	s.flight.Store(nil)
