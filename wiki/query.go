@@ -112,10 +112,11 @@ func (t term) expression(loose bool) string {
 		encoded[i] = encode(word)
 	}
 	var any []string
-	if t.typing && enough {
+	if enough {
 		any = append(any, quoted(encode(whole))+" *")
+	} else {
+		any = append(any, quoted(encode(whole)))
 	}
-	any = append(any, quoted(encode(whole)))
 	if len(t.words) > 1 {
 		any = append(any, star(quoted(encoded...)))
 	}

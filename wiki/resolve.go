@@ -20,6 +20,9 @@ type catalog struct {
 	names map[string][]string // paths by folded name, sorted
 	exact map[string][]string // paths by folded path without ending, sorted
 
+	order  sync.Once
+	titled []*Page // by title
+
 	once sync.Once
 	in   map[string][]Backlink // by path of the page linked to
 	bad  []BrokenLink
@@ -229,14 +232,21 @@ func distance(a, b string) int {
 
 // sorted lists pages by title.
 func (c *catalog) sorted(keep func(*Page) bool) []*Page {
+	c.order.Do(func() {
+		titles := make(map[*Page]string, len(c.pages))
+		for _, p := range c.pages {
+			titles[p] = fold(p.Title)
+			c.titled = append(c.titled, p)
+		}
+		slices.SortFunc(c.titled, func(a, b *Page) int {
+			return cmp.Or(cmp.Compare(titles[a], titles[b]), cmp.Compare(a.Path, b.Path))
+		})
+	})
 	var out []*Page
-	for _, p := range c.pages {
+	for _, p := range c.titled {
 		if keep(p) {
 			out = append(out, p)
 		}
 	}
-	slices.SortFunc(out, func(a, b *Page) int {
-		return cmp.Or(cmp.Compare(fold(a.Title), fold(b.Title)), cmp.Compare(a.Path, b.Path))
-	})
 	return out
 }

@@ -237,6 +237,9 @@ func (w *Wiki) touch(ctx context.Context, names []string) ([]Change, error) {
 	return w.update(ctx, files, gone, func(string) bool { return true })
 }
 
+// collectEvery is after how many pages read at once memory is tidied.
+const collectEvery = 800
+
 // update takes the files that are there, and those that are no more, into index
 // and catalog. Files that did not change are skipped.
 func (w *Wiki) update(ctx context.Context, files map[string]file, gone []string, forced func(string) bool) ([]Change, error) {
@@ -259,7 +262,11 @@ func (w *Wiki) update(ctx context.Context, files map[string]file, gone []string,
 		return nil, err
 	}
 	defer t.tx.Rollback()
+	read := 0
 	for l := range w.loadAll(ctx, files, look, w.known) {
+		if read++; read%collectEvery == 0 {
+			runtime.GC() // reading thousands of pages makes much garbage; the heap would grow to twice what stays
+		}
 		before := w.known[l.name]
 		w.read[l.name] = l.at
 		switch {
