@@ -53,6 +53,7 @@ type machine struct {
 	Load   string `json:"load"` // when the run began: one, five and fifteen minutes
 	Go     string `json:"go"`
 	Node   string `json:"node,omitempty"`
+	Commit string `json:"commit,omitempty"` // of this tree
 }
 
 type contestant struct {
@@ -133,25 +134,42 @@ func inTurn(atOnce bool, parts []func() error) error {
 // conformance runs the suite against every contestant in virtual time; in a
 // fast run against ours.
 func (r *report) conformance(ctx context.Context, stable *peers.Stable, fast bool, say func(string)) error {
+	var players []peers.Contestant
 	for _, c := range peers.All() {
-		if (c.Make == nil && stable.Absent != "") || (fast && c.Name != peers.Ours) {
-			continue
+		if (c.Make != nil || stable.Absent == "") && (!fast || c.Name == peers.Ours) {
+			players = append(players, c)
 		}
-		process, err := stable.Start(ctx, c)
-		if err != nil {
-			return err
-		}
-		s := contest.Suite{Listen: "127.0.0.1:0", Fast: fast, Progress: func(string) {}}
-		outcomes, err := s.Conform(ctx, process.URL())
-		process.Stop()
-		if err != nil {
-			return fmt.Errorf("conformance of %s: %w", c.Name, err)
-		}
-		r.Suites = append(r.Suites, suite{c.Name, outcomes})
-		must, should, all := failures(outcomes)
-		say(fmt.Sprintf("conformance: %-9s fails %d MUST and %d SHOULD of %d cases", c.Name, must, should, all))
 	}
-	return nil
+	r.Suites = make([]suite, len(players))
+	errs := make([]error, len(players))
+	var done sync.WaitGroup
+	for n, c := range players {
+		done.Go(func() {
+			outcomes, err := suiteOf(ctx, stable, c, fast)
+			if err != nil {
+				errs[n] = fmt.Errorf("conformance of %s: %w", c.Name, err)
+				return
+			}
+			r.Suites[n] = suite{c.Name, outcomes}
+			must, should, all := failures(outcomes)
+			say(fmt.Sprintf("conformance: %-9s fails %d MUST and %d SHOULD of %d cases", c.Name, must, should, all))
+		})
+		if n%2 == 1 {
+			done.Wait()
+		}
+	}
+	done.Wait()
+	return errors.Join(errs...)
+}
+
+func suiteOf(ctx context.Context, stable *peers.Stable, c peers.Contestant, fast bool) ([]contest.Outcome, error) {
+	process, err := stable.Start(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer process.Stop()
+	s := contest.Suite{Listen: "127.0.0.1:0", Fast: fast, Progress: func(string) {}}
+	return s.Conform(ctx, process.URL())
 }
 
 func failures(outcomes []contest.Outcome) (must, should, all int) {
@@ -292,6 +310,9 @@ func thisMachine(ctx context.Context) machine {
 	}
 	if b, err := exec.CommandContext(ctx, "node", "--version").Output(); err == nil {
 		m.Node = strings.TrimSpace(string(b))
+	}
+	if b, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output(); err == nil {
+		m.Commit = strings.TrimSpace(string(b))
 	}
 	return m
 }

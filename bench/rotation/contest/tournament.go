@@ -30,7 +30,11 @@ type Options struct {
 	Progress func(string)
 }
 
-const fastAtOnce = 4 // contestants; one at a time otherwise, so that they do not slow each other down
+// Contestants at a time.
+const (
+	usualAtOnce = 2
+	fastAtOnce  = 4
+)
 
 // Run plays every row with every contestant.
 func Run(ctx context.Context, stable *peers.Stable, o Options) ([]Result, error) {
@@ -51,7 +55,7 @@ func Run(ctx context.Context, stable *peers.Stable, o Options) ([]Result, error)
 			}
 		}
 	}
-	atOnce := 1
+	atOnce := usualAtOnce
 	if o.Fast {
 		atOnce = fastAtOnce
 	}
