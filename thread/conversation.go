@@ -225,6 +225,9 @@ func (r *run) affinity(m Message, at time.Time, who string, names map[string]boo
 	if !r.tense && tense(m) && common == 0 {
 		s -= 0.8
 	}
+	if m.bot() && common > 1 {
+		s += 0.5 // the alert clears
+	}
 	if m.bot() && common == 0 {
 		s -= 0.5
 	}

@@ -18,7 +18,7 @@ import (
 const (
 	alikeAlone   = 0.32
 	alikeApart   = 0.5 // of failures of services that have no name in common
-	alikeSaid    = 0.13
+	alikeSaid    = 0.15
 	alikePointed = 0.06
 )
 
@@ -57,6 +57,9 @@ func (t *talk) references() []reference {
 		if !again.MatchString(low) && !permalinkRE.MatchString(s.text) || s.bot || s.label == "followup" {
 			continue
 		}
+		if justAgain.MatchString(low) && (verdict(s.text) != 0 || !onceMore.MatchString(low)) && !explicitRef(s.text) {
+			continue // "creeping up again" is of this time
+		}
 		r := reference{said: Sentence{Text: s.text, Source: s.source, Rule: "said-again"}}
 		if m := permalinkRE.FindStringSubmatch(s.text); m != nil && m[2]+"."+m[3] < s.source.TS {
 			r.ts = m[2] + "." + m[3]
@@ -90,6 +93,11 @@ func (t *talk) references() []reference {
 	}
 	return out
 }
+
+var (
+	justAgain = regexp.MustCompile(`\bagain\b`)
+	onceMore  = regexp.MustCompile(`^(?:\W|ugh|oh|no|not|hm+|wait|sigh|really|this|that|one|here we go|happening|it'?s happening)*again\W*$|\b(?:not this|this|here we go|happened|happening|seeing this|saw this) again\b|\bsame\b|\blike\b|\btime\b|\boccurrence\b`)
+)
 
 // failure is an extraction as recurrence looks at it.
 type failure struct {
