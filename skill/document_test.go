@@ -198,7 +198,9 @@ func seeds(f *testing.F) [][]byte {
 	if _, err := b.ReadFrom(pages); err != nil {
 		f.Fatal(err)
 	}
-	return append(out, b.Bytes())
+	odd := "---\nname: odd\nmetadata:\n  version:\t'1.0.0'\n  note: \"a\\\n    b\"\n---\n\t- tab\n\t\t- deeper\n" + strings.Repeat("  ", 20) + "- deep\n" +
+		"<div>\n```action\nid: x\n</div>\n~~~~~ check\n```\n~~~\n~~~~~\n> 1) ```\n> x\n````signal\n```\nno end"
+	return append(out, b.Bytes(), []byte(odd), []byte(strings.ReplaceAll(odd, "\n", "\r\n")), []byte(strings.ReplaceAll(odd, "\n", "\n\n")))
 }
 
 // FuzzParse: any bytes are a document or an error, and every place that is

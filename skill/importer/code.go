@@ -229,6 +229,9 @@ func (p *page) codeEnd(from int, language string) int {
 			if bareHeading(line) != "" || itemLine.MatchString(line) && line[0] >= '0' && line[0] <= '9' || loneNumber.MatchString(line) {
 				break
 			}
+			if i > from && !fits(language, line, p.lines[i-1]) {
+				break
+			}
 			continue
 		}
 		if isCommand(line) || p.besideHash(i) || i > from && strings.HasSuffix(strings.TrimSpace(p.lines[i-1]), "\\") {
@@ -248,6 +251,23 @@ func (p *page) codeEnd(from int, language string) int {
 		return from + 1
 	}
 	return from
+}
+
+// fits tells whether a line can go on with code of a language whose lines can
+// be told from prose; of any other language every line does.
+func fits(language, line, before string) bool {
+	trimmed := strings.TrimSpace(line)
+	if trimmed != line || strings.HasPrefix(trimmed, "#") || strings.HasSuffix(strings.TrimSpace(before), "\\") {
+		return true
+	}
+	prose := sentence.MatchString(trimmed) || strings.Contains(trimmed, "**") || strings.HasSuffix(trimmed, ":") || len(strings.Fields(trimmed)) > 4
+	switch language {
+	case "bash", "sh", "shell", "zsh":
+		return isCommand(trimmed) || !prose
+	case "yaml":
+		return yamlKey.MatchString(trimmed) && !strings.Contains(strings.SplitN(trimmed, ":", 2)[0], " ") || yamlItem.MatchString(trimmed)
+	}
+	return true
 }
 
 var flatEntry = regexp.MustCompile(`^(?:- )?[a-z_][\w.-]*:(?:\s.*)?$|^- \S+$`)
