@@ -337,6 +337,7 @@ func TestChangedComesWhenItIsQuiet(t *testing.T) {
 			time.Sleep(10 * time.Second)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if got := strings.Join(calls, "; "); got != "C1 after 50s" {
 			t.Errorf("burst: %s", got)
 		}
@@ -345,6 +346,7 @@ func TestChangedComesWhenItIsQuiet(t *testing.T) {
 			post(100 + n)
 			time.Sleep(10 * time.Second)
 		}
+		synctest.Wait()
 		if got := strings.Join(calls, "; "); got != "C1 after 5m0s" {
 			t.Errorf("endless: %s", got)
 		}
