@@ -410,3 +410,26 @@ func TestDecideGoesThroughARotation(t *testing.T) {
 		t.Error("a signer was revoked in favour of itself")
 	}
 }
+
+// A decision about ten thousand instances.
+func BenchmarkDecide10000(b *testing.B) {
+	f := &fleet{now: t0.Add(time.Hour)}
+	for _, s := range []rotation.Step{{Action: rotation.Plan, Key: "old"}, {Action: rotation.Create, Key: "old", Public: key("old")}, {Action: rotation.Publish, Key: "old"},
+		{Action: rotation.Promote, Key: "old", Due: t0}, {Action: rotation.Plan, Key: "new"}, {Action: rotation.Create, Key: "new", Public: key("new")}, {Action: rotation.Publish, Key: "new"}} {
+		f.Ring, _, _ = f.Ring.Apply(s, t0)
+	}
+	f.Policy, _ = rotation.Policy{}.Settled()
+	f.Verifiers = []rotation.Verifier{orders}
+	for n := range 10000 {
+		i := rotation.Instance{Who: rotation.Who{Verifier: "orders", Instance: fmt.Sprintf("o%05d", n), Cache: "c"}, Sent: f.now, Received: f.now, Lease: time.Minute}
+		for _, k := range []string{"old", "new"} {
+			i.Held = append(i.Held, rotation.Held{ID: rotation.KeyID(k), Thumbprint: key(k).Thumbprint(), Seen: f.now})
+		}
+		f.Instances = append(f.Instances, i)
+	}
+	for b.Loop() {
+		if s, ok := rotation.Decide(f.Snapshot, f.now); !ok || s.State != rotation.Acknowledged {
+			b.Fatal(s)
+		}
+	}
+}

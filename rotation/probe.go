@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,13 @@ type target struct {
 // promotion is watched. A verifier that does not answer is Unknown; that is not
 // an error.
 func (r *Rotator) Probe(ctx context.Context, now time.Time) error {
+	ring, err := r.current(ctx, now)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(r.fleet, func(v Verifier) bool { return v.Probe != "" }) || len(r.shown(ring, now)) == 0 {
+		return nil
+	}
 	s, err := r.Snapshot(ctx, now)
 	if err != nil {
 		return err
@@ -56,21 +64,25 @@ func (r *Rotator) Probe(ctx context.Context, now time.Time) error {
 	return errors.Join(all...)
 }
 
+// shown are the keys whose canaries are shown now.
+func (r *Rotator) shown(ring Ring, now time.Time) (keys []Key) {
+	if k, coming := ring.Coming(); coming && k.State.Waiting() {
+		if _, signs := ring.Signer(); signs && k.State != Proven {
+			keys = append(keys, k)
+		}
+	}
+	if k, signs := ring.Signer(); signs && now.Before(k.Promoted.Add(r.policy.Watch)) {
+		if _, ok := ring.Last(); ok {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
 // targets lists the probes that are due.
 func (r *Rotator) targets(s *Snapshot, now time.Time) []target {
-	var keys []Key
-	if k, coming := s.Ring.Coming(); coming && k.State.Waiting() {
-		if _, signs := s.Ring.Signer(); signs && k.State != Proven {
-			keys = append(keys, k)
-		}
-	}
-	if k, signs := s.Ring.Signer(); signs && now.Before(k.Promoted.Add(s.Policy.Watch)) {
-		if _, ok := s.Ring.Last(); ok {
-			keys = append(keys, k)
-		}
-	}
 	var list []target
-	for _, k := range keys {
+	for _, k := range r.shown(s.Ring, now) {
 		for _, v := range r.fleet {
 			if v.Probe == "" {
 				continue

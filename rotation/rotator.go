@@ -117,6 +117,7 @@ const (
 	maxSteps  = 64 // of one look; more means that something goes in circles
 	keepDone  = 7 * 24 * time.Hour
 	sweepEach = time.Minute
+	restShare = 4 // times as long as a look took, the loop is not woken after it
 )
 
 // Run is the loop: it takes the steps that are due, delivers hints and shows
@@ -128,15 +129,23 @@ func (r *Rotator) Run(ctx context.Context) error {
 		timer := time.NewTimer(0)
 		defer timer.Stop()
 		fails := 0
+		var rested time.Time // not to be woken before: a large fleet must not keep it running
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-wake:
+				if rest := time.Until(rested); rest > 0 {
+					timer.Reset(rest)
+					continue
+				}
 			case <-timer.C:
 			}
 			wait := every
-			if err := do(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			began := time.Now()
+			err := do(ctx, began)
+			rested = time.Now().Add(restShare * time.Since(began))
+			if err != nil && ctx.Err() == nil {
 				if fails++; fails == 1 {
 					r.log.Error("cannot go on with "+name, "error", err)
 				}
