@@ -213,7 +213,7 @@ func (r *run) affinity(m Message, at time.Time, who string, names map[string]boo
 	case gap > runGap:
 		s -= 0.8
 	}
-	if r.tense && common == 0 && tense(m) == false && offTopic.MatchString(m.Text) {
+	if r.tense && common == 0 && !tense(m) && offTopic.MatchString(m.Text) {
 		s -= 1.5
 	}
 	if r.tense && latest && gap < 10*time.Minute && (verdict(m.Text) != 0 || anyDeed.MatchString(m.Text) || tense(m)) {

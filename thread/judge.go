@@ -11,11 +11,6 @@ import (
 
 // extract reads one conversation. Its score and reasons are those of the
 // conversation.
-func extract(c Conversation, dir *Directory) Extraction {
-	t := listen(c, dir)
-	return t.extract()
-}
-
 func (t *talk) extract() Extraction {
 	c := t.c
 	x := Extraction{Channel: c.Channel.Name, RootTS: c.Messages[0].TS, Kind: c.Kind, Score: c.Score, Reasons: c.Reasons, People: t.people, Messages: t.sources, Occurrence: 1, Worked: []int{}}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// aSlackExport writes an export of one incident and some side talk.
+func aSlackExport(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"users.json":    `[{"id":"U1","name":"ada","profile":{"email":"ada@example.com"}},{"id":"U2","name":"ben"}]`,
+		"channels.json": `[{"id":"C1","name":"ops"}]`,
+		"ops/2026-05-02.json": `[
+{"ts":"1777688400.000100","thread_ts":"1777688400.000100","reply_count":4,"user":"U1","text":"orders-db refuses connections, 40% of checkouts fail since 02:18 UTC"},
+{"ts":"1777688460.000100","thread_ts":"1777688400.000100","user":"U2","text":"found it: the connection pool is exhausted, 200 of 200 used (password=hunter2x)"},
+{"ts":"1777688520.000100","thread_ts":"1777688400.000100","user":"U2","text":"restarting pgbouncer\n` + "```" + `$ sudo systemctl restart pgbouncer\n` + "```" + `"},
+{"ts":"1777688640.000100","thread_ts":"1777688400.000100","user":"U1","text":"that fixed it, 0 errors"},
+{"ts":"1777688700.000100","thread_ts":"1777688400.000100","user":"U1","text":"resolved. ben owns orders-db"},
+{"ts":"1777699000.000100","user":"U1","text":"lunch?"}]`,
+	} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// From an export to a skill with the commands alone, without a server.
+func TestThread(t *testing.T) {
+	export, data, wiki := aSlackExport(t), t.TempDir(), t.TempDir()
+	ok := func(args ...string) string {
+		t.Helper()
+		code, out, complaint := command(t, args...)
+		if code != exitPassed {
+			t.Fatalf("%v: exit %d: %s", args, code, complaint)
+		}
+		return out
+	}
+	if out := ok("thread", "import", export, "--data", data); !strings.Contains(out, "6 new") {
+		t.Errorf("import said %s", out)
+	}
+	if out := ok("thread", "import", export, "--data", data); !strings.Contains(out, "0 new, 0 updated, 6 known") {
+		t.Errorf("a second import said %s", out)
+	}
+	var stored, direct struct {
+		Extractions []struct {
+			Owners   []string
+			Worked   []int
+			Commands []struct{ Text string }
+		}
+		Drafts []struct{ Name, Path string }
+	}
+	if err := json.Unmarshal([]byte(ok("thread", "extract", "--data", data, "--wiki", wiki, "--json")), &stored); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(ok("thread", "extract", "--export", export, "--wiki", wiki, "--dry", "--json")), &direct); err != nil {
+		t.Fatal(err)
+	}
+	if len(stored.Extractions) != 1 || len(direct.Extractions) != 1 || len(stored.Drafts) != 1 {
+		t.Fatalf("%d extracted from the store, %d from the export", len(stored.Extractions), len(direct.Extractions))
+	}
+	x := stored.Extractions[0]
+	if len(x.Worked) != 1 || len(x.Commands) != 1 || x.Commands[0].Text != "sudo systemctl restart pgbouncer" || strings.Join(x.Owners, " ") != "@ben" {
+		t.Errorf("extracted %+v", x)
+	}
+	name := stored.Drafts[0].Name
+	if out := ok("thread", "list", "--data", data, "--wiki", wiki); !strings.Contains(out, "drafted") || !strings.Contains(out, name) {
+		t.Errorf("list said %s", out)
+	}
+	if out := ok("thread", "extract", "--data", data, "--wiki", wiki); !strings.Contains(out, "found it") && !strings.Contains(out, "that fixed it") {
+		t.Errorf("extract said %s", out)
+	}
+	if out := ok("thread", "accept", name, "--wiki", wiki, "--as", "ada"); !strings.Contains(out, "accepted by @ada") {
+		t.Errorf("accept said %s", out)
+	}
+	b, err := os.ReadFile(filepath.Join(wiki, "skills", name+".skill.md"))
+	if err != nil || strings.Contains(string(b), "hunter2x") || !strings.Contains(string(b), "accepted-by") {
+		t.Errorf("the skill: %v\n%s", err, b)
+	}
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"thread", "accept", "no-such-draft", "--wiki", wiki}, "there is no such draft"},
+		{[]string{"thread", "import", filepath.Join(data, "none.zip"), "--data", data}, "open export"},
+		{[]string{"thread", "extract", "--since", "soon", "--data", data, "--wiki", wiki}, "is no day"},
+	} {
+		if code, out, complaint := command(t, c.args...); code != exitUsage || out != "" || !strings.Contains(complaint, c.says) {
+			t.Errorf("%v: exit %d, out %q, complaint %q", c.args, code, out, complaint)
+		}
+	}
+}
