@@ -65,8 +65,11 @@ func (p *page) readBody(from int) {
 // lostList tells whether the section whose heading stands at i consists of bare
 // lines that were a list, by what such sections hold.
 func (p *page) lostList(i int) bool {
+	least := 2
 	switch skill.SectionNamed(p.lostHeading(i)) {
-	case skill.Symptoms, skill.Diagnosis, skill.Resolution, skill.Escalation, skill.FollowUps, skill.SeeAlso:
+	case skill.Symptoms, skill.Diagnosis, skill.Resolution:
+	case skill.Escalation, skill.FollowUps, skill.SeeAlso:
+		least = 1
 	default:
 		return false
 	}
@@ -79,7 +82,7 @@ func (p *page) lostList(i int) bool {
 			bare++
 		}
 	}
-	return bare >= 2
+	return bare >= least
 }
 
 // shift is what to take from the level of headings, so that sections have two #.

@@ -13,7 +13,7 @@ var (
 	backLink   = regexp.MustCompile(`^(?:←|‹|«|<-|⟵|⬅)\s*(.*)$|^(Back to .*|All (?:skills|runbooks|playbooks|pages|docs|articles|documents)(?:\p{Lu}.*)?)$`)
 	gluedBadge = regexp.MustCompile(`^((?:Back to )?All [a-z]+)(\p{Lu}[\p{L} &-]*)$`)
 	crumbs     = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N} _.-]*(?:\s*[/>›»→]\s*[\p{L}\p{N}][\p{L}\p{N} _.-]*)+$`)
-	chromeLine = regexp.MustCompile(`(?i)^(?:edit|edit page|edit this page.*|share|copy|copied!?|copy link|print|export|history|star|watch|unwatch|comments?|like|save for later|skip to .*content.*|skip to .*|table of contents|on this page|in this article|contents|search.*|sign in|log in|menu|home|view source|toggle .*|last edited.*|\d+ min(?:ute)?s? read|jump to .*|page tree.*|pages|spaces|\[\[?_?toc_?\]?\]|<!--.*-->|!\[.*\]\(.*\)|\[!\[.*|={3,}|-{3,}|\*{3,}|\|?[\s|:-]+\|?)$`)
+	chromeLine = regexp.MustCompile(`(?i)^(?:edit|edit page|edit this page.*|share|copy|copied!?|copy link|print|export|history|star|watch|unwatch|comments?|like|save for later|skip to .*content.*|skip to .*|table of contents|on this page|in this article|contents|search(?:\.\.\.|…| (?:the |this )?(?:wiki|docs|site|pages|runbooks|skills).*)?|sign in|log in|menu|home|view source|toggle .*|last edited.*|\d+ min(?:ute)?s? read|jump to .*|page tree.*|pages|spaces|\[\[?_?toc_?\]?\]|<!--.*-->|!\[.*\]\(.*\)|\[!\[.*|={3,}|-{3,}|\*{3,}|\|?[\s|:-]+\|?)$`)
 	sentence   = regexp.MustCompile(`[.!?…)]["'”]?$`)
 	sourceLine = regexp.MustCompile(`^\s*(?:[-*+•]\s*)?(?:→|->|=>)|#[\p{L}][\w-]+|\b(?:19|20)\d\d-\d\d-\d\d\b|https?://`)
 	tableHead  = regexp.MustCompile(`(?i)^\|*\s*(?:\*\*)?(?:field|key|item|property|attribute|name|label|metadata)(?:\*\*)?\s*(?:\||\t)+\s*(?:\*\*)?(?:value|details?|description|info(?:rmation)?)(?:\*\*)?\s*\|*$`)
