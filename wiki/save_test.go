@@ -176,6 +176,9 @@ func TestSaveOnlyPages(t *testing.T) {
 			t.Errorf("%.5q: %v", text, err)
 		}
 	}
+	if !w.Editable() || open(t, wiki.Config{}).Editable() {
+		t.Error("only pages in a folder are editable")
+	}
 	if _, err := open(t, wiki.Config{}).Save(t.Context(), wiki.Edit{Path: "people/sam.md", Text: "x"}); prunella.KindOf(err) != prunella.Invalid {
 		t.Errorf("the shipped pages: %v", err)
 	}
