@@ -2,14 +2,9 @@ package app
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"reflect"
-	"regexp"
 	"strings"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 
 	"prunella"
 	"prunella/heal"
@@ -80,46 +75,16 @@ func LoadConfig(path string) (Config, error) {
 	return ParseConfig(path, b)
 }
 
-var lineRE = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\s*)?line (\d+): (.*)`)
-
 // ParseConfig is LoadConfig on bytes.
 func ParseConfig(path string, b []byte) (Config, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(environment.mark(b), &doc); err != nil {
-		return Config{}, configError(path, err)
-	}
-	if n, name := environment.fill(&doc); n != nil {
-		return Config{}, &prunella.Error{Kind: prunella.Invalid, Op: "read configuration", Where: fmt.Sprintf("%s:%d", path, n.Line),
-			Reason: "the environment variable " + name + " is not set", Remedy: "export it before starting"}
-	}
-	if n := unknownKey(&doc, reflect.TypeFor[Config]()); n != nil {
-		return Config{}, &prunella.Error{Kind: prunella.Invalid, Op: "read configuration", Where: fmt.Sprintf("%s:%d", path, n.Line),
-			Reason: fmt.Sprintf("%q is not a known key here", n.Value), Remedy: "check the spelling and the indentation; docs/configuration.md lists every key"}
-	}
 	var c Config
-	if !doc.IsZero() { // an empty file is all defaults
-		if err := doc.Decode(&c); err != nil {
-			return Config{}, configError(path, err)
-		}
+	if err := ParseYAML(path, b, "docs/configuration.md", &c); err != nil {
+		return Config{}, err
 	}
 	if err := c.validate(); err != nil {
 		return Config{}, &prunella.Error{Kind: prunella.Invalid, Op: "read configuration", Where: path, Err: err, Remedy: "see docs/configuration.md"}
 	}
 	return c, nil
-}
-
-// configError turns the first complaint of the YAML library into file:line and a sentence.
-func configError(path string, err error) error {
-	text := err.Error()
-	var te *yaml.TypeError
-	if errors.As(err, &te) && len(te.Errors) > 0 {
-		text = te.Errors[0]
-	}
-	where := path
-	if m := lineRE.FindStringSubmatch(text); m != nil {
-		where, text = path+":"+m[1], m[2]
-	}
-	return &prunella.Error{Kind: prunella.Invalid, Op: "read configuration", Where: where, Reason: text, Remedy: "see docs/configuration.md"}
 }
 
 func (c Config) validate() error {

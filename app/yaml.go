@@ -1,13 +1,59 @@
 package app
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"reflect"
 	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"prunella"
 )
+
+// ParseYAML reads a configuration strictly into a struct: an unknown key or a
+// wrong value is Invalid and names file, line and remedy. ${NAME} takes an
+// environment variable. reference is the page that lists the keys.
+func ParseYAML(path string, b []byte, reference string, into any) error {
+	invalid := func(n *yaml.Node, reason, remedy string) error {
+		return &prunella.Error{Kind: prunella.Invalid, Op: "read configuration", Where: fmt.Sprintf("%s:%d", path, n.Line), Reason: reason, Remedy: remedy}
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(environment.mark(b), &doc); err != nil {
+		return configError(path, reference, err)
+	}
+	if n, name := environment.fill(&doc); n != nil {
+		return invalid(n, "the environment variable "+name+" is not set", "export it before starting")
+	}
+	if n := unknownKey(&doc, reflect.TypeOf(into)); n != nil {
+		return invalid(n, fmt.Sprintf("%q is not a known key here", n.Value), "check the spelling and the indentation; "+reference+" lists every key")
+	}
+	if doc.IsZero() { // an empty file is all defaults
+		return nil
+	}
+	if err := doc.Decode(into); err != nil {
+		return configError(path, reference, err)
+	}
+	return nil
+}
+
+var lineRE = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\s*)?line (\d+): (.*)`)
+
+// configError turns the first complaint of the YAML library into file:line and a sentence.
+func configError(path, reference string, err error) error {
+	text := err.Error()
+	var te *yaml.TypeError
+	if errors.As(err, &te) && len(te.Errors) > 0 {
+		text = te.Errors[0]
+	}
+	where := path
+	if m := lineRE.FindStringSubmatch(text); m != nil {
+		where, text = path+":"+m[1], m[2]
+	}
+	return &prunella.Error{Kind: prunella.Invalid, Op: "read configuration", Where: where, Reason: text, Remedy: "see " + reference}
+}
 
 // placeholders replace ${NAME} in a YAML text by what the environment holds.
 // The text is parsed with a mark in the place of each, a word that YAML reads as
