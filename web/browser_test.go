@@ -165,30 +165,32 @@ func TestEveryPageInABrowser(t *testing.T) {
 	site := serve(t, newWorld())
 	folder := os.Getenv("PRUNELLA_SCREENSHOTS")
 	for _, shot := range shots {
-		do(t, ctx, chromedp.EmulateViewport(1440, 900), scheme("light"), visit(site+shot.path))
-		for _, look := range []struct {
-			width, height int64
-			colours       string
-		}{{1440, 900, "light"}, {1440, 900, "dark"}, {360, 740, "dark"}, {360, 740, "light"}} {
-			do(t, ctx, chromedp.EmulateViewport(look.width, look.height), scheme(look.colours))
-			where := fmt.Sprintf("%s at %d px, %s", shot.path, look.width, look.colours)
-			if wide := evaluate[string](t, ctx, overflow); wide != "" {
-				t.Errorf("%s: %s", where, wide)
-			}
-			if look.width == 1440 {
-				for _, e := range evaluate[[]string](t, ctx, faint) {
-					t.Errorf("%s: contrast %s", where, e)
+		t.Run(shot.name, func(t *testing.T) {
+			do(t, ctx, chromedp.EmulateViewport(1440, 900), scheme("light"), visit(site+shot.path))
+			for _, look := range []struct {
+				width, height int64
+				colours       string
+			}{{1440, 900, "light"}, {1440, 900, "dark"}, {360, 740, "dark"}, {360, 740, "light"}} {
+				do(t, ctx, chromedp.EmulateViewport(look.width, look.height), scheme(look.colours))
+				where := fmt.Sprintf("%d px, %s", look.width, look.colours)
+				if wide := evaluate[string](t, ctx, overflow); wide != "" {
+					t.Errorf("%s: %s", where, wide)
+				}
+				if look.width == 1440 {
+					for _, e := range evaluate[[]string](t, ctx, faint) {
+						t.Errorf("%s: contrast %s", where, e)
+					}
+				}
+				if folder != "" {
+					picture(t, ctx, filepath.Join(folder, fmt.Sprintf("%s-%d-%s", shot.name, look.width, look.colours)))
 				}
 			}
-			if folder != "" {
-				picture(t, ctx, filepath.Join(folder, fmt.Sprintf("%s-%d-%s", shot.name, look.width, look.colours)))
+			for _, c := range said.take() {
+				if shot.name != "notfound" || !strings.Contains(c, "404") {
+					t.Error(c)
+				}
 			}
-		}
-		for _, c := range said.take() {
-			if shot.name != "notfound" || !strings.Contains(c, "404") {
-				t.Errorf("%s: %s", shot.path, c)
-			}
-		}
+		})
 	}
 }
 

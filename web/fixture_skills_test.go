@@ -64,7 +64,9 @@ func partialSkill(now time.Time) client.SkillView {
 		Extracted: []client.SourceThread{{Text: "#incidents · 2026-03-29 · maya, sam", URL: "https://acme.slack.com/archives/C01/p1774793022000200"}, {Text: "#incidents · 2026-03-08 (referenced)"}},
 		Backlinks: []client.WikiBacklink{{Path: "skills/auth-jwks-rotation-spike.skill.md", URL: "/skills/auth-jwks-rotation-spike", Title: "Verifiers hold a key set from before a rotation", Line: 40}, {Path: "people/sam.md", URL: "/people/sam", Title: "Sam", Line: 6}},
 		Problems:  []client.SkillProblem{{File: "x", Line: 41, Severity: "warning", Text: "the action has no undo, so it never runs unattended", Remedy: "Add undo: with an action, or none-needed with a reason"}},
-		Runs:      []prunella.Run{{ID: "run-1", Incident: "inc-01jq8x4m2k", Created: now.Add(-76 * time.Second), Steps: make([]prunella.Step, 7)}, {ID: "run-88", Incident: "inc-01jq8e5r7w", Created: now.Add(-3 * time.Hour), Verdict: prunella.Healed, Steps: make([]prunella.Step, 7)}},
+		Trigger:   "some services refuse every new token within seconds of a key rotation", Editable: true, Course: partialCourse(now),
+		Reports: []client.SkillReport{{ID: "rep-01jq8k2v5n", Scenario: "jwt-signing-key-rotation-failure", Title: "A signing-key rotation misses four of seven services", Status: prunella.Passed, Ended: now.Add(-time.Hour)}},
+		Runs:    []prunella.Run{{ID: "run-1", Incident: "inc-01jq8x4m2k", Created: now.Add(-76 * time.Second), Steps: make([]prunella.Step, 7)}, {ID: "run-88", Incident: "inc-01jq8e5r7w", Created: now.Add(-3 * time.Hour), Verdict: prunella.Healed, Steps: make([]prunella.Step, 7)}},
 	}
 }
 

@@ -55,10 +55,12 @@ func newWorld() *world {
 	return w
 }
 
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 // serve starts the handler over b and returns its URL.
 func serve(t *testing.T, b Backend) string {
 	t.Helper()
-	srv := httptest.NewServer(Handler(Config{Backend: b, Version: "v0.1.0-test", Log: slog.New(slog.DiscardHandler)}))
+	srv := httptest.NewServer(Handler(Config{Backend: b, Version: "v0.1.0-test", Log: quiet()}))
 	t.Cleanup(func() {
 		srv.CloseClientConnections()
 		srv.Close()
