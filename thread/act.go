@@ -70,6 +70,7 @@ var (
 	someone  = regexp.MustCompile(`^(?:@[\w.-]+|[A-Z][a-z]+)\s+(?i:just |has |already |also |is |then |manually )*(?P<verb>(?i:` + formsOf(func(d deed) string { return d.past }) + `|` + formsOf(func(d deed) string { return d.ing }) + `))\b`)
 	passive  = regexp.MustCompile(`(?i)\b(?:has been|have been|is now|are now|is being|are being)\s+(?:now |just |already |manually |successfully )*(?P<verb>` + formsOf(func(d deed) string { return d.past }) + `)\b`)
 	wasDone  = regexp.MustCompile(`(?i)\b(?:was|were|got)\s+(?:now |just |already |manually |successfully )*(?P<verb>restarted|rolled back|reverted|flushed|promoted|failed over|drained|redeployed|rebooted|recycled|bounced)\b`)
+	nounDeed = regexp.MustCompile(`(?i)\b(?:doing|performing|issuing|executing|giving \S+(?: \S+){0,2}|gave \S+(?: \S+){0,2}|kicking off|kicked off|triggering|triggered|starting|proceeding with|going with|going for|went with|went for|did|do|trying|tried|attempting|ordering|forcing|forced) (?:a |an |the |another )?(?:\w+ )?(restart|rollback|failover|reboot|bounce|redeploy|flush|purge|kick|scale[- ]?up|revert|resize|renewal|rotation|rebuild|reload|drain|clean-?up|switchover|reindex|vacuum|resync|replay)\b`)
 	anyDeed  = regexp.MustCompile(`(?i)\b(?:` + formsOf(func(d deed) string { return d.past }) + `|` + formsOf(func(d deed) string { return d.ing }) + `|` + formsOf(func(d deed) string { return d.base }) + `|rollback|failover|reboot|bounce)\b`)
 
 	stateOfThings = regexp.MustCompile(`(?i)\b(?:since|because|when|never|by the|during|until|which|that)\b`)
@@ -89,6 +90,9 @@ func acts(clause string) (did, announced, advised bool, verb string) {
 		return false, false, false, ""
 	}
 	asks := question.MatchString(masked)
+	if m := nounDeed.FindStringSubmatch(masked); m != nil && !asks && !adviseOnly(masked) {
+		return !future.MatchString(masked), future.MatchString(masked), false, strings.ToLower(m[1])
+	}
 	for _, re := range []*regexp.Regexp{pastRE, someone, ingRE, triedRE} {
 		if m := re.FindStringSubmatch(masked); m != nil && !asks && !adviseOnly(masked) {
 			v := m[re.SubexpIndex("verb")]

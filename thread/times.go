@@ -17,7 +17,7 @@ var (
 	zoneOffset = map[string]int{"utc": 0, "gmt": 0, "z": 0, "h": 0, "wet": 0, "cet": 3600, "bst": 3600, "cest": 7200, "eet": 7200, "est": -18000, "edt": -14400, "cst": -21600, "cdt": -18000, "mst": -25200, "mdt": -21600, "pst": -28800, "pdt": -25200, "ist": 19800, "jst": 32400, "aest": 36000, "aedt": 39600, "sgt": 28800}
 	numberWord = map[string]int{"a": 1, "an": 1, "a few": 3, "a couple": 2, "a couple of": 2, "two": 2, "three": 3, "five": 5, "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30}
 
-	startsAt   = anyOf(`start(?:ed|ing|s)?`, `beg[aiu]n(?:ning)?`, `since`, `first (?:error|seen|alert|report|occurr\w+|fail\w+|log|one|401|5xx|timeout|symptom|bad)\w*`, `onset`, `kicked off`, `went (?:down|bad|red|up|south|sideways)`, `from (?:about |around |~)?\d`, `broke`, `jumped`, `spiked`, `dropped`, `stopped`, `firing since`, `as of`, `ago`, `for (?:the )?(?:last|past|about|~)`, `starting (?:at|around)`, `impact`)
+	startsAt   = anyOf(`kicked in`, `first blip`, `earliest \w+`, `trouble since`, `dates back to`, `goes back to`, `going (?:on )?since`, `appeared`, `showed up`, `popped up`, `set in`, `hit us`, `start(?:ed|ing|s)?`, `beg[aiu]n(?:ning)?`, `since`, `first (?:error|seen|alert|report|occurr\w+|fail\w+|log|one|401|5xx|timeout|symptom|bad)\w*`, `onset`, `kicked off`, `went (?:down|bad|red|up|south|sideways)`, `from (?:about |around |~)?\d`, `broke`, `jumped`, `spiked`, `dropped`, `stopped`, `firing since`, `as of`, `ago`, `for (?:the )?(?:last|past|about|~)`, `starting (?:at|around)`, `impact`)
 	resolvesAt = anyOf(`resolved`, `recover(?:ed|y)`, `back to normal`, `back (?:up|online)`, `all clear`, `ended`, `end`, `over`, `closed`, `clean since`, `stable since`, `healthy (?:again )?(?:since|at|as of)`, `green since`, `normal (?:since|at|as of)`, `cleared`, `fully recovered`, `no (?:more |new )?(?:errors?|5xx|401s|failures|timeouts) since`)
 	diagnoseAt = anyOf(`diagnosed`, `identified`, `cause found`, `found (?:the|it|out)`, `figured out`, `root cause`, `pinned`, `traced`)
 	fixesAt    = anyOf(`fixed`, `mitigated`, `fix (?:applied|deployed|went|landed|in|out|rolled|was)`, `applied`, `restarted`, `rolled (?:back|out)`, `reverted`, `deployed`, `completed?`, `finished`, `done`, `failed over`, `switched`, `renewed`, `scaled`)
@@ -206,7 +206,7 @@ func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
 }
 
 var (
-	startBeside = regexp.MustCompile(`(?i)\b(?:from|since|start(?:ed|ing|s)?(?: at)?|beg[au]n(?: at)?|onset(?: was| is| looks like)?(?: at)?|broke at|first seen(?: at)?)\s+(?:about |around |~ ?|roughly |at )?$`)
+	startBeside = regexp.MustCompile(`(?i)\b(?:from|since|start(?:ed|ing|s)?(?: at)?|beg[au]n(?: at)?|onset(?: was| is| looks like)?(?: at)?|broke at|first seen(?: at)?|kicked in(?: at)?|dates back to|goes back to|as early as|beginning(?: at)?|set in(?: at)?|appeared(?: at)?|earliest \w+(?: is| was)?(?: at)?)\s+(?:about |around |~ ?|roughly |at )?$`)
 	endBeside   = regexp.MustCompile(`(?i)\b(?:until|till|resolved(?: at)?|(?:over|fine|ok|normal|good|green|recovered|resolved|fixed) since|over(?: at| by)?|fixed at|recovered(?: at)?|back (?:at|since)|ended(?: at)?|all clear(?: at)?|closed(?: at)?|clean since|stable since|healthy since)\s+(?:about |around |~ ?|roughly |at )?$`)
 )
 
