@@ -18,6 +18,7 @@ type wikiCmd struct {
 	Check  wikiCheckCmd  `cmd:"" help:"Look for broken links, orphans, stale pages, duplicates and faulty skills. Exit 1 when a link or a page is broken."`
 	Search wikiSearchCmd `cmd:"" help:"Search pages for words, identifiers and \"phrases\"."`
 	Rename wikiRenameCmd `cmd:"" help:"Rename a page and update the links to it."`
+	Copy   wikiCopyCmd   `cmd:"" help:"Copy the pages that come with Prunella into a folder of your own."`
 }
 
 // pages is which wiki is meant.

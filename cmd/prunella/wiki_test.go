@@ -108,3 +108,18 @@ func TestWikiRename(t *testing.T) {
 		t.Errorf("a name that is taken: %d, %q", code, complaint)
 	}
 }
+
+// The copy is a wiki of one's own, and never overwrites one.
+func TestWikiCopy(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	dir := filepath.Join(t.TempDir(), "ours")
+	if code, out, complaint := command(t, "wiki", "copy", dir); code != exitPassed || !strings.Contains(out, "wiki: "+dir) {
+		t.Fatalf("%d, %q, %q", code, out, complaint)
+	}
+	if code, out, _ := command(t, "wiki", "check", "--wiki", dir); code != exitPassed {
+		t.Errorf("%d\n%s", code, out)
+	}
+	if code, _, complaint := command(t, "wiki", "copy", dir); code == exitPassed || !strings.Contains(complaint, "not empty") {
+		t.Errorf("again: %d, %q", code, complaint)
+	}
+}
