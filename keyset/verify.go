@@ -146,17 +146,22 @@ func (s *source) key(ctx context.Context, p *parsed, as profile, now time.Time) 
 // or refuses the token.
 func (s *source) ask(p *parsed, as profile, snap *snapshot, now time.Time) (*flight, *Error) {
 	deferred := func() (*flight, *Error) {
+		if s.snap.Load() != snap { // the fetch that brings the key landed just now
+			return landed, nil
+		}
 		s.metrics.deferred.Inc()
 		return nil, refuse(UnknownKey, p.kid, "no key with this kid")
 	}
+	noSlots := s.noSlots.Load() // before flight: launch stores them the other way round, so none is missed
 	if s.flight.Load() == nil {
-		if now.UnixNano() < s.noSlots.Load() {
+		if now.UnixNano() < noSlots {
 			return deferred()
 		}
 		s.mu.Lock()
 		candidate := s.budget.sight(now, p.kid)
+		alone := s.flight.Load() == nil
 		s.mu.Unlock()
-		if candidate == noSlot {
+		if candidate == noSlot && alone {
 			return deferred()
 		}
 	}
@@ -189,7 +194,8 @@ func (s *source) ask(p *parsed, as profile, snap *snapshot, now time.Time) (*fli
 func (s *source) renewed(ctx context.Context, p *parsed, as profile, k *key, now time.Time) *key {
 	snap := s.snap.Load()
 	if snap.keys[k.kid] == k {
-		if now.UnixNano() < s.noSlots.Load() || s.check(p, as, now) != nil {
+		noSlots := s.noSlots.Load() // before flight, as in ask
+		if alone := s.flight.Load() == nil && s.snap.Load() == snap; alone && now.UnixNano() < noSlots || s.check(p, as, now) != nil {
 			return nil
 		}
 		f := s.askAgain(p, k, snap, now)
@@ -235,9 +241,10 @@ func (s *source) underWay(snap *snapshot) *flight {
 // launch spends a slot on a fetch. The caller holds mu.
 func (s *source) launch(f *flight, now time.Time) *flight {
 	s.budget.spend(f.slot, now)
-	s.noteSlots()
 	s.metrics.fetchedFor.Inc()
-	return s.begin(f)
+	f = s.begin(f)
+	s.noteSlots() // after flight, see ask
+	return f
 }
 
 // landed is a fetch that is over.
