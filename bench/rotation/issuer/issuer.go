@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -45,7 +46,6 @@ type Issuer struct {
 	history []Key             // every key that was ever served
 	trouble Trouble
 	fetches []time.Time // of the key set
-	etag    int
 }
 
 // Trouble is how the key set is answered when it is not answered well. The zero
@@ -72,7 +72,6 @@ func (i *Issuer) Publish(keys ...Key) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.keys = keys
-	i.etag++
 	i.settle()
 }
 
@@ -194,7 +193,7 @@ func (i *Issuer) serveKeys(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	at := i.clock(r)
 	i.fetches = append(i.fetches, at)
-	trouble, keys, etag := i.trouble, i.keys, fmt.Sprintf(`"%s-%d"`, i.path, i.etag)
+	trouble, body := i.trouble, Document(i.keys...)
 	second := 0
 	for n := len(i.fetches) - 1; n >= 0 && at.Sub(i.fetches[n]) < time.Second; n-- {
 		second++
@@ -230,13 +229,15 @@ func (i *Issuer) serveKeys(w http.ResponseWriter, r *http.Request) {
 		trouble.Control = fmt.Sprintf("public, max-age=%d", int(MaxAge.Seconds()))
 	}
 	w.Header().Set("Cache-Control", trouble.Control)
+	sum := sha256.Sum256(body)
+	etag := `"` + encode(sum[:8]) + `"`
 	w.Header().Set("ETag", etag)
 	if r.Header.Get("If-None-Match") == etag {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(Document(keys...)) // the asker is gone, or has it
+	_, _ = w.Write(body) // the asker is gone, or has it
 }
 
 // Document is a key set as JSON.
