@@ -324,7 +324,7 @@ func TestRefreshIsAheadConditionalAndBounded(t *testing.T) {
 func TestNoHerd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		iss := newIssuer(edSigner(t, "a"))
-		for range 60 {
+		for range 200 {
 			iss.start(t)
 		}
 		before := time.Now().Add(time.Second)
