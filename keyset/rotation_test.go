@@ -56,7 +56,7 @@ func TestNewKeyIsKnownAtItsFirstToken(t *testing.T) {
 
 		var all sync.WaitGroup
 		var refused atomic.Int64
-		for range 60 {
+		for range 200 {
 			all.Go(func() {
 				if _, err := set.Verify(t.Context(), b.fresh()); err != nil {
 					refused.Add(1)
