@@ -44,6 +44,9 @@ func traffic(t *testing.T, r *rotation.Rotator, services []service, until time.T
 }
 
 func TestThreeRotationsRefuseNoToken(t *testing.T) {
+	if raceDetector {
+		t.Skip("hours of virtual time: the shorter tests below are the same code for the race detector")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, answering("orders", "orders-1", "orders-2"), answering("users", "users-1"),
 			rotation.Verifier{Name: "legacy", Class: rotation.Timed, Within: 20 * time.Minute})
@@ -71,6 +74,9 @@ func TestThreeRotationsRefuseNoToken(t *testing.T) {
 	})
 }
 
+// coarse looks less often, for the sake of long virtual times.
+func coarse(c *rotation.Config) { c.Tick = 5 * time.Second }
+
 // The story of the second source document: seven services, four of which read a
 // file that nobody updates. The promotion is refused, and they are named.
 func TestPromotionIsRefusedWithTheFourNames(t *testing.T) {
@@ -82,7 +88,7 @@ func TestPromotionIsRefusedWithTheFourNames(t *testing.T) {
 			fleet = append(fleet, answering(n, n+"-1"))
 		}
 		w := newWorld(t, fleet...)
-		r := w.node("node-1", func(c *rotation.Config) { c.Tick = 5 * time.Second })
+		r := w.node("node-1", coarse)
 		run(t, r)
 		time.Sleep(5 * time.Second)
 		resp, err := w.RoundTrip(newRequest(t, issuerURL+"/.well-known/jwks.json"))
@@ -102,7 +108,7 @@ func TestPromotionIsRefusedWithTheFourNames(t *testing.T) {
 		if err := r.Rotate(t.Context(), order); err != nil {
 			t.Fatal(err)
 		}
-		if _, refused := traffic(t, r, services, time.Now().Add(time.Hour), time.Minute); refused > 0 {
+		if _, refused := traffic(t, r, services, time.Now().Add(20*time.Minute), time.Minute); refused > 0 {
 			t.Errorf("%d tokens were refused", refused)
 		}
 		_, err = r.Promote(t.Context(), "", order)
@@ -169,7 +175,7 @@ func save(t *testing.T, file string, resp *http.Response) {
 func TestTheSignerReturnsByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, answering("orders", "orders-1"))
-		r := w.node("node-1")
+		r := w.node("node-1", coarse)
 		run(t, r)
 		time.Sleep(5 * time.Second)
 		one := w.start("orders", "orders-1")
@@ -225,8 +231,8 @@ func TestTheSignerReturnsByItself(t *testing.T) {
 func TestTwoNodesAndADeath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, answering("orders", "orders-1"))
-		a := w.node("a")
-		b := w.node("b")
+		a := w.node("a", coarse)
+		b := w.node("b", coarse)
 		stop := run(t, a)
 		run(t, b)
 		time.Sleep(5 * time.Second)
