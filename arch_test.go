@@ -37,13 +37,13 @@ var mayImport = map[string][]string{
 	"engine":    {"match", "correlate", "diagnose", "heal", "action", "condition", "skill"},
 	"client":    {},
 	"web":       {"client"},
-	"lab":       {},
-	"keyset":    {},         // public: a team may use it alone
-	"rotation":  {"keyset"}, // public too
+	"lab":       {"keyset", "rotation"}, // as a service and an issuer use them
+	"keyset":    {},                     // public: a team may use it alone
+	"rotation":  {"keyset"},             // public too
 	"scenario":  {"lab", "client"},
 	"app": {"action", "bus", "client", "correlate", "diagnose", "engine", "heal", "ingest", "match", "monitor",
 		"notify", "skill", "store", "web", "wiki"},
-	"cmd/prunella": {"action", "app", "client", "lab", "scenario", "scenarios", "skill", "thread", "web", "wiki"},
+	"cmd/prunella": {"action", "app", "client", "keyset", "lab", "rotation", "scenario", "scenarios", "skill", "thread", "web", "wiki"},
 }
 
 // never are imports from outside that a package must not have, with the reason.

@@ -44,6 +44,7 @@ type cli struct {
 	Skill    skillCmd    `cmd:"" help:"List, show, check, write, import, export and compare skills."`
 	Wiki     wikiCmd     `cmd:"" help:"Check, search and rename pages of the wiki."`
 	Thread   threadCmd   `cmd:"" help:"Turn incident conversations into drafts of skills."`
+	Keys     keysCmd     `cmd:"" help:"Audit, watch and rotate signing keys."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 
 	Debug bool `help:"Log more, and print the stack if Prunella itself breaks." env:"PRUNELLA_DEBUG"`

@@ -1,0 +1,309 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"prunella"
+	"prunella/rotation"
+	"prunella/rotation/agent"
+	"prunella/rotation/signer"
+	"prunella/rotation/sqlstore"
+)
+
+type keysServeCmd struct {
+	Config string `help:"Configuration file (docs/keys.md)." short:"c" placeholder:"FILE"`
+	Data   string `help:"Folder for everything it keeps; overrides the file. Default ./keys-data." placeholder:"DIR"`
+	Listen string `help:"Address to serve on; overrides the file. Default 127.0.0.1:7080." placeholder:"HOST:PORT"`
+}
+
+const (
+	drainTime = 15 * time.Second // for requests that are under way when the process is told to stop
+	maxClaims = 64 << 10         // bytes of a request to sign
+)
+
+func (cmd keysServeCmd) Run(c *console) error {
+	cfg, err := readKeysConfig(cmd.Config)
+	if err != nil {
+		return err
+	}
+	cfg.Data, cfg.Listen = cmp.Or(cmd.Data, cfg.Data), cmp.Or(cmd.Listen, cfg.Listen)
+	listener, err := listenOn(cfg.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close() // again, when it was served: no harm
+	cfg.Issuer = cmp.Or(cfg.Issuer, "http://"+listener.Addr().String())
+	log := logger(c.err, c.debug)
+	s, err := newKeyServer(c.ctx, cfg, log)
+	if err != nil {
+		return keysError(err)
+	}
+	return keysError(errors.Join(s.serve(c.ctx, listener, func() {
+		fmt.Fprintf(c.out, "Rotation server of %s on http://%s\n", cfg.Issuer, listener.Addr())
+	}), s.store.Close()))
+}
+
+func listenOn(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, &prunella.Error{Kind: prunella.Invalid, Op: "listen", Where: addr, Reason: "the port is taken by another program",
+			Remedy: "choose another one with listen: in the configuration, or stop the other program"}
+	case err != nil:
+		return nil, &prunella.Error{Kind: prunella.Invalid, Op: "listen", Where: addr, Err: err, Remedy: "write host:port, such as 127.0.0.1:7080"}
+	}
+	return l, nil
+}
+
+// keyServer is one node of a rotation.
+type keyServer struct {
+	cfg      keysConfig
+	store    *sqlstore.Store
+	rotator  *rotation.Rotator
+	handler  http.Handler
+	draining atomic.Bool
+	log      *slog.Logger
+}
+
+func newKeyServer(ctx context.Context, cfg keysConfig, log *slog.Logger) (*keyServer, error) {
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, &prunella.Error{Kind: prunella.Invalid, Op: "open data folder", Where: cfg.Data, Err: errors.Unwrap(err), Remedy: "choose another folder with --data, or change its owner"}
+	}
+	s := &keyServer{cfg: cfg, log: log}
+	if len(cfg.Operators) == 0 {
+		token, err := kept(filepath.Join(cfg.Data, "operator.token"), func() string { return strings.ToLower(rand.Text()) })
+		if err != nil {
+			return nil, err
+		}
+		s.cfg.Operators = map[string]string{"operator": token}
+		log.Info("no operators are configured; orders need the token that is kept here", "file", filepath.Join(cfg.Data, "operator.token"))
+	}
+	var err error
+	if s.store, err = sqlstore.Open(ctx, cmp.Or(cfg.Store, filepath.Join(cfg.Data, "keys.db"))); err != nil {
+		return nil, err
+	}
+	keys, err := s.signer()
+	if err == nil {
+		err = s.start(ctx, keys)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.store.Close())
+	}
+	return s, nil
+}
+
+// kept returns what a file of mode 0600 holds, which is made when it is missing.
+func kept(file string, fresh func() string) (string, error) {
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		b = []byte(fresh())
+		err = os.WriteFile(file, b, 0o600)
+	}
+	if err != nil {
+		return "", &prunella.Error{Kind: prunella.Invalid, Op: "read", Where: file, Err: errors.Unwrap(err), Remedy: "make the folder writable, or state the value in the configuration"}
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// signer holds the keys: in another process, or sealed in the store.
+func (s *keyServer) signer() (rotation.Signer, error) {
+	if r := s.cfg.Signer; r != nil {
+		return signer.NewRemote(r.URL, r.Token, nil)
+	}
+	where := s.cfg.Secret
+	if where == "" {
+		if strings.HasPrefix(s.cfg.Store, "postgres") {
+			return nil, &prunella.Error{Kind: prunella.Invalid, Op: "read configuration", Reason: "the store is shared by several nodes and no secret is stated",
+				Remedy: "give every node the same secret: env:NAME or file:PATH"}
+		}
+		file := filepath.Join(s.cfg.Data, "secret")
+		if _, err := kept(file, newMasterKey); err != nil {
+			return nil, err
+		}
+		where = "file:" + file
+	}
+	secret, err := signer.SecretFrom(where)
+	if err != nil {
+		return nil, err
+	}
+	return signer.NewSealed(s.store.Vault(), secret, s.cfg.RSABits)
+}
+
+func newMasterKey() string {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // it never fails
+	return "key:" + base64.StdEncoding.EncodeToString(key)
+}
+
+func (s *keyServer) start(ctx context.Context, keys rotation.Signer) error {
+	registry := prometheus.NewRegistry()
+	var err error
+	s.rotator, err = rotation.New(ctx, rotation.Config{Issuer: s.cfg.Issuer, JWKS: s.cfg.JWKS, Algorithm: rotation.Algorithm(s.cfg.Algorithm),
+		Policy: s.cfg.Policy.policy(), Verifiers: verifiersOf(s.cfg.Verifiers), Store: s.store, Signer: keys, Node: s.cfg.Node, Metrics: registry, Log: s.log})
+	if err != nil {
+		return err
+	}
+	operators, clients := map[string]string{}, map[string]string{}
+	for name, token := range s.cfg.Operators {
+		operators[token] = name
+	}
+	for name, token := range s.cfg.Clients {
+		clients[token] = name
+	}
+	issuer, err := url.Parse(s.cfg.Issuer)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", s.rotator.Handler(rotation.BearerTokens(operators)))
+	mux.Handle("POST "+strings.TrimSuffix(issuer.Path, "/")+"/keys/sign", s.sign(rotation.BearerTokens(clients)))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		err := s.rotator.Ready(r.Context())
+		if s.draining.Load() {
+			err = errors.New("stopping")
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	s.handler = mux
+	return nil
+}
+
+// sign signs tokens for the issuer's own services, which hold no key:
+//
+//	POST {issuer}/keys/sign  {"typ": "at+jwt", "claims": {…}}  ->  {"token": "…"}
+func (s *keyServer) sign(who func(*http.Request) (string, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := func(status int, v any) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Cache-Control", "no-store")
+			w.WriteHeader(status)
+			_ = json.NewEncoder(w).Encode(v) // the client is gone, or has it
+		}
+		if _, err := who(r); err != nil {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			answer(http.StatusUnauthorized, map[string]string{"detail": "no client has this token"})
+			return
+		}
+		var ask struct {
+			Type   string         `json:"typ"`
+			Claims map[string]any `json:"claims"`
+		}
+		dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxClaims))
+		dec.UseNumber()
+		if err := dec.Decode(&ask); err != nil {
+			answer(http.StatusBadRequest, map[string]string{"detail": "the request is no JSON of bounded size: " + err.Error()})
+			return
+		}
+		token, err := s.rotator.Token(r.Context(), ask.Type, ask.Claims)
+		switch {
+		case errors.Is(err, rotation.Invalid):
+			answer(http.StatusBadRequest, map[string]string{"detail": err.Error()})
+		case err != nil:
+			s.log.Warn("a token could not be signed", "error", err)
+			answer(http.StatusServiceUnavailable, map[string]string{"detail": "no token can be signed now"})
+		default:
+			answer(http.StatusOK, map[string]string{"token": token})
+		}
+	})
+}
+
+// serve runs the loop and the server until ctx ends, and lets requests finish.
+func (s *keyServer) serve(ctx context.Context, l net.Listener, ready func()) error {
+	looping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	looped := make(chan error, 1)
+	go func() { looped <- s.rotator.Run(looping) }()
+	server := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	s.log.Info("serving", "issuer", s.cfg.Issuer, "listen", l.Addr().String(), "verifiers", len(s.cfg.Verifiers), "version", version())
+	ready()
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-served:
+	}
+	s.draining.Store(true)
+	s.log.Info("stopping")
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	err := server.Shutdown(deadline)
+	stop()
+	return errors.Join(failed, err, <-looped)
+}
+
+type keysAgentCmd struct {
+	Config string `help:"Configuration file (docs/keys.md)." short:"c" required:"" placeholder:"FILE"`
+	Once   bool   `help:"Look once, write, load, prove, acknowledge, and end."`
+}
+
+func (cmd keysAgentCmd) Run(c *console) error {
+	var file agentConfig
+	if err := readYAML(cmd.Config, &file); err != nil {
+		return err
+	}
+	cfg, err := file.config(cmd.Config)
+	if err != nil {
+		return err
+	}
+	cfg.Log = logger(c.err, c.debug)
+	a, err := agent.New(cfg)
+	if err != nil {
+		return keysError(err)
+	}
+	if cmd.Once {
+		if err := a.RunOnce(c.ctx); err != nil {
+			return &prunella.Error{Kind: prunella.Unavailable, Op: "update " + file.File, Err: err}
+		}
+		_, err := fmt.Fprintf(c.out, "%s is up to date\n", file.File)
+		return err
+	}
+	if file.Hints.Listen == "" {
+		return a.Run(c.ctx)
+	}
+	l, err := listenOn(file.Hints.Listen)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: a.Hints(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	cfg.Log.Info("taking hints", "listen", l.Addr().String())
+	ctx, stop := context.WithCancel(c.ctx)
+	defer stop()
+	looped := make(chan error, 1)
+	go func() { looped <- a.Run(ctx) }()
+	var failed error
+	select {
+	case <-c.ctx.Done():
+	case failed = <-served:
+	}
+	stop()
+	return errors.Join(failed, <-looped, server.Close())
+}
