@@ -99,13 +99,20 @@ func withOIDC(ctx context.Context, s Source, transport http.RoundTripper) (Verif
 }
 
 func withJWX(ctx context.Context, s Source, transport http.RoundTripper) (Verify, error) {
+	ctx, cancel := context.WithCancel(ctx)
 	cache, err := jwk.NewCache(ctx, httprc.NewClient())
 	if err != nil {
+		cancel()
 		return nil, err
 	}
-	if err := cache.Register(ctx, s.JWKS, jwk.WithHTTPClient(&http.Client{Transport: transport})); err != nil {
+	// It waits for a set that it can read; without an end, when there is none.
+	first, done := context.WithTimeout(ctx, 5*time.Second)
+	defer done()
+	if err := cache.Register(first, s.JWKS, jwk.WithHTTPClient(&http.Client{Transport: transport})); err != nil {
+		cancel()
 		return nil, err
 	}
+	context.AfterFunc(ctx, cancel) // only a cache that failed is ended early
 	set, err := cache.CachedSet(s.JWKS)
 	if err != nil {
 		return nil, err
