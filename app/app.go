@@ -47,6 +47,7 @@ type App struct {
 	hub      *hub
 	wiki     *wiki.Wiki
 	skills   *skills
+	renamed  renamed
 	store    *store.Store
 	bus      *bus.Bus
 	world    *action.World

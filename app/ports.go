@@ -53,6 +53,9 @@ func (s engineStore) Save(ctx context.Context, c engine.Change) (prunella.Incide
 		return prunella.Incident{}, err
 	}
 	s.hub.announce("incident", string(c.ID))
+	for _, o := range c.Outcomes {
+		s.hub.announce("skills", string(o.Skill))
+	}
 	return s.Incident(ctx, c.ID)
 }
 

@@ -86,7 +86,7 @@ func openSkills(ctx context.Context, w *wiki.Wiki, exclude []string, catalog []p
 }
 
 // list is what the engine may use now.
-func (s *skills) list() []prunella.Skill { return s.now.Load().skills }
+func (s *skills) list() []prunella.Skill { return slices.Clone(s.now.Load().skills) }
 
 // find returns the file of a skill by its name.
 func (s *skills) find(name prunella.SkillName) (installed, bool) {

@@ -336,19 +336,37 @@ func (b backend) Runbook(ctx context.Context, name string) (prunella.SkillName, 
 			return files[i].skill.Name, nil
 		}
 	}
-	for _, f := range files[:min(len(files), 200)] {
-		versions, err := b.wiki.History(ctx, f.path)
-		if err != nil {
-			break // pages that are not kept in git have no earlier names
-		}
-		for _, v := range versions {
-			if strings.TrimSuffix(path.Base(v.Path), skill.Suffix) == name {
-				return f.skill.Name, nil
-			}
-		}
+	if now := b.renamed.find(ctx, b.wiki, files, name); now != "" {
+		return now, nil
 	}
 	return "", &prunella.Error{Kind: prunella.NotFound, Where: "runbook " + name, Reason: "no skill has this name, had it before, or lists it among its aliases",
 		Remedy: "search the skills, or add the name to aliases in the metadata of the one that is meant"}
+}
+
+// renamed knows the names that skill files had before. Git is asked at most once
+// a minute, and for the first skills only: each is a run of git.
+type renamed struct {
+	mu   sync.Mutex
+	read time.Time
+	was  map[string]prunella.SkillName
+}
+
+func (r *renamed) find(ctx context.Context, w *wiki.Wiki, files []installed, name string) prunella.SkillName {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.read) > time.Minute {
+		r.read, r.was = time.Now(), map[string]prunella.SkillName{}
+		for _, f := range files[:min(len(files), 100)] {
+			versions, err := w.History(ctx, f.path)
+			if err != nil {
+				break // without git no file has another name
+			}
+			for _, v := range versions {
+				r.was[strings.TrimSuffix(path.Base(v.Path), skill.Suffix)] = f.skill.Name
+			}
+		}
+	}
+	return r.was[name]
 }
 
 func aliases(d *skill.Document) []string {

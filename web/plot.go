@@ -309,6 +309,8 @@ func timeTicks(from, to time.Time) []tick {
 	switch {
 	case step < time.Minute:
 		layout = "15:04:05"
+	case step >= 28*24*time.Hour && span > 300*24*time.Hour:
+		layout = "2006-01"
 	case step >= 24*time.Hour:
 		layout = "01-02"
 	}

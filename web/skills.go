@@ -146,8 +146,9 @@ type skillPage struct {
 	Moves  []move
 	Runs   int
 	Drills int
-	Edit   string // address of the editor
-	Saved  string // said once after an edit
+	Alike  []crumb // alternates: skills, or faults to search for
+	Edit   string  // address of the editor
+	Saved  string  // said once after an edit
 }
 
 // move is one piece of evidence, and where it can be looked at.
@@ -166,6 +167,10 @@ func (s *server) skill(r *http.Request, now time.Time) (view, error) {
 	if p.Prose, err = s.prose(sk.Path, v.Markdown); err != nil {
 		return view{}, err
 	}
+	for _, name := range sk.Alternates {
+		link := s.backend.WikiLink(sk.Path, "skills/"+name)
+		p.Alike = append(p.Alike, crumb{name, cmp.Or(link.URL, "/skills?"+url.Values{"q": {name}}.Encode())})
+	}
 	p.Runs, p.Drills = evidence(v)
 	incidents := map[string]prunella.IncidentID{}
 	for _, run := range v.Runs {
@@ -177,7 +182,7 @@ func (s *server) skill(r *http.Request, now time.Time) (view, error) {
 	}
 	slices.SortStableFunc(p.Moves, func(a, b move) int { return b.At.Compare(a.At) })
 	p.Course = coursePlot(v.Course, now, address)
-	return view{Template: "skill", Title: cmp.Or(sk.Title, string(sk.Name)), Nav: "skills", Topics: "skills:" + string(sk.Name) + " wiki:" + sk.Path, Body: p}, nil
+	return view{Template: "skill", Title: cmp.Or(sk.Title, string(sk.Name)), Nav: "skills", Topics: "skills:" + string(sk.Name) + " reports wiki:" + sk.Path, Body: p}, nil
 }
 
 // evidenceURL is where the run, report or conversation behind an outcome can be
