@@ -42,7 +42,8 @@ type acknowledger struct {
 	log    *slog.Logger
 	gauge  prometheus.Gauge
 	again  chan struct{}
-	until  atomic.Int64 // Unix nanoseconds: the lease that was granted last
+	until  atomic.Int64    // Unix nanoseconds: the lease that was granted last
+	proven map[string]bool // kids of canaries that were told; belongs to run
 }
 
 func newAcknowledger(a Acknowledge, cfg Config, s *Set, gauge prometheus.Gauge, cache string) (*acknowledger, error) {
@@ -52,7 +53,7 @@ func newAcknowledger(a Acknowledge, cfg Config, s *Set, gauge prometheus.Gauge, 
 	}
 	client := ourClient(cfg.Client)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return errors.New("an acknowledgement is not redirected") }
-	return &acknowledger{cfg: a, set: s, cache: cache, hook: hook, client: client, gauge: gauge,
+	return &acknowledger{cfg: a, set: s, cache: cache, hook: hook, client: client, gauge: gauge, proven: map[string]bool{},
 		log: cfg.Log.With("component", "keyset", "acknowledge", a.URL), again: make(chan struct{}, 1)}, nil
 }
 
@@ -120,7 +121,8 @@ func (a *acknowledger) send(ctx context.Context) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, 4096)); err != nil { // so that the connection is used again
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxGranted))
+	if err != nil {
 		return err
 	}
 	if resp.StatusCode/100 != 2 {
@@ -129,5 +131,42 @@ func (a *acknowledger) send(ctx context.Context) error {
 	until := now.Add(a.cfg.Lease)
 	a.until.Store(until.UnixNano())
 	a.gauge.Set(float64(until.Unix()))
+	a.prove(ctx, answer)
 	return nil
+}
+
+const (
+	maxGranted  = 16 << 10 // bytes of an answer
+	maxCanaries = 4        // that are looked at in one
+	maxProven   = 64       // kids remembered; a set has a few, over years more
+)
+
+// canaryProfile is a token by which an issuer learns that a key works here. Its
+// typ keeps it from being an access token, so its audience does not matter.
+var canaryProfile = profile{types: []string{"canary+jwt"}, anyAudience: true}
+
+// prove verifies the canaries of an answer, if it has some: their keys are then
+// seen, which the next acknowledgement tells; at once for a key's first one.
+func (a *acknowledger) prove(ctx context.Context, answer []byte) {
+	var granted struct {
+		Canaries []struct {
+			Token string `json:"token"`
+		} `json:"canaries"`
+	}
+	if json.Unmarshal(answer, &granted) != nil { // an issuer that answers something else has none
+		return
+	}
+	for _, c := range granted.Canaries[:min(len(granted.Canaries), maxCanaries)] {
+		claims, err := a.set.verify(ctx, c.Token, canaryProfile)
+		switch {
+		case err != nil:
+			a.log.Warn("a canary of the issuer is refused", "error", err)
+		case !a.proven[claims.KeyID]:
+			if len(a.proven) >= maxProven {
+				clear(a.proven)
+			}
+			a.proven[claims.KeyID] = true
+			a.poke()
+		}
+	}
 }

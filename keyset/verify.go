@@ -10,6 +10,8 @@ import (
 type profile struct {
 	types    []string // instead of the source's
 	noExpiry bool     // exp may be missing
+	// anyAudience says that the token grants nothing, to whomever it is addressed.
+	anyAudience bool
 }
 
 // Verify checks everything there is to check about a bearer token (a JWT,
@@ -299,7 +301,7 @@ func (s *source) check(p *parsed, as profile, now time.Time) *Error {
 		return refuse(NotYet, p.kid, "nbf is in the future")
 	case c.iat != noTime && c.iat > unix+leeway:
 		return refuse(NotYet, p.kid, "iat is in the future: a clock is wrong")
-	case s.AnyAudience:
+	case s.AnyAudience || as.anyAudience:
 		return nil
 	case len(s.Audience) == 0 && c.aud != "":
 		return refuse(Audience, p.kid, "the token names an audience and this set has none configured: set Config.Audience to this service's name")
