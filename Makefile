@@ -23,7 +23,7 @@ deps: ## install what the tests need and this machine lacks (Debian packages)
 
 test: deps check ## run everything: the checks, every test with the race detector, every scenario live
 	@$(GO) test -race -timeout 12m $$($(GO) list ./... | grep -v /scenarios$$)
-	@$(GO) test -count=1 -timeout 12m -run TestADay ./app
+	@$(GO) test -count=1 -timeout 12m -run 'TestADay|TestModel|TestThreeRotations' ./app ./rotation # too slow for the race detector
 	@$(GO) test -count=1 -timeout 12m ./scenarios
 
 check: ## format, vet, staticcheck, dead code, tidy
