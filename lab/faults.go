@@ -217,14 +217,15 @@ func (p *faultParams) oneOf(name string, words ...string) (string, error) {
 	return v, nil
 }
 
-// service reads the name of one service, by default one picked by the seed.
-func (p *faultParams) service(name string) (string, error) {
+// service reads the name of one service, by default one of them picked by the
+// seed.
+func (p *faultParams) service(name string, from []string) (string, error) {
 	v := p.given[name]
 	if v == "" {
-		v = p.w.order[p.w.rng.IntN(len(p.w.order))]
+		v = from[p.w.rng.IntN(len(from))]
 	}
-	if _, ok := p.w.nodes[v]; !ok {
-		return "", p.invalid(name, "services are "+strings.Join(p.w.order, ", "))
+	if !slices.Contains(from, v) {
+		return "", p.invalid(name, "services are "+strings.Join(from, ", "))
 	}
 	p.resolved[name] = v
 	return v, nil
@@ -260,6 +261,19 @@ func (p *faultParams) services(name string, otherwise int, from []string) ([]str
 
 // fetches are the services that fetch the key set over HTTP.
 func (w *World) fetches() []string { return w.servicesOf(WholeSet, PerKid, Keyfunc, GoOIDC, JWX) }
+
+// ridesOut says whether every service is on keyset, which key faults do not
+// bite: what proves such a fault then is the issuer's own set.
+func (w *World) ridesOut() bool { return len(w.servicesOf(KeySet)) == len(w.order) }
+
+// saysSet tells what the issuer publishes.
+func (w *World) saysSet(ctx context.Context) string {
+	keys, err := (&fetcher{url: w.jwksURL(), client: w.client}).get(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	return "the published set holds " + strings.Join(kidsOf(keys), ", ")
+}
 
 // cannot says why this world cannot show a fault.
 func cannot(reason, remedy string) error {

@@ -50,7 +50,7 @@ func (w *World) keysBefore(ctx context.Context) (restore func(context.Context) e
 // every subscriber.
 func (w *World) restoreKeys(ctx context.Context, before []keyInfo, signer string) error {
 	for _, n := range w.nodes {
-		if n.spec.Kind == StaticFile {
+		if n.pushed() {
 			if err := n.shutWebhook(ctx, false); err != nil {
 				return err
 			}
@@ -157,11 +157,11 @@ func injectRotate(ctx context.Context, w *World, _ *faultParams) (injected, erro
 }
 
 func injectPartial(ctx context.Context, w *World, p *faultParams) (injected, error) {
-	static := w.servicesOf(StaticFile)
-	if len(static) == 0 {
-		return injected{}, cannot("no service of this world gets its keys by webhook", "use profile distributed")
+	told := w.servicesOf(StaticFile, KeySet)
+	if len(told) == 0 {
+		return injected{}, cannot("no service of this world gets the issuer's webhooks", "use profile distributed")
 	}
-	missed, err := p.services("missed", max(1, min(4, len(static)-1)), static)
+	missed, err := p.services("missed", max(1, min(4, len(told)-1)), told)
 	if err != nil {
 		return injected{}, err
 	}
@@ -210,7 +210,9 @@ func injectPartial(ctx context.Context, w *World, p *faultParams) (injected, err
 	if err != nil {
 		return injected{revert: restore}, err
 	}
-	return injected{at: at, revert: restore, proven: refusedBy(cells, missed) && slices.Equal(failed, missed),
+	// Who fetches the set lacks nothing for want of a webhook.
+	lacking := slices.DeleteFunc(slices.Clone(missed), func(name string) bool { return w.nodes[name].spec.Kind == KeySet })
+	return injected{at: at, revert: restore, proven: refusedBy(cells, lacking) && slices.Equal(failed, missed),
 		proof: fmt.Sprintf("key %s signs instead of %s; its tokens: %s; deliveries that failed: %s", kid, old, describe(cells), said)}, nil
 }
 
@@ -270,8 +272,9 @@ func injectEarlyRemoval(ctx context.Context, w *World, p *faultParams) (injected
 	if err != nil {
 		return injected{revert: restore}, err
 	}
-	return injected{at: at, revert: restore, proven: len(refusing(cells)) > 0,
-		proof: fmt.Sprintf("key %s signs and %s left the set while its tokens live; these are: %s", kid, old, describe(cells))}, nil
+	set := w.saysSet(ctx)
+	return injected{at: at, revert: restore, proven: len(refusing(cells)) > 0 || w.ridesOut() && !strings.Contains(set, old),
+		proof: fmt.Sprintf("key %s signs and %s left the set while its tokens live; these are: %s; %s", kid, old, describe(cells), set)}, nil
 }
 
 func injectDouble(ctx context.Context, w *World, p *faultParams) (injected, error) {
@@ -280,7 +283,7 @@ func injectDouble(ctx context.Context, w *World, p *faultParams) (injected, erro
 		return injected{}, err
 	}
 	stale := w.servicesOf(WholeSet, JWX)
-	if len(stale) == 0 {
+	if len(stale) == 0 && len(w.servicesOf(KeySet)) == 0 {
 		return injected{}, cannot("no service of this world caches the whole key set", "use profile cached")
 	}
 	restore, old, err := w.keysBefore(ctx)
@@ -302,8 +305,8 @@ func injectDouble(ctx context.Context, w *World, p *faultParams) (injected, erro
 	if err != nil {
 		return injected{revert: restore}, err
 	}
-	return injected{at: at, revert: restore, proven: len(refusing(cells)) > 0,
-		proof: fmt.Sprintf("after %d rotations key %s signs instead of %s; its tokens: %s", n, signer, old, describe(cells))}, nil
+	return injected{at: at, revert: restore, proven: len(refusing(cells)) > 0 || len(stale) == 0 && signer != old,
+		proof: fmt.Sprintf("after %d rotations key %s signs instead of %s; its tokens: %s; %s", n, signer, old, describe(cells), w.saysSet(ctx))}, nil
 }
 
 func injectRevoke(ctx context.Context, w *World, _ *faultParams) (injected, error) {
@@ -338,8 +341,9 @@ func injectRevoke(ctx context.Context, w *World, _ *faultParams) (injected, erro
 	if err != nil {
 		return injected{revert: restore}, err
 	}
-	return injected{at: at, revert: restore, proven: len(refusing(withNew))+len(refusing(withOld)) > 0,
-		proof: fmt.Sprintf("key %s signs, %s are revoked; its tokens: %s; tokens of the old signer: %s", kid, strings.Join(revoked, " and "), describe(withNew), describe(withOld))}, nil
+	set := w.saysSet(ctx)
+	return injected{at: at, revert: restore, proven: len(refusing(withNew))+len(refusing(withOld)) > 0 || w.ridesOut() && !strings.Contains(set, old),
+		proof: fmt.Sprintf("key %s signs, %s are revoked; its tokens: %s; tokens of the old signer: %s; %s", kid, strings.Join(revoked, " and "), describe(withNew), describe(withOld), set)}, nil
 }
 
 func injectSameKid(ctx context.Context, w *World, _ *faultParams) (injected, error) {
@@ -368,6 +372,6 @@ func injectSameKid(ctx context.Context, w *World, _ *faultParams) (injected, err
 	if err != nil {
 		return injected{revert: revert}, err
 	}
-	return injected{at: at, revert: revert, proven: now != signer && len(refusing(cells)) > 0,
+	return injected{at: at, revert: revert, proven: now != signer && (len(refusing(cells)) > 0 || len(w.servicesOf(KeySet)) > 0),
 		proof: fmt.Sprintf("kid %s is published with thumbprint %s; its tokens: %s", signer, now, describe(cells))}, nil
 }

@@ -52,7 +52,7 @@ func injectJWKSDown(ctx context.Context, w *World, p *faultParams) (injected, er
 	if err != nil {
 		return injected{}, err
 	}
-	if len(w.fetches()) == 0 {
+	if len(w.fetches())+len(w.servicesOf(KeySet)) == 0 {
 		return injected{}, cannot("no service of this world fetches the key set", "use profile cached")
 	}
 	expire, err := p.bool("expire", true)
@@ -77,9 +77,18 @@ func injectJWKSDown(ctx context.Context, w *World, p *faultParams) (injected, er
 // unreachable makes caches due when expire, and observes the key set and the
 // services.
 func (w *World) unreachable(ctx context.Context, at time.Time, expire bool, revert func(context.Context) error) (injected, error) {
+	said := ""
 	if expire {
 		if err := w.restart(ctx, w.fetches()); err != nil {
 			return injected{revert: revert}, err
+		}
+		if held := w.servicesOf(KeySet); len(held) > 0 {
+			// A new instance is not ready without keys, so the one before serves on.
+			if err := w.restart(ctx, held); err != nil {
+				said = "; new instances of " + strings.Join(held, ", ") + " do not become ready and take over nothing"
+				back := revert
+				revert = func(ctx context.Context) error { return errors.Join(back(ctx), w.restart(ctx, held)) }
+			}
 		}
 	}
 	_, err := (&fetcher{url: w.jwksURL(), client: w.client}).get(ctx)
@@ -90,8 +99,8 @@ func (w *World) unreachable(ctx context.Context, at time.Time, expire bool, reve
 	if probeErr != nil {
 		return injected{revert: revert}, probeErr
 	}
-	return injected{at: at, revert: revert, proven: !expire || len(refusing(cells)) > 0,
-		proof: fmt.Sprintf("%v; a good token: %s", err, describe(cells))}, nil
+	return injected{at: at, revert: revert, proven: !expire || len(refusing(cells)) > 0 || w.ridesOut(),
+		proof: fmt.Sprintf("%v; a good token: %s%s", err, describe(cells), said)}, nil
 }
 
 func injectVendorDown(ctx context.Context, w *World, p *faultParams) (injected, error) {
@@ -108,7 +117,7 @@ func injectVendorDown(ctx context.Context, w *World, p *faultParams) (injected, 
 	if err := w.auth.call(ctx, "fault", authFault{Down: true}, nil); err != nil {
 		return injected{revert: revert}, err
 	}
-	in, err := w.unreachable(ctx, at, expire && len(w.fetches()) > 0, revert)
+	in, err := w.unreachable(ctx, at, expire, revert)
 	if err != nil {
 		return in, err
 	}
@@ -119,7 +128,12 @@ func injectVendorDown(ctx context.Context, w *World, p *faultParams) (injected, 
 }
 
 func injectSkew(ctx context.Context, w *World, p *faultParams) (injected, error) {
-	service, err := p.service("service")
+	// keyset reads the clock of this machine, which is not moved.
+	movable := slices.DeleteFunc(slices.Clone(w.order), func(name string) bool { return w.nodes[name].spec.Kind == KeySet })
+	if len(movable) == 0 {
+		return injected{}, cannot("every service is on keyset, whose clock is the machine's", "leave one on another kind of verifier")
+	}
+	service, err := p.service("service", movable)
 	if err != nil {
 		return injected{}, err
 	}
@@ -159,7 +173,7 @@ func injectAudience(ctx context.Context, w *World, p *faultParams) (injected, er
 		err = w.auth.call(ctx, "fault", authFault{Audience: wrong}, nil)
 	} else {
 		var service string
-		if service, err = p.service("service"); err != nil {
+		if service, err = p.service("service", w.order); err != nil {
 			return injected{}, err
 		}
 		affected = []string{service}
@@ -234,7 +248,7 @@ func injectAttack(ctx context.Context, w *World, p *faultParams, rate int, token
 const badTag = "v1.9.0"
 
 func injectBadDeploy(ctx context.Context, w *World, p *faultParams) (injected, error) {
-	service, err := p.service("service")
+	service, err := p.service("service", w.order)
 	if err != nil {
 		return injected{}, err
 	}

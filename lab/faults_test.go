@@ -8,11 +8,12 @@ import (
 )
 
 func TestEveryFaultIsProvenAndReverted(t *testing.T) {
-	for _, profile := range []string{"distributed", "cached"} {
+	for name, spec := range map[string]lab.Spec{"distributed": {}, "cached": {Profile: "cached"}, "keyset": {Profile: "cached", Keyset: "all"}} {
 		for _, f := range lab.Faults() {
-			t.Run(profile+"/"+f.Name, func(t *testing.T) {
+			t.Run(name+"/"+f.Name, func(t *testing.T) {
 				t.Parallel()
-				w := start(t, lab.Spec{Profile: profile, Seed: 7, Rate: 40})
+				spec.Seed, spec.Rate = 7, 40
+				w := start(t, spec)
 				rec, err := w.Inject(t.Context(), f.Name, nil)
 				if prunella.KindOf(err) == prunella.Conflict {
 					t.Logf("not in this world: %v", err)

@@ -36,6 +36,9 @@ type image struct {
 
 func (n *node) url() string { return "http://" + n.ln.Addr().String() }
 
+// pushed says whether the issuer's webhooks come to this node.
+func (n *node) pushed() bool { return n.spec.Kind == StaticFile || n.spec.Kind == KeySet }
+
 func (n *node) configPath() string { return filepath.Join(n.dir, configFileName) }
 
 // mount writes the configuration file; instances read it when they start.
@@ -62,7 +65,7 @@ func (n *node) roll(ctx context.Context, img image, pod string) error {
 	if old != nil {
 		_ = old.stop(ctx) // how a pod leaves is no matter of the rollout: the new one serves
 	}
-	if n.spec.Kind == StaticFile && !n.hookShut {
+	if n.pushed() && !n.hookShut {
 		err = errors.Join(err, next.call(ctx, "open-webhook", nil, nil))
 	}
 	return err

@@ -25,6 +25,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 
 	"prunella"
+	"prunella/keyset"
 )
 
 // service is one running instance of a service.
@@ -33,13 +34,17 @@ type service struct {
 	verifier verifier
 	keys     *keyFile // static-file only
 	otel     *telemetry
+	metrics  *prometheus.Registry
 	requests *prometheus.HistogramVec
 	client   *http.Client
 	webhooks *standardwebhooks.Webhook
-	hook     *door // static-file only: where key webhooks arrive
+	hook     *door // static-file and keyset: where the issuer's webhooks arrive
 	server   *http.Server
 	skew     atomic.Int64 // ns
 	served   atomic.Uint64
+
+	ready     func() error // nil is always ready
+	stopAgent func()       // nil when there is none
 }
 
 func startService(ctx context.Context, cfg serviceConfig, ln net.Listener) (*service, error) {
@@ -47,25 +52,13 @@ func startService(ctx context.Context, cfg serviceConfig, ln net.Listener) (*ser
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", cfg.Name, err)
 	}
-	s := &service{cfg: cfg, client: newClient(3 * time.Second)}
+	s := &service{cfg: cfg, client: newClient(3 * time.Second), metrics: prometheus.NewRegistry()}
 	s.skew.Store(int64(cfg.Skew))
-	s.verifier, err = newVerifier(ctx, verifierConfig{
-		kind: cfg.Kind, issuer: file.Auth.Issuer, audience: file.Auth.Audience, jwksURL: file.Auth.JWKS.URL,
-		ttl:      time.Duration(file.Auth.JWKS.CacheTTLSeconds) * time.Second,
-		keysFile: cfg.KeysFile, algs: cfg.Algs, now: s.now,
-	})
-	if err != nil {
+	if s.otel, err = newTelemetry(cfg.Name, cfg.Version, cfg.Pod, cfg.MetricsEvery, cfg.Export, s.now); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cfg.Name, err)
 	}
-	if s.otel, err = newTelemetry(cfg.Name, cfg.Version, cfg.Pod, cfg.MetricsEvery, cfg.Export, s.now); err != nil {
-		return nil, fmt.Errorf("start %s: %w", cfg.Name, errors.Join(err, s.verifier.close(ctx)))
-	}
-	if f, ok := s.verifier.(*fileVerifier); ok {
-		s.keys = f.keyFile
-		if s.webhooks, err = standardwebhooks.NewWebhook(cfg.Secret); err != nil {
-			return nil, fmt.Errorf("start %s: %w", cfg.Name, errors.Join(err, s.otel.close(ctx)))
-		}
-		s.hook = &door{addr: cfg.WebhookAddr, handler: http.HandlerFunc(s.keyWebhook)}
+	if err := s.startVerifier(ctx, file, "http://"+ln.Addr().String()); err != nil {
+		return nil, fmt.Errorf("start %s: %w", cfg.Name, errors.Join(err, s.closeVerifier(ctx), s.otel.close(ctx)))
 	}
 	s.server = newServer(s.routes())
 	s.otel.log(ctx, otellog.SeverityInfo, fmt.Sprintf("%s %s listening, token verification: %s", cfg.Name, cfg.Version, cfg.Kind))
@@ -73,12 +66,55 @@ func startService(ctx context.Context, cfg serviceConfig, ln net.Listener) (*ser
 	return s, nil
 }
 
-func (s *service) close(ctx context.Context) error {
+// startVerifier starts what checks tokens and what keeps its keys current.
+func (s *service) startVerifier(ctx context.Context, file configFile, url string) (err error) {
+	cfg := s.cfg
+	if cfg.Kind == KeySet {
+		v, err := s.newKeysetVerifier(ctx, file)
+		if err != nil {
+			return err
+		}
+		s.verifier, s.ready = v, v.set.Ready
+		s.hook = &door{addr: cfg.WebhookAddr, handler: v.set.Hints()}
+		return s.awaitReady(ctx)
+	}
+	s.verifier, err = newVerifier(ctx, verifierConfig{
+		kind: cfg.Kind, issuer: file.Auth.Issuer, audience: file.Auth.Audience, jwksURL: file.Auth.JWKS.URL,
+		ttl:      time.Duration(file.Auth.JWKS.CacheTTLSeconds) * time.Second,
+		keysFile: cfg.KeysFile, algs: cfg.Algs, now: s.now,
+	})
+	if err != nil {
+		return err
+	}
+	if f, ok := s.verifier.(*fileVerifier); ok {
+		s.keys = f.keyFile
+		if cfg.Rotation != nil {
+			return s.startAgent(ctx, file, url)
+		}
+		if s.webhooks, err = standardwebhooks.NewWebhook(cfg.Secret); err != nil {
+			return err
+		}
+		s.hook = &door{addr: cfg.WebhookAddr, handler: http.HandlerFunc(s.keyWebhook)}
+	}
+	return nil
+}
+
+func (s *service) closeVerifier(ctx context.Context) error {
 	var err error
 	if s.hook != nil {
 		err = s.hook.close()
 	}
-	err = errors.Join(err, drain(ctx, s.server), s.verifier.close(ctx), s.otel.close(ctx))
+	if s.stopAgent != nil {
+		s.stopAgent()
+	}
+	if s.verifier != nil {
+		err = errors.Join(err, s.verifier.close(ctx))
+	}
+	return err
+}
+
+func (s *service) close(ctx context.Context) error {
+	err := errors.Join(drain(ctx, s.server), s.closeVerifier(ctx), s.otel.close(ctx))
 	s.client.CloseIdleConnections()
 	return err
 }
@@ -111,17 +147,17 @@ func (s *service) handle(ctx context.Context, op string, in json.RawMessage) (an
 }
 
 func (s *service) routes() http.Handler {
-	reg := prometheus.NewRegistry()
 	s.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "http_request_duration_seconds", Help: "Duration of requests served.",
 		Buckets:     []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 		ConstLabels: prometheus.Labels{"service": s.cfg.Name},
 	}, []string{"method", "route", "code"})
-	reg.MustRegister(s.requests)
+	s.metrics.MustRegister(s.requests)
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}))
 	mux.Handle("GET /api/ping", s.route("/api/ping", s.ping))
 	mux.Handle("GET /api/{what}", s.route("/api/{what}", s.list))
 	mux.Handle("GET /api/checkout", s.route("/api/checkout", s.forward))
@@ -177,7 +213,16 @@ func (s *service) authenticated(w http.ResponseWriter, r *http.Request, route st
 			attrs = append(attrs, attribute.String(prunella.AttrKid, peekKid(token)))
 		}
 		s.otel.log(r.Context(), otellog.SeverityWarn, refusalText(s.cfg.Ordinal, r.URL.Path, err), attrs...)
+		if errors.Is(err, keyset.Unavailable) { // not the caller's fault
+			w.Header().Set("Retry-After", "1")
+			problem(w, http.StatusServiceUnavailable, "tokens cannot be verified now", err.Error())
+			return false
+		}
 		s.refuse(w, err.Error())
+		return false
+	}
+	if pod := r.URL.Query().Get("instance"); pod != "" && pod != s.cfg.Pod {
+		problem(w, http.StatusMisdirectedRequest, "another instance", "this is "+s.cfg.Pod)
 		return false
 	}
 	return true

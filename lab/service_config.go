@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -17,7 +18,8 @@ type serviceConfig struct {
 	Ordinal      int               `json:"ordinal"` // position in the world: picks the service's wording
 	ConfigPath   string            `json:"config_path"`
 	KeysFile     string            `json:"keys_file"`    // static-file
-	WebhookAddr  string            `json:"webhook_addr"` // static-file: where key webhooks arrive
+	WebhookAddr  string            `json:"webhook_addr"` // static-file and keyset: where the issuer's webhooks arrive
+	Rotation     *rotationMember   `json:"rotation"`     // nil unless the issuer runs on rotation
 	Secret       string            `json:"secret"`       // Standard Webhooks secret
 	AdminToken   string            `json:"admin_token"`
 	Algs         []string          `json:"algs"`
@@ -65,6 +67,8 @@ func configText(s ServiceSpec, issuer, jwksURL, audience string) string {
 	switch s.Kind {
 	case StaticFile:
 		return text + "    keys_file: keys.json # changed by the key webhook; no refresh\n"
+	case KeySet:
+		return strings.TrimSuffix(text, "  jwks:\n") + "  # the key set is found by discovery, and needs no setting\n"
 	case WholeSet, PerKid:
 		return text + fmt.Sprintf("    url: %s\n    cache_ttl_seconds: %d # how long keys are kept before they are fetched again\n", jwksURL, int(s.CacheTTL.Seconds()))
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,10 +22,11 @@ const (
 	Keyfunc    Kind = "keyfunc"     // MicahParks/keyfunc v3 at its defaults
 	GoOIDC     Kind = "go-oidc"     // coreos/go-oidc v3 remote key set at its defaults
 	JWX        Kind = "jwx"         // lestrrat-go/jwx v3 jwk.Cache at its defaults
+	KeySet     Kind = "keyset"      // package keyset at its defaults, with the issuer's webhooks as hints
 )
 
 // Kinds lists every Kind.
-func Kinds() []Kind { return []Kind{StaticFile, WholeSet, PerKid, Keyfunc, GoOIDC, JWX} }
+func Kinds() []Kind { return []Kind{StaticFile, WholeSet, PerKid, Keyfunc, GoOIDC, JWX, KeySet} }
 
 // ServiceSpec describes one service of the world.
 type ServiceSpec struct {
@@ -39,6 +41,7 @@ type ServiceSpec struct {
 type Spec struct {
 	Profile       string        // "distributed" (default) or "cached": which Kinds the services get
 	ServiceCount  int           // default 7, at most 16; ignored when Services is set
+	Keyset        string        // services that are on KeySet whatever the profile says: "none" (default), "all", how many (the last ones), or names as "user,order"
 	Services      []ServiceSpec // overrides Profile and ServiceCount
 	Alg           string        // RS256 (default) or ES256
 	TokenLifetime time.Duration // default 1 h
@@ -127,6 +130,9 @@ func (s Spec) withDefaults() (Spec, error) {
 		s.Services = profileServices(s.Profile, s.ServiceCount)
 	}
 	s.Services = slices.Clone(s.Services)
+	if err := s.onKeyset(); err != nil {
+		return bad("keyset", "%v", err)
+	}
 	seen := map[string]bool{"auth": true}
 	for i := range s.Services {
 		v := &s.Services[i]
@@ -168,6 +174,32 @@ func profileServices(profile string, n int) []ServiceSpec {
 		}
 	}
 	return out
+}
+
+// onKeyset gives the services that Keyset means this kind.
+func (s Spec) onKeyset() error {
+	n, err := strconv.Atoi(s.Keyset)
+	switch {
+	case s.Keyset == "" || s.Keyset == "none":
+		return nil
+	case s.Keyset == "all":
+		n = len(s.Services)
+	case err != nil:
+		for name := range strings.SplitSeq(s.Keyset, ",") {
+			i := slices.IndexFunc(s.Services, func(v ServiceSpec) bool { return v.Name == strings.TrimSpace(name) })
+			if i < 0 {
+				return fmt.Errorf("there is no service %q; write all, none, how many, or names as user,order", name)
+			}
+			s.Services[i].Kind = KeySet
+		}
+		return nil
+	case n < 0 || n > len(s.Services):
+		return fmt.Errorf("%d of %d services; write 0 to %d", n, len(s.Services), len(s.Services))
+	}
+	for i := range s.Services[len(s.Services)-n:] {
+		s.Services[len(s.Services)-n+i].Kind = KeySet
+	}
+	return nil
 }
 
 // callsOf returns the services that name calls in a world of these services.

@@ -142,7 +142,7 @@ func (w *World) makeNodes() ([]subscriber, error) {
 		}
 		n.base = serviceConfig{Name: s.Name, Kind: s.Kind, Ordinal: i, ConfigPath: n.configPath(), AdminToken: w.secrets.admin,
 			Algs: []string{w.spec.Alg}, MetricsEvery: w.spec.MetricsEvery}
-		if s.Kind != StaticFile {
+		if !n.pushed() {
 			continue
 		}
 		n.base.KeysFile, n.base.Secret = filepath.Join(n.dir, "keys.json"), newSecret()

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"slices"
 	"time"
 
 	"prunella"
@@ -29,6 +30,28 @@ type Scenario struct {
 // MessagesOnly reports whether there is no world, only what monitors say of one.
 func (s Scenario) MessagesOnly() bool { return len(s.Messages) > 0 }
 
+// About is the one skill that the scenario expects, "" when it expects none or
+// leaves a choice.
+func (s Scenario) About() prunella.SkillName {
+	if len(s.Expect.Skill) != 1 || s.Expect.Skill[0] == "none" {
+		return ""
+	}
+	return prunella.SkillName(s.Expect.Skill[0])
+}
+
+// Proves reports whether a run of the scenario is evidence about a skill: a live
+// world breaks in the way that the skill is for, and is to be healed. A scenario
+// names its skill, or its pattern is the skill's.
+func (s Scenario) Proves(skill prunella.Skill) bool {
+	if s.MessagesOnly() || !slices.Contains(s.Expect.Verdict, string(prunella.Healed)) || slices.Contains(s.Skills.Exclude, skill.Name) {
+		return false
+	}
+	if s.Expect.Skill != nil {
+		return s.About() == skill.Name
+	}
+	return skill.Pattern != "" && slices.Contains(s.Expect.Pattern, skill.Pattern)
+}
+
 // Skills says which of the engine's skills are not installed.
 type Skills struct {
 	Exclude []prunella.SkillName
@@ -51,6 +74,7 @@ type World struct {
 	Alg           string
 	TokenLifetime time.Duration
 	NextPublished *bool
+	Keyset        string  // all, none, how many or which services are on keyset whatever the profile
 	Rate          float64 // calls per second
 	Sessions      int
 	Noise         float64 // share of calls that fail in quiet times too

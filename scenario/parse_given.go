@@ -34,6 +34,7 @@ func (r *reader) world(n *yaml.Node, w *World) {
 			}
 			w.Named = r.services(n, true)
 		},
+		"keyset":         func(n *yaml.Node) { w.Keyset = r.text(n, "keyset") },
 		"alg":            func(n *yaml.Node) { w.Alg = r.word(n, "alg", []string{"RS256", "ES256"}) },
 		"token_lifetime": func(n *yaml.Node) { w.TokenLifetime = r.duration(n, "token_lifetime") },
 		"next_published": func(n *yaml.Node) { w.NextPublished = new(r.boolean(n, "next_published")) },
