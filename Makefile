@@ -7,10 +7,10 @@ SOAK ?= 20
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help build demo test check deps bench fuzz soak clean
+.PHONY: help build demo test check deps bench tournament fuzz soak clean
 
 help: ## show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/prunella (one static file, no cgo)
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/prunella ./cmd/prunella
@@ -32,6 +32,12 @@ check: ## format, vet, staticcheck, dead code, tidy
 	@$(GO) vet ./...
 	@$(GO) tool staticcheck ./...
 	@out=$$($(GO) tool deadcode -test ./...); if [ -n "$$out" ]; then echo "dead code:"; echo "$$out"; exit 1; fi
+
+tournament: ## our verifier and issuer beside their peers, in one run: writes docs/tournament.md (about 15 minutes)
+	@$(GO) -C bench/rotation mod tidy -diff
+	@$(GO) -C bench/rotation vet ./...
+	@$(GO) -C bench/rotation test ./...
+	@$(GO) run ./bench/rotation --out docs/tournament.md >/dev/null
 
 bench: ## measure matching, diagnosis, intake and storage
 	@$(GO) test -run '^$$' -bench . -benchmem ./...
