@@ -16,6 +16,8 @@ type Bank string
 const (
 	Development Bank = "development"
 	HeldOut     Bank = "held-out"
+	Third       Bank = "third"
+	Fresh       Bank = "fresh"
 )
 
 //go:embed bank/dev.txt
@@ -24,10 +26,18 @@ var devText string
 //go:embed bank/heldout.txt
 var heldText string
 
-// phrases is a parsed bank.
+//go:embed bank/third.txt
+var thirdText string
+
+//go:embed bank/fresh.txt
+var freshText string
+
+// phrases is a parsed bank. Incidents are played by its scripts; by the plot of
+// scene.play when it has none.
 type phrases struct {
 	acts     map[string][]string
 	families []*family
+	scripts  []*script
 }
 
 // family is one way to fail: its components, figures, causes and cures. Most
@@ -38,25 +48,33 @@ type family struct {
 	values map[string][]string
 }
 
-// Both banks are constants of the program: a mistake in one is a mistake in
-// the code, so reading them panics.
+// Banks are constants of the program: a mistake in one is a mistake in the
+// code, so reading them panics.
 var banks = map[Bank]func() *phrases{
 	Development: sync.OnceValue(func() *phrases { return parseBank(devText) }),
 	HeldOut:     sync.OnceValue(func() *phrases { return parseBank(heldText) }),
+	Third:       sync.OnceValue(func() *phrases { return parseBank(thirdText) }),
+	Fresh:       sync.OnceValue(func() *phrases { return parseBank(freshText) }),
 }
 
 func parseBank(text string) *phrases {
 	p := &phrases{acts: map[string][]string{}}
 	act := ""
 	var fam *family
+	var sc *script
 	for n, line := range strings.Split(text, "\n") {
 		switch {
 		case line == "" || strings.HasPrefix(line, "# "):
 		case strings.HasPrefix(line, "== "):
-			act, fam = line[3:], nil
+			act, fam, sc = line[3:], nil, nil
 		case strings.HasPrefix(line, "@@ "):
 			fam = &family{name: line[3:], values: map[string][]string{}}
 			p.families = append(p.families, fam)
+		case strings.HasPrefix(line, "%% "):
+			sc, fam = parseScript(line[3:]), nil
+			p.scripts = append(p.scripts, sc)
+		case sc != nil && fam == nil:
+			sc.add(line)
 		case fam != nil:
 			key, value, ok := strings.Cut(line, ": ")
 			if !ok {

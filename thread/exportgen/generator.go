@@ -22,10 +22,12 @@ type Options struct {
 type generator struct {
 	r       *rand.Rand
 	words   *phrases
+	bank    Bank
 	people  []*person
 	rooms   []*room
 	truth   *Truth
 	lost    map[*wire]bool
+	queue   []int                     // scripts still to be played in this round
 	windows map[string][][2]time.Time // by channel: when an incident ran there
 }
 
@@ -46,12 +48,9 @@ func Generate(o Options) *Archive {
 	if o.Chatter == 0 {
 		o.Chatter = o.Days * 20
 	}
-	salt := uint64(1)
-	if o.Bank == HeldOut {
-		salt = 2
-	}
+	salt := map[Bank]uint64{Development: 1, HeldOut: 2, Third: 3, Fresh: 4}[o.Bank]
 	r := rand.New(rand.NewPCG(o.Seed, salt))
-	g := &generator{r: r, words: banks[o.Bank](), people: makePeople(r, 18+r.IntN(7)), truth: &Truth{Gaps: map[string]int{}},
+	g := &generator{r: r, bank: o.Bank, words: banks[o.Bank](), people: makePeople(r, 18+r.IntN(7)), truth: &Truth{Gaps: map[string]int{}},
 		lost: map[*wire]bool{}, windows: map[string][][2]time.Time{}}
 	for _, i := range r.Perm(len(g.people))[:2] { // people who left: not in users.json
 		g.people[i].gone = true
@@ -63,6 +62,9 @@ func Generate(o Options) *Archive {
 	g.incidents(o)
 	g.chatter(o)
 	a := &Archive{Truth: g.truth, rooms: g.rooms, people: append(slices.Clone(g.people), bots...)}
+	if k := keeper[o.Bank]; k != nil {
+		a.people = append(a.people, k)
+	}
 	a.finish(g.lost)
 	slices.SortFunc(g.truth.Incidents, func(x, y *Incident) int { return strings.Compare(x.RootTS, y.RootTS) })
 	return a

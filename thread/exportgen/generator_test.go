@@ -12,7 +12,7 @@ import (
 	"prunella/thread/exportgen"
 )
 
-var both = []exportgen.Bank{exportgen.Development, exportgen.HeldOut}
+var all = []exportgen.Bank{exportgen.Development, exportgen.HeldOut, exportgen.Third}
 
 // zipped makes an archive and opens it as a user would.
 func zipped(t testing.TB, o exportgen.Options) (*exportgen.Archive, *thread.Export) {
@@ -31,7 +31,7 @@ func zipped(t testing.TB, o exportgen.Options) (*exportgen.Archive, *thread.Expo
 }
 
 func TestSameSeedSameBytes(t *testing.T) {
-	for _, bank := range both {
+	for _, bank := range all {
 		var x, y, z bytes.Buffer
 		for w, seed := range map[*bytes.Buffer]uint64{&x: 5, &y: 5, &z: 6} {
 			if err := exportgen.Generate(exportgen.Options{Seed: seed, Bank: bank}).WriteZip(w); err != nil {
@@ -50,7 +50,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 // TestTruthStandsInTheArchive reads archives with package thread and looks for
 // every piece of the truth in the message it names.
 func TestTruthStandsInTheArchive(t *testing.T) {
-	for _, bank := range both {
+	for _, bank := range all {
 		for seed := range uint64(4) {
 			a, e := zipped(t, exportgen.Options{Seed: seed, Bank: bank})
 			text := map[string]string{}
@@ -142,7 +142,7 @@ func unescape(s string) string {
 // what was planted: all secrets go, all lookalikes stay.
 func TestPlantedSecretsAreRedacted(t *testing.T) {
 	secrets, lookalikes := 0, 0
-	for _, bank := range both {
+	for _, bank := range all {
 		for seed := range uint64(3) {
 			a, e := zipped(t, exportgen.Options{Seed: seed, Bank: bank, Chatter: 2500})
 			r := thread.NewRedactor()

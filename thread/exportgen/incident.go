@@ -11,12 +11,18 @@ import (
 func (g *generator) play(fam *family, comp string, where *room, start time.Time, first *Incident) *Incident {
 	s := &scene{generator: g, fam: fam, comp: comp, where: where, now: start,
 		threaded: where.threads || chance(g.r, 0.3),
-		in:       &Incident{Channel: where.name, Family: fam.name, Component: comp}}
+		in:       &Incident{Channel: where.name, room: where.id, Family: fam.name, Component: comp}}
 	if first != nil {
 		s.in.RecurrenceOf = first.Key()
 	}
 	s.prepare()
 	onset := start.Add(-time.Duration(2+g.r.IntN(28)) * time.Minute).Truncate(time.Minute)
+	if len(s.words.scripts) > 0 {
+		s.perform(s.nextScript(), onset, first)
+		s.plant()
+		s.decorate()
+		return s.in
+	}
 	bot := s.open(onset)
 	s.own()
 	s.explore(first)
@@ -30,7 +36,11 @@ func (g *generator) play(fam *family, comp string, where *room, start time.Time,
 
 func (s *scene) prepare() {
 	order := s.r.Perm(len(s.people))
-	for _, i := range order[:3+s.r.IntN(4)] {
+	size := 3 + s.r.IntN(4)
+	if len(s.words.scripts) > 0 {
+		size = 5 // roles A to E
+	}
+	for _, i := range order[:size] {
 		s.cast = append(s.cast, s.people[i])
 	}
 	s.lead = s.cast[1]

@@ -135,7 +135,7 @@ func escape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
-		case c == '<' && i+2 < len(s) && (s[i+1] == '@' || s[i+1] == '#' || strings.HasPrefix(s[i+1:], "http")):
+		case c == '<' && i+2 < len(s) && (s[i+1] == '@' || s[i+1] == '#' || s[i+1] == '!' || strings.HasPrefix(s[i+1:], "http")):
 			end := strings.IndexByte(s[i:], '>')
 			b.WriteString(s[i : i+end+1])
 			i += end

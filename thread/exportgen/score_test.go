@@ -53,7 +53,7 @@ func told(t *exportgen.Truth) []thread.Extraction {
 }
 
 func TestTheTruthScoresFull(t *testing.T) {
-	for _, bank := range both {
+	for _, bank := range all {
 		truth := exportgen.Generate(exportgen.Options{Seed: 3, Bank: bank}).Truth
 		score, misses := exportgen.Compare(truth, told(truth))
 		for _, c := range score {

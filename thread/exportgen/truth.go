@@ -36,6 +36,9 @@ type Incident struct {
 	Fixed           time.Time
 	Resolved        time.Time
 	RecurrenceOf    string // Key of the first conversation about the same failure
+	Ticket          string // number of the incident, in banks that have one
+	Ticketed        bool   // the number was said
+	room            string // id of the channel
 }
 
 // Key names the conversation as package thread does.
