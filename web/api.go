@@ -52,7 +52,7 @@ func (s *server) failJSON(w http.ResponseWriter, r *http.Request, err error) {
 
 func (s *server) apiStatus(r *http.Request) (any, error) {
 	st, err := s.backend.Status(r.Context())
-	st.Baselines, st.Monitors = some(st.Baselines), some(st.Monitors)
+	st.Baselines, st.Monitors, st.SkillProblems = some(st.Baselines), some(st.Monitors), some(st.SkillProblems)
 	return st, err
 }
 

@@ -171,7 +171,7 @@ func TestFirstScreens(t *testing.T) {
 // TestEmptyPagesTeach: with nothing to show, each page gives the next step as a command.
 func TestEmptyPagesTeach(t *testing.T) {
 	site := serve(t, &world{listeners: map[chan client.Change]bool{}})
-	for path, command := range map[string]string{"/": "prunella demo", "/incidents": "prunella demo", "/keys": "prunella serve --config", "/skills": "skills: ./wiki/skills", "/reports": "prunella scenario run --all"} {
+	for path, command := range map[string]string{"/": "prunella demo", "/incidents": "prunella demo", "/keys": "prunella serve --config", "/skills": "prunella skill new NAME", "/companies": "Write the first one", "/reports": "prunella scenario run --all"} {
 		_, page := fetch(t, site+path)
 		checkSound(t, page)
 		wants(t, page, command)
