@@ -8,13 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"prunella"
 	"prunella/skill"
+	"prunella/thread/pattern"
 )
 
 // Accepted is what Accept did.
@@ -95,7 +95,7 @@ func WriteDraft(wiki string, d Draft) (string, error) {
 	return file, replaceFile(file, doc.Bytes())
 }
 
-var peopleLink = regexp.MustCompile(`(?m)^- \[\[(people/[^\]|#]+)\]\].*\n`)
+var peopleLink = pattern.MustCompile(`(?m)^- \[\[(people/[^\]|#]+)\]\].*\n`)
 
 func withoutBroken(wiki, text string) string {
 	text = peopleLink.ReplaceAllStringFunc(text, func(l string) string {

@@ -2,9 +2,10 @@ package thread
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
+
+	"prunella/thread/pattern"
 )
 
 // snippet is a piece of preformatted text and what it is. Output is what a
@@ -44,34 +45,34 @@ func setOf(words string) map[string]bool {
 }
 
 var (
-	prompt     = regexp.MustCompile(`^\s*(?:\([\w.-]+\)\s*)?(?:\[?[\w.-]+@[\w.:/~-]+(?: [\w/~.-]+)?\]?\s?)?(?:[$%❯➜»]|[#>](?:\s|$))\s*`)
-	hostPrompt = regexp.MustCompile(`^\s*\[?[\w.-]+@[\w.-]+(?:[: ][\w/~.-]*)?\]?\s?[$#%>]\s*`)
-	winPrompt  = regexp.MustCompile(`^\s*(?:PS\s+)?[A-Z]:\\[^>]*>\s*`)
-	sqlPrompt  = regexp.MustCompile(`^\s*(?:mysql|mariadb(?: \[[^\]]*\])?|sqlite|SQL|[\w-]+(?:=|-)[#>]|[\w-]+=\*?[#>]|(?:cqlsh|mongo\w*|rs\d*:\w+|clickhouse)[\w:@.-]*)>?\s*>?\s+`)
-	kvPrompt   = regexp.MustCompile(`^\s*(?:\d{1,3}(?:\.\d{1,3}){3}|localhost|redis|[\w-]+):?\d*(?:\[\d+\])?>\s+`)
-	assigns    = regexp.MustCompile(`^(?:[A-Za-z_][A-Za-z0-9_]*=(?:"[^"]*"|'[^']*'|\S*)\s+)+`)
-	scriptPath = regexp.MustCompile(`^(?:\.{0,2}/|~/)?[\w.@/-]+\.(?:sh|py|rb|pl|ps1|js)$|^(?:\.{1,2}|~)?/[\w.@/-]+$|^(?:bin|scripts?|tools?|ops|deploy|hack)/[\w./-]+$`)
-	flagged    = regexp.MustCompile(`\s--?[a-zA-Z][\w-]*(?:[= ]|$)`)
-	shellSign  = regexp.MustCompile(`\s[|<>]{1,2}\s|&&|\$\(|\$\{?\w|\s-{1,2}\w|=|/|\.\w|\d`)
-	programRE  = regexp.MustCompile(`^[a-z][a-z0-9_.+-]*$`)
-	english    = regexp.MustCompile(`(?i)\b(?:the|is|are|was|were|we|it|this|that|and then|because|should|would|please|i|you|they|has|have)\b`)
+	prompt     = pattern.MustCompile(`^\s*(?:\([\w.-]+\)\s*)?(?:\[?[\w.-]+@[\w.:/~-]+(?: [\w/~.-]+)?\]?\s?)?(?:[$%❯➜»]|[#>](?:\s|$))\s*`)
+	hostPrompt = pattern.MustCompile(`^\s*\[?[\w.-]+@[\w.-]+(?:[: ][\w/~.-]*)?\]?\s?[$#%>]\s*`)
+	winPrompt  = pattern.MustCompile(`^\s*(?:PS\s+)?[A-Z]:\\[^>]*>\s*`)
+	sqlPrompt  = pattern.MustCompile(`^\s*(?:mysql|mariadb(?: \[[^\]]*\])?|sqlite|SQL|[\w-]+(?:=|-)[#>]|[\w-]+=\*?[#>]|(?:cqlsh|mongo\w*|rs\d*:\w+|clickhouse)[\w:@.-]*)>?\s*>?\s+`)
+	kvPrompt   = pattern.MustCompile(`^\s*(?:\d{1,3}(?:\.\d{1,3}){3}|localhost|redis|[\w-]+):?\d*(?:\[\d+\])?>\s+`)
+	assigns    = pattern.MustCompile(`^(?:[A-Za-z_][A-Za-z0-9_]*=(?:"[^"]*"|'[^']*'|\S*)\s+)+`)
+	scriptPath = pattern.MustCompile(`^(?:\.{0,2}/|~/)?[\w.@/-]+\.(?:sh|py|rb|pl|ps1|js)$|^(?:\.{1,2}|~)?/[\w.@/-]+$|^(?:bin|scripts?|tools?|ops|deploy|hack)/[\w./-]+$`)
+	flagged    = pattern.MustCompile(`\s--?[a-zA-Z][\w-]*(?:[= ]|$)`)
+	shellSign  = pattern.MustCompile(`\s[|<>]{1,2}\s|&&|\$\(|\$\{?\w|\s-{1,2}\w|=|/|\.\w|\d`)
+	programRE  = pattern.MustCompile(`^[a-z][a-z0-9_.+-]*$`)
+	english    = pattern.MustCompile(`(?i)\b(?:the|is|are|was|were|we|it|this|that|and then|because|should|would|please|i|you|they|has|have)\b`)
 
-	logLine = regexp.MustCompile(`^\s*(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]|\[?\d\d:\d\d:\d\d|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+\d{1,2}\s+\d\d:|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b|[EWIF]\d{4}\s|\[?(?:ERROR|ERR|WARN(?:ING)?|INFO|DEBUG|FATAL|CRITICAL|PANIC|NOTICE|TRACE)\b|(?:[\w.]+(?:Error|Exception|Failure)|error|warning|fatal|panic|FATAL|ERROR|DETAIL|HINT|LOG|WARNING|Error|Warning|Exception|Traceback|Caused by)\b[\w .]*:|goroutine \d|at [\w.$]+\(|HTTP/\d|< |\* |x509:|tls:|dial |curl: \(|ssh: |[\w/.-]+: (?:error|cannot|no such|permission|command not found|connection)|[{]"(?:level|ts|time|timestamp|msg|message|error|severity)"|(?:level|ts|time|lvl)=|\d{1,3}(?:\.\d{1,3}){3}\s)`)
-	table   = regexp.MustCompile(`^\s*[A-Z][A-Z0-9_()%/-]+(?:\s{2,}|\t)[A-Z][A-Z0-9_()%/ -]*|^\S+(?:\s{2,}\S+){3,}$|^[\s|+-]*-{3,}|^\(\d+ rows?\)`)
+	logLine = pattern.MustCompile(`^\s*(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]|\[?\d\d:\d\d:\d\d|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+\d{1,2}\s+\d\d:|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b|[EWIF]\d{4}\s|\[?(?:ERROR|ERR|WARN(?:ING)?|INFO|DEBUG|FATAL|CRITICAL|PANIC|NOTICE|TRACE)\b|(?:[\w.]+(?:Error|Exception|Failure)|error|warning|fatal|panic|FATAL|ERROR|DETAIL|HINT|LOG|WARNING|Error|Warning|Exception|Traceback|Caused by)\b[\w .]*:|goroutine \d|at [\w.$]+\(|HTTP/\d|< |\* |x509:|tls:|dial |curl: \(|ssh: |[\w/.-]+: (?:error|cannot|no such|permission|command not found|connection)|[{]"(?:level|ts|time|timestamp|msg|message|error|severity)"|(?:level|ts|time|lvl)=|\d{1,3}(?:\.\d{1,3}){3}\s)`)
+	table   = pattern.MustCompile(`^\s*[A-Z][A-Z0-9_()%/-]+(?:\s{2,}|\t)[A-Z][A-Z0-9_()%/ -]*|^\S+(?:\s{2,}\S+){3,}$|^[\s|+-]*-{3,}|^\(\d+ rows?\)`)
 
-	sqlRead   = regexp.MustCompile(`(?is)^\s*(?:select|with|explain|show|describe|desc|table|values|\\[a-z]+\+?)\b`)
-	sqlWrite  = regexp.MustCompile(`(?is)^\s*(?:alter\s+(?:system|table|database|role|user|index|sequence|materialized|server|tablespace|instance)|create\s+(?:unique\s+)?(?:index|table|extension|role|user|database|materialized|or\s+replace)|drop\s+(?:index|table|user|role|database|view|replication)|vacuum|reindex\s+(?:index|table|database|system|\()|analyze\s+\w|update\s+\S+\s+set|delete\s+from|insert\s+into|truncate\s+(?:table\s+)?\w+|kill\s+(?:query\s+|connection\s+)?\d|set\s+(?:global|session|persist|local)\b|set\s+\w+\s*(?:=|to)\s|grant\s+\w+.*\bto\b|revoke\s|call\s+\w+|checkpoint|flush\s+(?:tables|hosts|privileges|logs)|purge\s+binary|optimize\s+table|(?:stop|start|reset)\s+(?:slave|replica)|refresh\s+materialized|lock\s+table|cluster\s+\w|commit\b|begin\b|rollback\s+prepared)`)
-	sqlCalls  = regexp.MustCompile(`(?i)\b(?:pg_(?:terminate_backend|cancel_backend|reload_conf|promote|switch_wal|drop_replication_slot|repack\w*|rotate_logfile|stat_reset\w*|wal_replay_\w+|advisory_unlock\w*)|setval|dbms_\w+\.\w+)\s*\(`)
-	sqlShape  = regexp.MustCompile(`(?is)\bselect\b.+\bfrom\b|\bselect\b.+\(|;\s*$|^\s*(?:explain|show|describe)\s+\w+`)
-	metricsQL = regexp.MustCompile(`(?i)\b(?:rate|irate|increase|histogram_quantile|sum|avg|max|min|count|topk|quantile|delta|deriv|predict_linear|absent|count_over_time|sum_over_time)\s*(?:by\s*\([^)]*\)\s*)?\(|^\s*\{[\w]+\s*(?:=|=~|!=)\s*"|\w\{[\w]+\s*(?:=|=~|!=|:)\s*["\w]|\|=\s*["` + "`" + `]|^(?:avg|sum|max|min|count):[\w.]+|\bindex=\w+|\bsourcetype=|^\s*(?:fields\s+@|source=|search\s+)|\w:[\w"*.-]+\s+(?:AND|OR)\s+|\|\s*(?:stats|where|summarize|project|count|filter|parse)\b`)
-	kvWrites  = regexp.MustCompile(`(?i)^\s*(?:flushall|flushdb|del|unlink|expire|set|config\s+set|client\s+kill|slaveof|replicaof|cluster\s+(?:failover|reset|forget|meet)|bgsave|bgrewriteaof|memory\s+purge|failover|script\s+kill|xgroup|ltrim|db\.\w+|rs\.\w+|sh\.\w+)\b`)
+	sqlRead   = pattern.MustCompile(`(?is)^\s*(?:select|with|explain|show|describe|desc|table|values|\\[a-z]+\+?)\b`)
+	sqlWrite  = pattern.MustCompile(`(?is)^\s*(?:alter\s+(?:system|table|database|role|user|index|sequence|materialized|server|tablespace|instance)|create\s+(?:unique\s+)?(?:index|table|extension|role|user|database|materialized|or\s+replace)|drop\s+(?:index|table|user|role|database|view|replication)|vacuum|reindex\s+(?:index|table|database|system|\()|analyze\s+\w|update\s+\S+\s+set|delete\s+from|insert\s+into|truncate\s+(?:table\s+)?\w+|kill\s+(?:query\s+|connection\s+)?\d|set\s+(?:global|session|persist|local)\b|set\s+\w+\s*(?:=|to)\s|grant\s+\w+.*\bto\b|revoke\s|call\s+\w+|checkpoint|flush\s+(?:tables|hosts|privileges|logs)|purge\s+binary|optimize\s+table|(?:stop|start|reset)\s+(?:slave|replica)|refresh\s+materialized|lock\s+table|cluster\s+\w|commit\b|begin\b|rollback\s+prepared)`)
+	sqlCalls  = pattern.MustCompile(`(?i)\b(?:pg_(?:terminate_backend|cancel_backend|reload_conf|promote|switch_wal|drop_replication_slot|repack\w*|rotate_logfile|stat_reset\w*|wal_replay_\w+|advisory_unlock\w*)|setval|dbms_\w+\.\w+)\s*\(`)
+	sqlShape  = pattern.MustCompile(`(?is)\bselect\b.+\bfrom\b|\bselect\b.+\(|;\s*$|^\s*(?:explain|show|describe)\s+\w+`)
+	metricsQL = pattern.MustCompile(`(?i)\b(?:rate|irate|increase|histogram_quantile|sum|avg|max|min|count|topk|quantile|delta|deriv|predict_linear|absent|count_over_time|sum_over_time)\s*(?:by\s*\([^)]*\)\s*)?\(|^\s*\{[\w]+\s*(?:=|=~|!=)\s*"|\w\{[\w]+\s*(?:=|=~|!=|:)\s*["\w]|\|=\s*["` + "`" + `]|^(?:avg|sum|max|min|count):[\w.]+|\bindex=\w+|\bsourcetype=|^\s*(?:fields\s+@|source=|search\s+)|\w:[\w"*.-]+\s+(?:AND|OR)\s+|\|\s*(?:stats|where|summarize|project|count|filter|parse)\b`)
+	kvWrites  = pattern.MustCompile(`(?i)^\s*(?:flushall|flushdb|del|unlink|expire|set|config\s+set|client\s+kill|slaveof|replicaof|cluster\s+(?:failover|reset|forget|meet)|bgsave|bgrewriteaof|memory\s+purge|failover|script\s+kill|xgroup|ltrim|db\.\w+|rs\.\w+|sh\.\w+)\b`)
 
-	yamlLine  = regexp.MustCompile(`^\s*(?:-\s+)?(?:"[^"]+"|'[^']+'|[A-Za-z_][\w./-]*)\s*:(?:\s+\S.*|\s*)$|^\s*-\s+\S|^\s*#|^---$`)
-	iniLine   = regexp.MustCompile(`^\s*(?:\[[\w. :"/-]+\]|[\w.-]+\s*=\s*\S.*|[#;].*)$`)
-	blockConf = regexp.MustCompile(`^\s*(?:[\w-]+(?:\s+"[^"]*")*(?:\s+[\w./~^$*=-]+)*\s*\{|\}|[\w-]+\s*=\s*.+|[\w-]+(?:\s+\S+)+;\s*(?:#.*)?|#.*)$`)
-	padded    = regexp.MustCompile(`^[A-Z][\w /()-]*:\s{2,}\S`)
-	diffLine  = regexp.MustCompile(`^(?:[+-]{3} |@@ |[+-])`)
-	quiet     = regexp.MustCompile(`^\s*(?:#.*|//.*)?$`)
+	yamlLine  = pattern.MustCompile(`^\s*(?:-\s+)?(?:"[^"]+"|'[^']+'|[A-Za-z_][\w./-]*)\s*:(?:\s+\S.*|\s*)$|^\s*-\s+\S|^\s*#|^---$`)
+	iniLine   = pattern.MustCompile(`^\s*(?:\[[\w. :"/-]+\]|[\w.-]+\s*=\s*\S.*|[#;].*)$`)
+	blockConf = pattern.MustCompile(`^\s*(?:[\w-]+(?:\s+"[^"]*")*(?:\s+[\w./~^$*=-]+)*\s*\{|\}|[\w-]+\s*=\s*.+|[\w-]+(?:\s+\S+)+;\s*(?:#.*)?|#.*)$`)
+	padded    = pattern.MustCompile(`^[A-Z][\w /()-]*:\s{2,}\S`)
+	diffLine  = pattern.MustCompile(`^(?:[+-]{3} |@@ |[+-])`)
+	quiet     = pattern.MustCompile(`^\s*(?:#.*|//.*)?$`)
 )
 
 var configLang = map[string]string{"yaml": "yaml", "yml": "yaml", "json": "json", "toml": "toml", "ini": "ini", "conf": "ini", "properties": "ini", "hcl": "hcl", "terraform": "hcl", "xml": "xml",
@@ -226,9 +227,9 @@ func (f fence) script(told bool) []snippet {
 }
 
 var (
-	heredoc = regexp.MustCompile(`<<-?\s*['"]?(\w+)['"]?`)
-	loop    = regexp.MustCompile(`^\s*(?:for|while|until)\b.*(?:;\s*do\b|\bdo\s*)$|^\s*(?:for|while)\b[^;]*$|^\s*if\b.*(?:then)?\s*$`)
-	loopEnd = regexp.MustCompile(`(?:^|[\s;])(?:done|fi)\b`)
+	heredoc = pattern.MustCompile(`<<-?\s*['"]?(\w+)['"]?`)
+	loop    = pattern.MustCompile(`^\s*(?:for|while|until)\b.*(?:;\s*do\b|\bdo\s*)$|^\s*(?:for|while)\b[^;]*$|^\s*if\b.*(?:then)?\s*$`)
+	loopEnd = pattern.MustCompile(`(?:^|[\s;])(?:done|fi)\b`)
 )
 
 // joinLines puts lines together that are one command: a backslash or a pipe at
@@ -295,7 +296,7 @@ func bare(cmd string) string {
 	}
 }
 
-var dashFlags = regexp.MustCompile(`^(?:-[nEHiu]\s*(?:\w+\s+)?)+`)
+var dashFlags = pattern.MustCompile(`^(?:-[nEHiu]\s*(?:\w+\s+)?)+`)
 
 // shell reports whether a line is a command. Sure of the surroundings, a
 // program's name suffices.
@@ -331,7 +332,7 @@ func shell(l string, sure bool) bool {
 	return false
 }
 
-var quotedText = regexp.MustCompile(`'[^']*'|"[^"]*"`)
+var quotedText = pattern.MustCompile(`'[^']*'|"[^"]*"`)
 
 func outsideQuotes(s string) string { return quotedText.ReplaceAllString(s, " ") }
 
@@ -392,11 +393,11 @@ func config(code string, lines []string) string {
 func firstKey(s string) string { k, _, _ := strings.Cut(s, ":"); return k }
 
 var (
-	keyValue = regexp.MustCompile(`^[A-Za-z_][\w.-]*\s*(?::\s+|=\s*)["']?[\w./:%-]+["']?$`)
-	setting  = regexp.MustCompile(`(?i)\b(?:set|setting|chang(?:ed?|ing)|bump(?:ed|ing)?|lower(?:ed|ing)?|rais(?:ed?|ing)|reduc(?:ed?|ing)|increas(?:ed?|ing)|decreas(?:ed?|ing)|add(?:ed|ing)?|configur(?:ed?|ing)|put(?:ting)?|updat(?:ed?|ing)|switch(?:ed|ing)?|tun(?:ed?|ing)|flip(?:ped|ping)?|with|to)\b`)
-	warned   = regexp.MustCompile(`(?i)\b(?:don'?t|do not|never|instead of|avoid|please no|rather than|not|we could(?: also)?|you could|could also|might|would|nobody should|no one should|alternatively|worst case)\s+(?:\w+\s+){0,2}$`)
-	tooRisky = regexp.MustCompile(`(?i)\b(?:too (?:risky|dangerous|much)|rather wait|would rather|not yet|not (?:now|yet|today|in prod)|would (?:drop|lose|delete|wipe|break)|drops? (?:data|everything)|last resort|rather not|don'?t want|please don'?t|never (?:on|in) prod)\b`)
-	reported = regexp.MustCompile(`(?i)\b(?:says?|said|shows?|showed|returns?|returned|logs?|logged|error|errors|message|fails? with|failing with|seeing|see|got|getting|prints?|throws?|exception)\s*(?::|with|of|like|is)?\s*$`)
+	keyValue = pattern.MustCompile(`^[A-Za-z_][\w.-]*\s*(?::\s+|=\s*)["']?[\w./:%-]+["']?$`)
+	setting  = pattern.MustCompile(`(?i)\b(?:set|setting|chang(?:ed?|ing)|bump(?:ed|ing)?|lower(?:ed|ing)?|rais(?:ed?|ing)|reduc(?:ed?|ing)|increas(?:ed?|ing)|decreas(?:ed?|ing)|add(?:ed|ing)?|configur(?:ed?|ing)|put(?:ting)?|updat(?:ed?|ing)|switch(?:ed|ing)?|tun(?:ed?|ing)|flip(?:ped|ping)?|with|to)\b`)
+	warned   = pattern.MustCompile(`(?i)\b(?:don'?t|do not|never|instead of|avoid|please no|rather than|not|we could(?: also)?|you could|could also|might|would|nobody should|no one should|alternatively|worst case)\s+(?:\w+\s+){0,2}$`)
+	tooRisky = pattern.MustCompile(`(?i)\b(?:too (?:risky|dangerous|much)|rather wait|would rather|not yet|not (?:now|yet|today|in prod)|would (?:drop|lose|delete|wipe|break)|drops? (?:data|everything)|last resort|rather not|don'?t want|please don'?t|never (?:on|in) prod)\b`)
+	reported = pattern.MustCompile(`(?i)\b(?:says?|said|shows?|showed|returns?|returned|logs?|logged|error|errors|message|fails? with|failing with|seeing|see|got|getting|prints?|throws?|exception)\s*(?::|with|of|like|is)?\s*$`)
 )
 
 // inline tells what inline code is, given the text of its sentence before it.
@@ -442,9 +443,9 @@ func inline(code, before, after string) (snippet, bool) {
 
 var (
 	readPrograms = setOf(`dig nslookup host ping traceroute mtr ss netstat lsof tcpdump nc telnet arp grep egrep zgrep tail cat head less ls df du free top htop iotop iostat vmstat sar ps pgrep journalctl dmesg uptime date strace perf gdb jstack jmap jps jq yq stern logcli promtool lsblk smartctl mailq ncdu watch echo printf kcat kafkacat kafka-console-consumer pgbench ethtool wc sort awk find named-checkzone mysqlbinlog env export cd source time ldapsearch postqueue`)
-	readVerb     = regexp.MustCompile(`^(?:get|describe|logs?|list|ls|show|status|top|diff|explain|version|history|info|stats?|ps|inspect|events?|tail|cat|view|check|whoami|cluster-info|config|api-resources|auth|is-active|is-enabled|list-\w+|describe-\w+|get-\w+|head-\w+|lookup-\w+|filter-\w+|plan|output|validate|state|find|search|grep|members|lag|tpstats|cfstats|tablestats|ring|netstats|list_\w+|report|fsck|healthcheck|dump|blame|log|health|endpoint|proxy-status|analyze|wait)$`)
-	readArgs     = regexp.MustCompile(`\s(?:--describe|--list|--dry-run\S*|--version|--help|-V|s_client|x509|rollout status|rollout history)\b`)
-	curlWrites   = regexp.MustCompile(`\s(?:-X\s*|--request[= ])(?:POST|PUT|PATCH|DELETE)|\s(?:-d|--data\S*|-F)\s`)
+	readVerb     = pattern.MustCompile(`^(?:get|describe|logs?|list|ls|show|status|top|diff|explain|version|history|info|stats?|ps|inspect|events?|tail|cat|view|check|whoami|cluster-info|config|api-resources|auth|is-active|is-enabled|list-\w+|describe-\w+|get-\w+|head-\w+|lookup-\w+|filter-\w+|plan|output|validate|state|find|search|grep|members|lag|tpstats|cfstats|tablestats|ring|netstats|list_\w+|report|fsck|healthcheck|dump|blame|log|health|endpoint|proxy-status|analyze|wait)$`)
+	readArgs     = pattern.MustCompile(`\s(?:--describe|--list|--dry-run\S*|--version|--help|-V|s_client|x509|rollout status|rollout history)\b`)
+	curlWrites   = pattern.MustCompile(`\s(?:-X\s*|--request[= ])(?:POST|PUT|PATCH|DELETE)|\s(?:-d|--data\S*|-F)\s`)
 	verbFirst    = setOf(`kubectl k oc helm docker podman systemctl service git gh glab consul nomad vault argocd flux istioctl terraform tofu rabbitmqctl nodetool etcdctl supervisorctl pm2 velero patronictl zfs zpool doctl heroku fly flyctl nats rpk cockroach ctr crictl nerdctl docker-compose airflow chronyc timedatectl resolvectl auth0 celery hdfs`)
 )
 
@@ -508,7 +509,7 @@ func (s snippet) changes() bool {
 }
 
 var (
-	execInner = regexp.MustCompile(`(?s)^(?:kubectl|k|oc)\s.*?\bexec\b.*?\s--\s+(.+)$|^(?:docker|podman)\s+exec\s+(?:-\S+\s+)*\S+\s+(.+)$|^ssh\s+(?:-\S+\s+)*\S+\s+["']?(.+?)["']?$`)
+	execInner = pattern.MustCompile(`(?s)^(?:kubectl|k|oc)\s.*?\bexec\b.*?\s--\s+(.+)$|^(?:docker|podman)\s+exec\s+(?:-\S+\s+)*\S+\s+(.+)$|^ssh\s+(?:-\S+\s+)*\S+\s+["']?(.+?)["']?$`)
 )
 
 // innerCommand is what a command runs elsewhere.
@@ -541,6 +542,6 @@ func unquoted(l string) (before, cmd string, ok bool) {
 	return "", "", false
 }
 
-var unquotedAt = regexp.MustCompile(`(?i)[:,] +|\b(?:with|ran|run|running|via|using|by|try|trying|do|doing|execut(?:ed|ing)|from|and|then|now|output of|checking|checked) +`)
+var unquotedAt = pattern.MustCompile(`(?i)[:,] +|\b(?:with|ran|run|running|via|using|by|try|trying|do|doing|execut(?:ed|ing)|from|and|then|now|output of|checking|checked) +`)
 
-var regexpKV = regexp.MustCompile(`(?i)\b(?:flushall|flushdb|del|unlink|config set|client kill|slaveof|replicaof|cluster failover|memory purge|failover|expire|set)\b`)
+var regexpKV = pattern.MustCompile(`(?i)\b(?:flushall|flushdb|del|unlink|config set|client kill|slaveof|replicaof|cluster failover|memory purge|failover|expire|set)\b`)

@@ -3,12 +3,12 @@ package thread
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"prunella"
+	"prunella/thread/pattern"
 )
 
 // Bounds of a run: messages outside threads that belong together.
@@ -17,7 +17,7 @@ const (
 	runLong = 8 * time.Hour    // no run is longer
 )
 
-var incidentChannel = regexp.MustCompile(`(?i)^(?:inc(?:ident)?|sev|outage|war-?room|p[0-2])[-_]?(?:\d|[a-z]*-?\d{2,}|[\w-]*\d{3,})`)
+var incidentChannel = pattern.MustCompile(`(?i)^(?:inc(?:ident)?|sev|outage|war-?room|p[0-2])[-_]?(?:\d|[a-z]*-?\d{2,}|[\w-]*\d{3,})`)
 
 // Conversations divides the messages of one channel, ordered by ts, into
 // conversations and scores each. Every message is in exactly one. Replies
@@ -234,7 +234,7 @@ func (r *run) affinity(m Message, at time.Time, who string, names map[string]boo
 	return s
 }
 
-var offTopic = regexp.MustCompile(`(?i)\b(?:lunch|coffee|pizza|standup|stand-up|birthday|congrats|weekend|design|mockup|figma|roadmap|review (?:my|this|the) pr|lgtm|retro|sprint|ooo|wfh|pto|vacation|movie|game|offsite|meeting|calendar|survey|welcome|onboarding|interview|blog)\b`)
+var offTopic = pattern.MustCompile(`(?i)\b(?:lunch|coffee|pizza|standup|stand-up|birthday|congrats|weekend|design|mockup|figma|roadmap|review (?:my|this|the) pr|lgtm|retro|sprint|ooo|wfh|pto|vacation|movie|game|offsite|meeting|calendar|survey|welcome|onboarding|interview|blog)\b`)
 
 // tense reports a message that may begin an incident.
 func tense(m Message) bool {
@@ -295,7 +295,7 @@ func eachWord(s string, f func(string) bool) {
 	flush()
 }
 
-var mentionID = regexp.MustCompile(`<@([UW][A-Z0-9]+)`)
+var mentionID = pattern.MustCompile(`<@([UW][A-Z0-9]+)`)
 
 func mentioned(m Message) []string {
 	if !strings.Contains(m.Text, "<@") {
@@ -496,6 +496,6 @@ func (c *Conversation) features(dir *Directory) []feature {
 	return out
 }
 
-var opsChannel = regexp.MustCompile(`(?i)inc|alert|ops|sre|on-?call|outage|prod|infra|emergency|war`)
+var opsChannel = pattern.MustCompile(`(?i)inc|alert|ops|sre|on-?call|outage|prod|infra|emergency|war`)
 
 var review = anyOf(`post-?mortem (?:for|of|doc|review|draft|is)`, `retro(?:spective)? (?:for|of|notes)`, `lessons learned`, `write-?up (?:for|of)`, `incident review`, `last (?:week|month|quarter|year)'?s? (?:incident|outage)`, `remember (?:when|the|that)`, `changelog`, `release notes`, `weekly (?:report|summary)`, `capacity planning`, `design (?:doc|review)`, `rfc`, `proposal`)

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"prunella/skill"
+	"prunella/thread/pattern"
 )
 
 // Draft is a skill file to be, or a change to one.
@@ -125,7 +125,7 @@ func lowerFirst(s string) string {
 	return s
 }
 
-var slugWord = regexp.MustCompile(`[a-z0-9]+`)
+var slugWord = pattern.MustCompile(`[a-z0-9]+`)
 
 // nameOf makes a file name from what failed.
 func nameOf(x Extraction) string {
@@ -179,15 +179,15 @@ func category(x Extraction) string {
 
 var categories = []struct {
 	name string
-	re   *regexp.Regexp
+	re   *pattern.Pattern
 }{
-	{"security", regexp.MustCompile(`\b(?:401|403|auth\w*|jwt|jwks|token|cert\w*|tls|x509|oidc|login|permission|iam)\b`)},
-	{"database", regexp.MustCompile(`\b(?:postgres\w*|mysql|db|database|replica\w*|sql|deadlock\w*|vacuum|wal|mongo\w*|connection pool|pgbouncer)\b`)},
-	{"storage", regexp.MustCompile(`\b(?:disk|inode\w*|volume|space|s3|nfs|filesystem|enospc)\b`)},
-	{"network", regexp.MustCompile(`\b(?:dns|nxdomain|servfail|network|packet|firewall|load ?balancer|route\w*|vpn|cdn|bgp)\b`)},
-	{"messaging", regexp.MustCompile(`\b(?:queue\w*|kafka|rabbit\w*|consumer\w*|lag|topic|sqs|nats|broker\w*)\b`)},
-	{"kubernetes", regexp.MustCompile(`\b(?:pod\w*|node\w*|oomkilled|crashloop\w*|kubelet|evict\w*|deployment|hpa)\b`)},
-	{"release", regexp.MustCompile(`\b(?:deploy\w*|release\w*|rollback|migration|feature flag|regression|version)\b`)},
+	{"security", pattern.MustCompile(`\b(?:401|403|auth\w*|jwt|jwks|token|cert\w*|tls|x509|oidc|login|permission|iam)\b`)},
+	{"database", pattern.MustCompile(`\b(?:postgres\w*|mysql|db|database|replica\w*|sql|deadlock\w*|vacuum|wal|mongo\w*|connection pool|pgbouncer)\b`)},
+	{"storage", pattern.MustCompile(`\b(?:disk|inode\w*|volume|space|s3|nfs|filesystem|enospc)\b`)},
+	{"network", pattern.MustCompile(`\b(?:dns|nxdomain|servfail|network|packet|firewall|load ?balancer|route\w*|vpn|cdn|bgp)\b`)},
+	{"messaging", pattern.MustCompile(`\b(?:queue\w*|kafka|rabbit\w*|consumer\w*|lag|topic|sqs|nats|broker\w*)\b`)},
+	{"kubernetes", pattern.MustCompile(`\b(?:pod\w*|node\w*|oomkilled|crashloop\w*|kubelet|evict\w*|deployment|hpa)\b`)},
+	{"release", pattern.MustCompile(`\b(?:deploy\w*|release\w*|rollback|migration|feature flag|regression|version)\b`)},
 }
 
 func symptoms(list []Extraction) DraftSection {
@@ -214,7 +214,7 @@ func item(s Sentence) DraftLine {
 	return DraftLine{Text: s.Text, Kind: LineItem, Sources: []Source{s.Source}}
 }
 
-var quotedError = regexp.MustCompile("`([^`]{8,120})`")
+var quotedError = pattern.MustCompile("`([^`]{8,120})`")
 
 // signals suggests what to look for in logs: the parts of log lines and of
 // quoted messages that do not change.
@@ -257,7 +257,7 @@ func signals(list []Extraction) string {
 	return b.String()
 }
 
-var logHead = regexp.MustCompile(`^(?:\S*\d[\d:.TZ/-]+\S*\s+)*(?:\[?(?:ERROR|WARN(?:ING)?|INFO|FATAL|CRITICAL|PANIC|LOG|E)\]?[: ]+)?(?:\[[^\]]*\]\s*)*`)
+var logHead = pattern.MustCompile(`^(?:\S*\d[\d:.TZ/-]+\S*\s+)*(?:\[?(?:ERROR|WARN(?:ING)?|INFO|FATAL|CRITICAL|PANIC|LOG|E)\]?[: ]+)?(?:\[[^\]]*\]\s*)*`)
 
 func diagnosis(x Extraction) DraftSection {
 	s := DraftSection{Name: "Diagnosis", Budget: budget(x.Diagnosed.Sub(x.Started))}
@@ -528,7 +528,7 @@ func (s DraftSection) markdown(first int) string {
 	return strings.ReplaceAll(b.String(), "\n\n\n", "\n\n")
 }
 
-var fenceRun = regexp.MustCompile("`{3,}")
+var fenceRun = pattern.MustCompile("`{3,}")
 
 func fenceOf(code, lang, indent string) string {
 	marks := "```"

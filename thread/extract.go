@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"iter"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"prunella"
+	"prunella/thread/pattern"
 )
 
 // Threshold is the score from which a conversation is an incident.
@@ -138,7 +138,7 @@ func passed(c Conversation, dir *Directory) Passed {
 	return Passed{Channel: c.Channel.Name, RootTS: m.TS, Messages: len(c.Messages), Score: c.Score, Reasons: c.Reasons, Text: clip(text, 120)}
 }
 
-var workspaceRE = regexp.MustCompile(`https://[a-z0-9-]+\.(?:enterprise\.)?slack\.com/archives/`)
+var workspaceRE = pattern.MustCompile(`https://[a-z0-9-]+\.(?:enterprise\.)?slack\.com/archives/`)
 
 // workspaceOf learns the workspace's address from links that people posted.
 func workspaceOf(list []Message) string {

@@ -1,29 +1,32 @@
 package thread
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"prunella/thread/pattern"
 )
 
 var (
-	mentionRE  = regexp.MustCompile(`@([A-Za-z0-9][\w.-]*[A-Za-z0-9]|[A-Za-z0-9])`)
+	mentionRE  = pattern.MustCompile(`@([A-Za-z0-9][\w.-]*[A-Za-z0-9]|[A-Za-z0-9])`)
 	nobody     = setOf(`here channel everyone oncall on-call`)
-	ownsRE     = regexp.MustCompile(`(?i)@([\w.-]+)(?:'s team)?[,]? (?:\([^)]*\) )?(?:\w+ )?(?:owns|own|maintains|is on the hook|is accountable|is in charge|has the lead|is the owner|is (?:the )?(?:service |primary )?owner|is responsible|runs (?:the|that|this)|looks after|is (?:the )?(?:on-?call|dri|poc))\b|@([\w.-]+) \([^)]*\bowns?\b[^)]*\)`)
-	ownedByRE  = regexp.MustCompile(`(?i)\b(?:owned by|falls to|in the hands of|under|sits with|lives with|point person(?: is)?|lead(?: is|:)|owner(?:s)?(?: of [\w /-]+)?(?: is| are|:)?|belongs to|maintained by|responsible(?: is|:)|dri(?: is|:)|primary(?: is|:)?)\s*@([\w.-]+)(?:(?:,? and |, ?| & )@([\w.-]+))?`)
-	movedRE    = regexp.MustCompile(`(?i)\b(?:moved|went|handed over|transferred|belongs|reassigned)(?: over)?(?: now)? to @([\w.-]+)`)
-	yoursRE    = regexp.MustCompile(`(?i)@([\w.-]+)[,:]? (?:is this|this is|that'?s|isn'?t this|i think this is|this one'?s) yours`)
-	askedRE    = regexp.MustCompile(`(?i)@([\w.-]+)[,:]? (?:can|could|would|will) you (?:please )?(?:own|take|drive|lead|run|handle|pick) |(?:can|could) @([\w.-]+) (?:please )?(?:own|take|drive|lead|run|handle)`)
-	iOwnRE     = regexp.MustCompile(`(?i)\b(?:i own|i maintain|(?:that'?s|this is|it'?s) (?:my|mine|our)(?: \w+)? ?(?:service|area|team|system|component|baby)|my (?:service|area|component|system) |we own|mine\b.*own)`)
-	assignRE   = regexp.MustCompile(`(?i)\b(?:assign(?:ed|ing)? (?:this |it )?to|over to|yours|handing (?:this |it )?to|ic (?:is|:)|incident commander(?: is|:)?|lead (?:is|:)|driving:?)\s*@([\w.-]+)|@([\w.-]+)(?: is| will be|'s)? (?:ic|incident commander|lead(?:ing)?|driving|taking (?:this|it|lead|point)|on (?:it|point))\b`)
-	takeRE     = regexp.MustCompile(`(?i)^(?:(?:ok(?:ay)?|yep|yes|hi|sure|alright|yeah|mine|fine|np|no problem|@[\w.-]+)[,.:! ]*)*(?:i'?ll (?:take|own|drive|lead|handle) (?:this|it|point|lead|the lead|the incident|ic)|i(?:'ve| have)? got (?:this|it)\b|taking (?:this|it|point|over|lead|ic|the lead)|(?:let me|i'?ll|i will|i can|gonna|happy to) (?:own|run|drive|take|lead|handle)\b|mine,|(?:i'?ll |i )?(?:grab|pick)(?:bing|ing)? (?:this|it)(?: one)?(?: up)?|claiming (?:this|it)|i'?m (?:lead|the lead|point|incident lead)|(?:this|it)(?: one)?(?:'s| is) (?:mine|with me|on me)|leave (?:this|it) (?:to|with) me|count on me|got it,? mine|mine now|consider it mine|i'?m (?:ic|on (?:it|this)|driving|leading|taking|the owner|primary)|mine|on it\b|i'?ll be ic|i can take)`)
-	assigneeRE = regexp.MustCompile(`(?i)(?:owner|assignee|assigned(?: to)?|dri|who|@)\s*[:=]?\s*@([\w.-]+)|[(\[–—>-]\s*@([\w.-]+)\s*[)\]]?|@([\w.-]+)(?:\s+(?:to|will|is going to|can you|could you|please|owns|has|takes|is)\b|\s*[:–—-])|(?:^|\s)@([\w.-]+)\s*[.)]?$`)
-	iWill      = regexp.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m going to|i can|i have|i've|mine|me\b|i filed|i opened|i created|taking|i'?d)\b|^(?:filed|opened|created|raised|will (?:file|open|add|do|write))\b`)
-	vague      = regexp.MustCompile(`(?i)^(?:follow[- ]?ups?|action items?|next steps?|todos?|to-?dos?|tasks?|prevention)[ :.\-–—]*$`)
-	leadIn     = regexp.MustCompile(`(?i)^(?:follow[- ]?up|action item|ai|to-?do|next step|also|and|then|later|longer term|long[- ]term|for prevention)\s*(?:#?\d+)?\s*[:\-–—]\s*`)
-	sinceRE    = regexp.MustCompile(`(?i)\b(?:since|from|on|in|opened|dated)\s+(?:early |late |mid-?)?(?:(\d{4})-(\d\d)(?:-(\d\d))?|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?(?: (\d{1,2})(?:st|nd|rd|th)?)?(?:,? (\d{4}))?|(\d{1,2})\.? (jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*(?: (\d{4}))?|(last (?:week|month|quarter|year)))`)
-	statusRE   = regexp.MustCompile(`(?i)[(\[–—:-]\s*(?:already |now |all )?(done|open|shipped|merged|closed|pending|in progress|todo|completed?|landed|deployed)\b`)
+	ownsRE     = pattern.MustCompile(`(?i)@([\w.-]+)(?:'s team)?[,]? (?:\([^)]*\) )?(?:\w+ )?(?:owns|own|maintains|is on the hook|is accountable|is in charge|has the lead|is the owner|is (?:the )?(?:service |primary )?owner|is responsible|runs (?:the|that|this)|looks after|is (?:the )?(?:on-?call|dri|poc))\b|@([\w.-]+) \([^)]*\bowns?\b[^)]*\)`)
+	ownedByRE  = pattern.MustCompile(`(?i)\b(?:owned by|falls to|in the hands of|under|sits with|lives with|point person(?: is)?|lead(?: is|:)|owner(?:s)?(?: of [\w /-]+)?(?: is| are|:)?|belongs to|maintained by|responsible(?: is|:)|dri(?: is|:)|primary(?: is|:)?)\s*@([\w.-]+)(?:(?:,? and |, ?| & )@([\w.-]+))?`)
+	movedRE    = pattern.MustCompile(`(?i)\b(?:moved|went|handed over|transferred|belongs|reassigned)(?: over)?(?: now)? to @([\w.-]+)`)
+	yoursRE    = pattern.MustCompile(`(?i)@([\w.-]+)[,:]? (?:is this|this is|that'?s|isn'?t this|i think this is|this one'?s) yours`)
+	askedRE    = pattern.MustCompile(`(?i)@([\w.-]+)[,:]? (?:can|could|would|will) you (?:please )?(?:own|take|drive|lead|run|handle|pick) |(?:can|could) @([\w.-]+) (?:please )?(?:own|take|drive|lead|run|handle)`)
+	iOwnRE     = pattern.MustCompile(`(?i)\b(?:i own|i maintain|(?:that'?s|this is|it'?s) (?:my|mine|our)(?: \w+)? ?(?:service|area|team|system|component|baby)|my (?:service|area|component|system) |we own|mine\b.*own)`)
+	assignRE   = pattern.MustCompile(`(?i)\b(?:assign(?:ed|ing)? (?:this |it )?to|over to|yours|handing (?:this |it )?to|ic (?:is|:)|incident commander(?: is|:)?|lead (?:is|:)|driving:?)\s*@([\w.-]+)|@([\w.-]+)(?: is| will be|'s)? (?:ic|incident commander|lead(?:ing)?|driving|taking (?:this|it|lead|point)|on (?:it|point))\b`)
+	takeRE     = pattern.MustCompile(`(?i)^(?:(?:ok(?:ay)?|yep|yes|hi|sure|alright|yeah|mine|fine|np|no problem|@[\w.-]+)[,.:! ]*)*(?:i'?ll (?:take|own|drive|lead|handle) (?:this|it|point|lead|the lead|the incident|ic)|i(?:'ve| have)? got (?:this|it)\b|taking (?:this|it|point|over|lead|ic|the lead)|(?:let me|i'?ll|i will|i can|gonna|happy to) (?:own|run|drive|take|lead|handle)\b|mine,|(?:i'?ll |i )?(?:grab|pick)(?:bing|ing)? (?:this|it)(?: one)?(?: up)?|claiming (?:this|it)|i'?m (?:lead|the lead|point|incident lead)|(?:this|it)(?: one)?(?:'s| is) (?:mine|with me|on me)|leave (?:this|it) (?:to|with) me|count on me|got it,? mine|mine now|consider it mine|i'?m (?:ic|on (?:it|this)|driving|leading|taking|the owner|primary)|mine|on it\b|i'?ll be ic|i can take)`)
+	assigneeRE = pattern.MustCompile(`(?i)(?:owner|assignee|assigned(?: to)?|dri|who|@)\s*[:=]?\s*@([\w.-]+)|[(\[–—>-]\s*@([\w.-]+)\s*[)\]]?|@([\w.-]+)(?:\s+(?:to|will|is going to|can you|could you|please|owns|has|takes|is)\b|\s*[:–—-])|(?:^|\s)@([\w.-]+)\s*[.)]?$`)
+	iWill      = pattern.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m going to|i can|i have|i've|mine|me\b|i filed|i opened|i created|taking|i'?d)\b|^(?:filed|opened|created|raised|will (?:file|open|add|do|write))\b`)
+	vague      = pattern.MustCompile(`(?i)^(?:follow[- ]?ups?|action items?|next steps?|todos?|to-?dos?|tasks?|prevention)[ :.\-–—]*$`)
+	leadIn     = pattern.MustCompile(`(?i)^(?:follow[- ]?up|action item|ai|to-?do|next step|also|and|then|later|longer term|long[- ]term|for prevention)\s*(?:#?\d+)?\s*[:\-–—]\s*`)
+	sinceRE    = pattern.MustCompile(`(?i)\b(?:since|from|on|in|opened|dated)\s+(?:early |late |mid-?)?(?:(\d{4})-(\d\d)(?:-(\d\d))?|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?(?: (\d{1,2})(?:st|nd|rd|th)?)?(?:,? (\d{4}))?|(\d{1,2})\.? (jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*(?: (\d{4}))?|(last (?:week|month|quarter|year)))`)
+	statusRE   = pattern.MustCompile(`(?i)[(\[–—:-]\s*(?:already |now |all )?(done|open|shipped|merged|closed|pending|in progress|todo|completed?|landed|deployed)\b`)
 )
 
 var monthOf = map[string]time.Month{"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12}
@@ -76,11 +79,11 @@ func isWish(s said) bool {
 	return s.label == "followup" || s.line.boxed || wishStart.MatchString(s.text) || wish.MatchString(strings.ToLower(s.text)) && !s.asks || s.asks && regexpShouldWe.MatchString(s.text)
 }
 
-var wishStart = regexp.MustCompile(`(?i)^(?:todo|to-do|action items?|follow[- ]?ups?|next steps?|already done|ai\b|[a-z]{2,9}-\d{2,6}\s*[:–—-]|[^()]*\((?:done|open|shipped|ticket open)\b[^)]*\)|fyi\b.*\bas of (?:today|now|yesterday))`)
+var wishStart = pattern.MustCompile(`(?i)^(?:todo|to-do|action items?|follow[- ]?ups?|next steps?|already done|ai\b|[a-z]{2,9}-\d{2,6}\s*[:–—-]|[^()]*\((?:done|open|shipped|ticket open)\b[^)]*\)|fyi\b.*\bas of (?:today|now|yesterday))`)
 
-var takeIt = regexp.MustCompile(`(?i)^(?:ok(?:ay)?[, ]+|sure[, ]+|@[\w.-]+[,:]? |i |i'?ll |can |could |will )*(?:you |i )?(?:take|own|do|handle|pick up|file|got|grab)(?:s|ing)? (?:it|this|that|those|these|them|this one|that one|the ticket)(?: up)?\??[.!]?$`)
+var takeIt = pattern.MustCompile(`(?i)^(?:ok(?:ay)?[, ]+|sure[, ]+|@[\w.-]+[,:]? |i |i'?ll |can |could |will )*(?:you |i )?(?:take|own|do|handle|pick up|file|got|grab)(?:s|ing)? (?:it|this|that|those|these|them|this one|that one|the ticket)(?: up)?\??[.!]?$`)
 
-var regexpShouldWe = regexp.MustCompile(`(?i)\bshould we (?:also )?(?:add|set up|have|alert|automate|document)\b`)
+var regexpShouldWe = pattern.MustCompile(`(?i)\bshould we (?:also )?(?:add|set up|have|alert|automate|document)\b`)
 
 // followUps collects what is to be done, and what later became of it.
 func (t *talk) followUps(ts *tries, over int, late []*try) []FollowUp {
@@ -136,7 +139,7 @@ func (t *talk) followUps(ts *tries, over int, late []*try) []FollowUp {
 	return out
 }
 
-var asOf = regexp.MustCompile(`(?i)\bas of (?:today|now|yesterday|this (?:morning|week))\b`)
+var asOf = pattern.MustCompile(`(?i)\bas of (?:today|now|yesterday|this (?:morning|week))\b`)
 
 func isDone(text string) bool {
 	if strings.HasPrefix(strings.ToLower(text), "already done") || asOf.MatchString(text) {
@@ -204,12 +207,19 @@ func (t *talk) assignee(s said) string {
 	if iWill.MatchString(s.text) && s.by != "" {
 		return s.by
 	}
-	for name, handle := range t.names {
-		if regexp.MustCompile(`(?i)\b` + regexp.QuoteMeta(name) + ` (?:will|to|is going to|has|takes)\b|\((?:owner: )?` + regexp.QuoteMeta(name) + `\)|(?:owner|assignee): ?` + regexp.QuoteMeta(name) + `\b`).MatchString(s.text) {
-			return handle
+	low := strings.ToLower(s.text)
+	for _, name := range slices.Sorted(maps.Keys(t.names)) {
+		if strings.Contains(low, name) && givenTo(name).MatchString(s.text) {
+			return t.names[name]
 		}
 	}
 	return ""
+}
+
+// givenTo matches where something is given to somebody by name.
+func givenTo(name string) *regexp.Regexp {
+	name = regexp.QuoteMeta(name)
+	return regexp.MustCompile(`(?i)\b` + name + ` (?:will|to|is going to|has|takes)\b|\((?:owner: )?` + name + `\)|(?:owner|assignee): ?` + name + `\b`)
 }
 
 // owners are who the failing thing belongs to: who is said to own it, else who
@@ -249,7 +259,7 @@ func (t *talk) owners(x Extraction) []string {
 		for _, m := range askedRE.FindAllStringSubmatch(text, -1) {
 			asked = add(add(asked, m[1]), m[2])
 		}
-		for _, re := range []*regexp.Regexp{ownsRE, ownedByRE} {
+		for _, re := range []*pattern.Pattern{ownsRE, ownedByRE} {
 			if s.asks {
 				break
 			}
@@ -286,7 +296,7 @@ func (t *talk) owners(x Extraction) []string {
 	return take
 }
 
-var capName = regexp.MustCompile(`(^|[^\w@])([A-Za-z][a-z]+)( (?:owns|own|maintains|is on the hook|is accountable|is in charge|has the lead|is the owner|is responsible|is ic\b|is on point|is driving|is leading|is taking|is incident commander)|\s*\([^)]*\bowns?\b)`)
+var capName = pattern.MustCompile(`(^|[^\w@])([A-Za-z][a-z]+)( (?:owns|own|maintains|is on the hook|is accountable|is in charge|has the lead|is the owner|is responsible|is ic\b|is on point|is driving|is leading|is taking|is incident commander)|\s*\([^)]*\bowns?\b)`)
 
 // handles writes names of people in prose as handles where it is said that they own something.
 func (t *talk) handles(text string) string {

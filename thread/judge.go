@@ -2,11 +2,12 @@ package thread
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
+
+	"prunella/thread/pattern"
 )
 
 // extract reads one conversation. Its score and reasons are those of the
@@ -105,7 +106,7 @@ func (t *talk) over(ts *tries) int {
 }
 
 var (
-	alertOver = regexp.MustCompile(`(?i)^\W*(?:recovered|resolved|ok|closed|cleared)\b`)
+	alertOver = pattern.MustCompile(`(?i)^\W*(?:recovered|resolved|ok|closed|cleared)\b`)
 	checkedRE = anyOf(`verified`, `confirmed`, `checked`, `double[- ]checked`, `tested`)
 )
 
@@ -313,10 +314,10 @@ func (t *talk) placeOf(i int, s said, ts *tries, cause, fixed, over int) (place,
 }
 
 var (
-	answersNo   = regexp.MustCompile(`(?i)^(?:no|nope|nah|negative|theory (?:dead|is dead|busted|out)|dead end)\b[,.:! ]+\S`)
-	lookedAt    = regexp.MustCompile(`(?i)^(?:i )?(?:checked|looked at|double checked|ruled out|excluded) (?:the |our )?[\w /-]+[,:;] `)
+	answersNo   = pattern.MustCompile(`(?i)^(?:no|nope|nah|negative|theory (?:dead|is dead|busted|out)|dead end)\b[,.:! ]+\S`)
+	lookedAt    = pattern.MustCompile(`(?i)^(?:i )?(?:checked|looked at|double checked|ruled out|excluded) (?:the |our )?[\w /-]+[,:;] `)
 	strongRecur = anyOf(`keep(?:s)? happening`, `why (?:this|it)`, `until we`, `underlying`, `second (?:time|occurrence)`, `every time`, `third time`, `will happen again`, `happen again`)
-	goodWord    = regexp.MustCompile(`(?i)\b(?:errors?|failures?|5xx|alerts?)\b`)
+	goodWord    = pattern.MustCompile(`(?i)\b(?:errors?|failures?|5xx|alerts?)\b`)
 )
 
 func (t *talk) causeMsg(cause int) int {
@@ -378,11 +379,11 @@ func (t *talk) title(x Extraction) string {
 	return "Incident in #" + x.Channel
 }
 
-var titleNoise = regexp.MustCompile(`(?i)^(?:(?:@(?:here|channel|everyone|[\w.-]+)|hey|hi|hello|folks|team|all|heads up|fyi|urgent|ok|um|uh|so|guys|everyone|🚨|\[?firing(?::\d+)?\]?|\[?sev-?\d\]?|\[?p\d\]?|alert(?:ing)?|triggered|critical|warning|incident|problem|we(?:'re| are) (?:seeing|getting)|i(?:'m| am) (?:seeing|getting)|seeing|getting|looks like|anyone else seeing|is anyone (?:else )?seeing)[\s,:!–—-]+)+`)
+var titleNoise = pattern.MustCompile(`(?i)^(?:(?:@(?:here|channel|everyone|[\w.-]+)|hey|hi|hello|folks|team|all|heads up|fyi|urgent|ok|um|uh|so|guys|everyone|🚨|\[?firing(?::\d+)?\]?|\[?sev-?\d\]?|\[?p\d\]?|alert(?:ing)?|triggered|critical|warning|incident|problem|we(?:'re| are) (?:seeing|getting)|i(?:'m| am) (?:seeing|getting)|seeing|getting|looks like|anyone else seeing|is anyone (?:else )?seeing)[\s,:!–—-]+)+`)
 
 var (
-	codeRE = regexp.MustCompile(`\b(?:[45]\d\d(?:s\b)?|E[A-Z]{4,14}|ORA-\d{4,5}|SQLSTATE[ =:\[]*[0-9A-Z]{5}|[A-Z]{2,8}[-_]\d{3,6}|0x[0-9a-fA-F]{4,8}|(?:exit|error) (?:code )?\d{1,5}|errno \d+|[A-Z][a-z]+(?:[A-Z][a-z]+)+(?:Error|Exception|Failed|Failure|Timeout|Killed|BackOff|Expired|Pressure|Exceeded)|(?:OOMKilled|CrashLoopBackOff|ImagePullBackOff|ErrImagePull|NXDOMAIN|SERVFAIL|ENOSPC|ECONNREFUSED|ETIMEDOUT|ECONNRESET|EMFILE|NotReady|DiskPressure|MemoryPressure)|[a-z]+_[a-z_]+_(?:error|failed|timeout|exceeded|expired))\b`)
-	svcRE  = regexp.MustCompile(`\b[a-z][a-z0-9]*(?:-[a-z0-9]+){1,4}\b`)
+	codeRE = pattern.MustCompile(`\b(?:[45]\d\d(?:s\b)?|E[A-Z]{4,14}|ORA-\d{4,5}|SQLSTATE[ =:\[]*[0-9A-Z]{5}|[A-Z]{2,8}[-_]\d{3,6}|0x[0-9a-fA-F]{4,8}|(?:exit|error) (?:code )?\d{1,5}|errno \d+|[A-Z][a-z]+(?:[A-Z][a-z]+)+(?:Error|Exception|Failed|Failure|Timeout|Killed|BackOff|Expired|Pressure|Exceeded)|(?:OOMKilled|CrashLoopBackOff|ImagePullBackOff|ErrImagePull|NXDOMAIN|SERVFAIL|ENOSPC|ECONNREFUSED|ETIMEDOUT|ECONNRESET|EMFILE|NotReady|DiskPressure|MemoryPressure)|[a-z]+_[a-z_]+_(?:error|failed|timeout|exceeded|expired))\b`)
+	svcRE  = pattern.MustCompile(`\b[a-z][a-z0-9]*(?:-[a-z0-9]+){1,4}\b`)
 	notSvc = setOf(`on-call re-run follow-up follow-ups post-mortem roll-back read-only e-mail long-term short-term rate-limit time-out time-outs well-known built-in up-to-date out-of-memory crash-loop stand-down stand-by double-check double-checked in-memory end-to-end so-called high-level mid-flight fail-over no-op opt-in x-ray sub-second per-pod pre-prod one-off known-good work-around self-healed self-resolved auto-resolved non-issue back-off kick-off catch-up set-up shut-down sign-in log-in sign-up multi-az to-do ad-hoc in-flight`)
 )
 
@@ -424,7 +425,7 @@ func (t *talk) services() []string {
 	return out[:min(len(out), 8)]
 }
 
-var podName = regexp.MustCompile(`-[0-9a-f]{7,10}-[a-z0-9]{5}$|^\d|-\d{4,}`)
+var podName = pattern.MustCompile(`-[0-9a-f]{7,10}-[a-z0-9]{5}$|^\d|-\d{4,}`)
 
 func mostNamed(n map[string]int, least int) []string {
 	out := []string{}
@@ -442,7 +443,7 @@ func mask(s string) string {
 	return strings.Join(strings.Fields(variable.ReplaceAllString(strings.ToLower(s), "*")), " ")
 }
 
-var variable = regexp.MustCompile(`(?i)\d{4}-\d\d-\d\d[t ]?[\d:.]*z?|\b[0-9a-f]{7,}\b|\b\d+(?:[.:,]\d+)*(?:%|ms|s|m|h|x|k|gb|mb|tb|gib|mib)?\b|-[a-z0-9]{5,10}-[a-z0-9]{5}\b`)
+var variable = pattern.MustCompile(`(?i)\d{4}-\d\d-\d\d[t ]?[\d:.]*z?|\b[0-9a-f]{7,}\b|\b\d+(?:[.:,]\d+)*(?:%|ms|s|m|h|x|k|gb|mb|tb|gib|mib)?\b|-[a-z0-9]{5,10}-[a-z0-9]{5}\b`)
 
 // stampOf is the day of a message, for follow-ups.
 func stampOf(s said) time.Time { return s.at.Truncate(24 * time.Hour) }

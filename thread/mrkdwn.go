@@ -1,8 +1,9 @@
 package thread
 
 import (
-	"regexp"
 	"strings"
+
+	"prunella/thread/pattern"
 )
 
 // fence is a block of preformatted text.
@@ -29,17 +30,17 @@ type piece struct {
 }
 
 var (
-	angle     = regexp.MustCompile(`<([^<>\n]+)>`)
+	angle     = pattern.MustCompile(`<([^<>\n]+)>`)
 	entity    = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
-	listMark  = regexp.MustCompile(`^\s*(?:[-*•◦▪‣–]|\d{1,2}[.)]|:[a-z_]+:\s*-)\s+`)
-	box       = regexp.MustCompile(`^\s*(?:[-*•]\s*)?(?:\[([ xX✓✔]?)\]|(:white_check_mark:|:heavy_check_mark:|:ballot_box_with_check:|✅|☑️?|✔️?)|(:white_large_square:|:white_square:|⬜|☐))\s*`)
-	strike    = regexp.MustCompile(`(^|[\s(])~([^~\n]+)~($|[\s).,;:!?])`)
-	bold      = regexp.MustCompile(`(^|[\s(\[{"'/>])\*\*?([^*\n]*[^\s*])\*\*?`)
-	italic    = regexp.MustCompile(`(^|[\s(\[{"'/>])_([^_\n]*[^\s_])_($|[\s)\]}"',.:;!?/])`)
-	emoji     = regexp.MustCompile(`(^|[\s(\[,.;!?])(?::[a-z0-9_+'-]*[a-z+][a-z0-9_+'-]*:)+`)
-	pictures  = regexp.MustCompile(`[\x{1F000}-\x{1FAFF}\x{2600}-\x{27BF}\x{2B00}-\x{2BFF}\x{FE0F}\x{200D}]+`)
-	fenceLang = regexp.MustCompile(`^(bash|sh|shell|zsh|console|shell-session|yaml|yml|json|toml|ini|hcl|terraform|sql|psql|mysql|promql|logql|python|py|go|java|js|ts|ruby|text|txt|log|diff|xml|nginx|conf|properties|dockerfile|makefile|powershell|ps1)\s*\n`)
-	spaces    = regexp.MustCompile(`[ \t\x{00A0}]+`)
+	listMark  = pattern.MustCompile(`^\s*(?:[-*•◦▪‣–]|\d{1,2}[.)]|:[a-z_]+:\s*-)\s+`)
+	box       = pattern.MustCompile(`^\s*(?:[-*•]\s*)?(?:\[([ xX✓✔]?)\]|(:white_check_mark:|:heavy_check_mark:|:ballot_box_with_check:|✅|☑️?|✔️?)|(:white_large_square:|:white_square:|⬜|☐))\s*`)
+	strike    = pattern.MustCompile(`(^|[\s(])~([^~\n]+)~($|[\s).,;:!?])`)
+	bold      = pattern.MustCompile(`(^|[\s(\[{"'/>])\*\*?([^*\n]*[^\s*])\*\*?`)
+	italic    = pattern.MustCompile(`(^|[\s(\[{"'/>])_([^_\n]*[^\s_])_($|[\s)\]}"',.:;!?/])`)
+	emoji     = pattern.MustCompile(`(^|[\s(\[,.;!?])(?::[a-z0-9_+'-]*[a-z+][a-z0-9_+'-]*:)+`)
+	pictures  = pattern.MustCompile(`[\x{1F000}-\x{1FAFF}\x{2600}-\x{27BF}\x{2B00}-\x{2BFF}\x{FE0F}\x{200D}]+`)
+	fenceLang = pattern.MustCompile(`^(bash|sh|shell|zsh|console|shell-session|yaml|yml|json|toml|ini|hcl|terraform|sql|psql|mysql|promql|logql|python|py|go|java|js|ts|ruby|text|txt|log|diff|xml|nginx|conf|properties|dockerfile|makefile|powershell|ps1)\s*\n`)
+	spaces    = pattern.MustCompile(`[ \t\x{00A0}]+`)
 )
 
 // pieces divides mrkdwn into lines of prose and fences.

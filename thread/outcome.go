@@ -1,10 +1,11 @@
 package thread
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"prunella/thread/pattern"
 )
 
 // try is an Attempt while the conversation is read.
@@ -28,10 +29,10 @@ type tries struct {
 
 var (
 	conditional = anyOf(`if`, `should (?:recover|be back|clear|drop|fix|help|work|resolve|come back|do it|be (?:ok|good|fine|better))`, `hopefully`, `would`, `once`, `until`, `wait(?:ing)? (?:for|to|until)`, `let'?s see`, `let me see`, `fingers crossed`, `expect(?:ed|ing)?`, `hoping`, `unless`, `to see (?:if|whether)`, `see (?:if|whether)`, `whether`, `might`, `may`, `could`, `does (?:that|this|it)`, `did (?:that|this|it)`, `will (?:that|this|it|be|help|fix|work)`, `anyone seeing`)
-	explicit    = regexp.MustCompile(`(?i)\b(?:(?:it|that|this) was (?:the |my |our |really the )|what (?:actually |really |finally )?(?:fixed|worked|helped|did it|solved|resolved)|the (?:actual |real )?fix (?:was|is)|fixed (?:it )?by|resolved by|solved by|(?:was|is) what (?:fixed|did|solved|worked|helped)|fixed it|did it|did the trick|was the fix|is the fix|that'?s the fix|worked|helped|(?:didn'?t|did not|never|wasn'?t|not) (?:really |actually )?(?:help|work|fix|it|the fix)|made (?:it|no|things)|had no|no (?:effect|change|help|luck)|useless|red herring|solved|cured)`)
+	explicit    = pattern.MustCompile(`(?i)\b(?:(?:it|that|this) was (?:the |my |our |really the )|what (?:actually |really |finally )?(?:fixed|worked|helped|did it|solved|resolved)|the (?:actual |real )?fix (?:was|is)|fixed (?:it )?by|resolved by|solved by|(?:was|is) what (?:fixed|did|solved|worked|helped)|fixed it|did it|did the trick|was the fix|is the fix|that'?s the fix|worked|helped|(?:didn'?t|did not|never|wasn'?t|not) (?:really |actually )?(?:help|work|fix|it|the fix)|made (?:it|no|things)|had no|no (?:effect|change|help|luck)|useless|red herring|solved|cured)`)
 	partly      = anyOf(`a (?:few|couple|handful|little)`, `some`, `one (?:pod|node|host|region|service)`, `only (?:one|on)`, `just (?:one|a)`, `residual`, `stragglers?`, `trickle`, `partially`, `mostly`)
 	holdsOff    = anyOf(`hold(?:ing)? off`, `not (?:doing|going to|gonna)`, `won'?t (?:do|restart|roll)`, `don'?t do`, `let'?s not`, `aborted`, `changed my mind`, `didn'?t (?:end up|actually) (?:do|run|restart|roll)`)
-	notDone     = regexp.MustCompile(`(?i)^(?:i |we |i'm |we're )?(?:did(?:n'?t| not)|have(?:n'?t| not)|not|never|no need to|instead of|before|without|after) `)
+	notDone     = pattern.MustCompile(`(?i)^(?:i |we |i'm |we're )?(?:did(?:n'?t| not)|have(?:n'?t| not)|not|never|no need to|instead of|before|without|after) `)
 )
 
 // hear reads one sentence: deeds first, then outcomes, clause by clause.
@@ -78,7 +79,7 @@ func (ts *tries) hear(s said) {
 var laterThing = anyOf(`for next time`, `next time`, `for the record`, `for (?:the )?(?:runbook|docs?|posterity|future)`, `todo`, `follow[- ]?up`, `we should`, `currently`, `right now it(?:'?s| is)`, `config (?:is|has|says|was)`, `it(?:'?s| is| was) (?:currently )?(?:set|configured)`, `is currently`, `has been`, `the (?:bad|old|current|broken|offending) (?:config|setting|value|line)`, `summary`, `recap`, `for reference`)
 
 // fixedBy names what worked, whatever else the sentence says did not.
-var fixedBy = regexp.MustCompile(`(?i)\b(?:what (?:actually |really |finally )?(?:fixed|worked|helped|did it|solved|resolved)|the (?:actual |real )?fix (?:was|is)|fixed (?:it|by)|did it|did the trick|was the fix|worked)\b`)
+var fixedBy = pattern.MustCompile(`(?i)\b(?:what (?:actually |really |finally )?(?:fixed|worked|helped|did it|solved|resolved)|the (?:actual |real )?fix (?:was|is)|fixed (?:it|by)|did it|did the trick|was the fix|worked)\b`)
 
 // changing are the snippets that do something to the world.
 func changing(list []snippet) []snippet {
@@ -134,12 +135,12 @@ func (ts *tries) deed(s said, c string, codes *[]snippet) bool {
 	return !advised
 }
 
-var withoutCode = regexp.MustCompile("`[^`]*`|\\s*(?:with this|via|using|with|watching|waiting|:)\\s*[.:]?$|[.,:]\\s*(?:watching|waiting|let'?s see|monitoring)\\.?$")
+var withoutCode = pattern.MustCompile("`[^`]*`|\\s*(?:with this|via|using|with|watching|waiting|:)\\s*[.:]?$|[.,:]\\s*(?:watching|waiting|let'?s see|monitoring)\\.?$")
 
 // followLater tells a plan for after the incident from a deed in it.
 var followLater = anyOf(`ticket`, `jira`, `tomorrow`, `next (?:week|sprint|quarter|month|time)`, `later`, `monday`, `after (?:this|the incident)`, `follow[- ]?up`, `long[- ]term`, `permanent(?:ly)? fix`, `post-?mortem`, `runbook`, `alert (?:on|for|when)`, `so (?:this|it|that) (?:doesn'?t|won'?t|never)`, `in (?:the )?future`, `next to do`, `todo`, `eventually`, `some day`, `backlog`)
 
-var wishFirst = regexp.MustCompile(`(?i)^(?:todo|to-do|action items?|follow[- ]?ups?|next steps?|already done|ai|fyi)\b`)
+var wishFirst = pattern.MustCompile(`(?i)^(?:todo|to-do|action items?|follow[- ]?ups?|next steps?|already done|ai|fyi)\b`)
 
 // ended reports whether something has worked already.
 func (ts *tries) ended() bool {
@@ -266,8 +267,8 @@ func verdict(c string) int {
 }
 
 var (
-	goodBack    = regexp.MustCompile(`(?i)back (?:to|at|under|below|down|within|up and|online)`)
-	negatedGood = regexp.MustCompile(`(?i)\b(?:not|isn'?t|aren'?t|n'?t|never|no longer|won'?t be|nowhere near|far from)\s+(?:\w+ ){0,2}(?:back|recover\w*|resolved|fixed|healthy|stable|working|clear\w*|down|better|green|good)\b|\b(?:went|go(?:es|ing)?|is|are|was|were|came|brought|taken|took|take|shut|all|still|site|api|service|prod|db|cluster|app|it'?s) down\b(?: (?:for|again|since|in|hard|completely)|$|[,.!])|\bdown (?:for|since|in)\b`)
+	goodBack    = pattern.MustCompile(`(?i)back (?:to|at|under|below|down|within|up and|online)`)
+	negatedGood = pattern.MustCompile(`(?i)\b(?:not|isn'?t|aren'?t|n'?t|never|no longer|won'?t be|nowhere near|far from)\s+(?:\w+ ){0,2}(?:back|recover\w*|resolved|fixed|healthy|stable|working|clear\w*|down|better|green|good)\b|\b(?:went|go(?:es|ing)?|is|are|was|were|came|brought|taken|took|take|shut|all|still|site|api|service|prod|db|cluster|app|it'?s) down\b(?: (?:for|again|since|in|hard|completely)|$|[,.!])|\bdown (?:for|since|in)\b`)
 )
 
 // outcome gives what a clause says of success to the deed that it speaks of:
@@ -314,7 +315,7 @@ func (ts *tries) outcome(s said, c string, inSentence bool) {
 	a.Outcome, a.weight, a.Why = next, weight, strings.TrimLeft(c, " ,;:–—-")
 }
 
-var joined = regexp.MustCompile(`(?i)\s(?:plus|and|\+|then|followed by|together with)\s|,\s`)
+var joined = pattern.MustCompile(`(?i)\s(?:plus|and|\+|then|followed by|together with)\s|,\s`)
 
 // credit shares a statement that names several deeds among them: "what fixed
 // it was the renewal plus the copy".

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"prunella"
+	"prunella/thread/pattern"
 )
 
 // How alike two failures must be to be the same, by the cosine of what was
@@ -23,13 +23,13 @@ const (
 )
 
 var (
-	permalinkRE = regexp.MustCompile(`/archives/([A-Z0-9]+)/p(\d{10})(\d{6})`)
-	dayRE       = regexp.MustCompile(`\b(\d{4})-(\d\d)-(\d\d)\b`)
-	monthDayRE  = regexp.MustCompile(`(?i)\b(?:(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? (\d{1,2})(?:st|nd|rd|th)?|(\d{1,2})(?:st|nd|rd|th)?\.? (?:of )?(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)\b`)
-	monthRE     = regexp.MustCompile(`(?i)\b(?:in|from|of|back in|last|since) (january|february|march|april|may|june|july|august|september|october|november|december)\b`)
-	ordinalRE   = regexp.MustCompile(`(?i)\b(?:(second|2nd|third|3rd|fourth|4th|fifth|5th|sixth|6th)|(\d{1,2})th) (?:time|occurrence|incident|instance|one)\b`)
-	agoRef      = regexp.MustCompile(`(?i)\blast (week|month|quarter|year|time)\b|\b(\d+|two|three|a few|a couple of) (days|weeks|months) ago\b`)
-	incidentID  = regexp.MustCompile(`(?i)\b(?:inc|incident|sev|pm)[-_ #]?\d[\d-]{1,12}\b`)
+	permalinkRE = pattern.MustCompile(`/archives/([A-Z0-9]+)/p(\d{10})(\d{6})`)
+	dayRE       = pattern.MustCompile(`\b(\d{4})-(\d\d)-(\d\d)\b`)
+	monthDayRE  = pattern.MustCompile(`(?i)\b(?:(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? (\d{1,2})(?:st|nd|rd|th)?|(\d{1,2})(?:st|nd|rd|th)?\.? (?:of )?(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)\b`)
+	monthRE     = pattern.MustCompile(`(?i)\b(?:in|from|of|back in|last|since) (january|february|march|april|may|june|july|august|september|october|november|december)\b`)
+	ordinalRE   = pattern.MustCompile(`(?i)\b(?:(second|2nd|third|3rd|fourth|4th|fifth|5th|sixth|6th)|(\d{1,2})th) (?:time|occurrence|incident|instance|one)\b`)
+	agoRef      = pattern.MustCompile(`(?i)\blast (week|month|quarter|year|time)\b|\b(\d+|two|three|a few|a couple of) (days|weeks|months) ago\b`)
+	incidentID  = pattern.MustCompile(`(?i)\b(?:inc|incident|sev|pm)[-_ #]?\d[\d-]{1,12}\b`)
 	ordinalOf   = map[string]int{"second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5, "5th": 5, "sixth": 6, "6th": 6}
 )
 
@@ -95,8 +95,8 @@ func (t *talk) references() []reference {
 }
 
 var (
-	justAgain = regexp.MustCompile(`\bagain\b`)
-	onceMore  = regexp.MustCompile(`^(?:\W|ugh|oh|no|not|hm+|wait|sigh|really|this|that|one|here we go|happening|it'?s happening)*again\W*$|\b(?:not this|this|here we go|happened|happening|seeing this|saw this) again\b|\bsame\b|\blike\b|\btime\b|\boccurrence\b`)
+	justAgain = pattern.MustCompile(`\bagain\b`)
+	onceMore  = pattern.MustCompile(`^(?:\W|ugh|oh|no|not|hm+|wait|sigh|really|this|that|one|here we go|happening|it'?s happening)*again\W*$|\b(?:not this|this|here we go|happened|happening|seeing this|saw this) again\b|\bsame\b|\blike\b|\btime\b|\boccurrence\b`)
 )
 
 // failure is an extraction as recurrence looks at it.

@@ -1,14 +1,15 @@
 package thread
 
 import (
-	"regexp"
 	"strings"
+
+	"prunella/thread/pattern"
 )
 
 var (
-	noMailEnd  = regexp.MustCompile(`(?i)\.(?:png|jpe?g|gif|svg|webp|ico|css|js|ts|json|ya?ml|toml|lock|service|timer|socket|target|mount|local|internal|svc|cluster|lan|localdomain|zip|gz|tgz|tar)$`)
-	noMailHost = regexp.MustCompile(`^v?\d+\.\d`)
-	sshBefore  = regexp.MustCompile(`\b(?:ssh|scp|sftp|rsync|mosh|ssh-copy-id|ssh-keyscan|autossh)\b[^\n|;&]*$`)
+	noMailEnd  = pattern.MustCompile(`(?i)\.(?:png|jpe?g|gif|svg|webp|ico|css|js|ts|json|ya?ml|toml|lock|service|timer|socket|target|mount|local|internal|svc|cluster|lan|localdomain|zip|gz|tgz|tar)$`)
+	noMailHost = pattern.MustCompile(`^v?\d+\.\d`)
+	sshBefore  = pattern.MustCompile(`\b(?:ssh|scp|sftp|rsync|mosh|ssh-copy-id|ssh-keyscan|autossh)\b[^\n|;&]*$`)
 )
 
 // isAddress tells e-mail addresses from what else has an @: remotes of git and
@@ -48,9 +49,9 @@ func digits(s string) string {
 var (
 	codes1 = "17"
 	codes2 = " 20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66 81 82 84 86 90 91 92 93 94 95 98 "
-	codes3 = regexp.MustCompile(`^(?:21[1-8]|22\d|23\d|24\d|25[0-8]|26\d|29[01789]|35\d|37\d|38[0-3579]|42[013]|50\d|59\d|67\d|68\d|69[0-2]|800|808|85[0-6]|87[08]|88[0-8]|96[0-8]|97\d|99[2-8])`)
-	zeros  = regexp.MustCompile(`0{5,}$|^(?:\+|00)\d{1,3}(?:[ .]000)+$`)
-	unit   = regexp.MustCompile(`(?i)^\s?(?:%|ms\b|sec|s\b|bytes?|[kmgt]i?b\b|req|rps|qps|rows?|msgs?|messages|events|records|users|usd|eur|€|\$|/s|per\b)`)
+	codes3 = pattern.MustCompile(`^(?:21[1-8]|22\d|23\d|24\d|25[0-8]|26\d|29[01789]|35\d|37\d|38[0-3579]|42[013]|50\d|59\d|67\d|68\d|69[0-2]|800|808|85[0-6]|87[08]|88[0-8]|96[0-8]|97\d|99[2-8])`)
+	zeros  = pattern.MustCompile(`0{5,}$|^(?:\+|00)\d{1,3}(?:[ .]000)+$`)
+	unit   = pattern.MustCompile(`(?i)^\s?(?:%|ms\b|sec|s\b|bytes?|[kmgt]i?b\b|req|rps|qps|rows?|msgs?|messages|events|records|users|usd|eur|€|\$|/s|per\b)`)
 )
 
 // isInternational accepts numbers in international form: a country code that
@@ -90,7 +91,7 @@ func isWordByte(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
 }
 
-var numberOf = regexp.MustCompile(`(?i)(?:order|ticket|case|ref(?:erence)?|id|invoice|build|serial|tracking|account|batch|job|version|sku|part|rma|no|nr|#)(?:\s+(?:number|no|nr|id))?[\s.:#=]*$`)
+var numberOf = pattern.MustCompile(`(?i)(?:order|ticket|case|ref(?:erence)?|id|invoice|build|serial|tracking|account|batch|job|version|sku|part|rma|no|nr|#)(?:\s+(?:number|no|nr|id))?[\s.:#=]*$`)
 
 func isNorthAmerican(v, s string, start, stop int) bool {
 	if start > 0 && (isWordByte(s[start-1]) || strings.IndexByte("-.:/=+", s[start-1]) >= 0) || stop < len(s) && (isWordByte(s[stop]) || stop+1 < len(s) && strings.IndexByte("-.:/", s[stop]) >= 0 && isWordByte(s[stop+1])) {
@@ -111,6 +112,6 @@ func isNorthAmerican(v, s string, start, stop int) bool {
 	return len(seps) == 2 && seps[0] == seps[1] && seps[0] != ' '
 }
 
-var dateOrAddress = regexp.MustCompile(`^(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,3}(?:\.\d{1,3}){3}|\d{10}\.\d+)`)
+var dateOrAddress = pattern.MustCompile(`^(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,3}(?:\.\d{1,3}){3}|\d{10}\.\d+)`)
 
 func isDateOrAddress(v string) bool { return dateOrAddress.MatchString(v) }

@@ -2,9 +2,10 @@ package thread
 
 import (
 	"cmp"
-	"regexp"
 	"strings"
 	"time"
+
+	"prunella/thread/pattern"
 )
 
 // said is one sentence of a conversation with what the rules see in it.
@@ -260,10 +261,10 @@ func labelled(text string) (name, rest string, ok bool) {
 	return "", "", false
 }
 
-var labelREs = func() []*regexp.Regexp {
-	var out []*regexp.Regexp
+var labelREs = func() []*pattern.Pattern {
+	var out []*pattern.Pattern
 	for _, l := range labels {
-		out = append(out, regexp.MustCompile(`^(?:`+l.re+`)$`))
+		out = append(out, pattern.MustCompile(`^(?:`+l.re+`)$`))
 	}
 	return out
 }()

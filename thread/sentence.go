@@ -1,10 +1,11 @@
 package thread
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"prunella/thread/pattern"
 )
 
 var abbreviations = map[string]bool{"e.g": true, "i.e": true, "etc": true, "vs": true, "approx": true, "min": true, "no": true, "fig": true, "cf": true, "ca": true, "resp": true, "incl": true}
@@ -68,7 +69,7 @@ func endsSentence(s string, start, i int) bool {
 	return true
 }
 
-var clauseMark = regexp.MustCompile(`(?i)(?:\s[-–—]{1,2}\s|\s?(?:->|=>|→)\s?|,\s+(?:but|and|so|then|which|now|no|still|that|it|errors?|nothing|all|we)\b|\s(?:but|however|although|then|so|and then|whereas)\s|,\s|:\s|\.\.\.?\s|…\s)`)
+var clauseMark = pattern.MustCompile(`(?i)(?:\s[-–—]{1,2}\s|\s?(?:->|=>|→)\s?|,\s+(?:but|and|so|then|which|now|no|still|that|it|errors?|nothing|all|we)\b|\s(?:but|however|although|then|so|and then|whereas)\s|,\s|:\s|\.\.\.?\s|…\s)`)
 
 // clauses divides a sentence further where its parts may say different things.
 // The mark that divides stands at the beginning of the later clause.

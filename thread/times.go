@@ -1,18 +1,19 @@
 package thread
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"prunella/thread/pattern"
 )
 
 var (
-	clockRE = regexp.MustCompile(`(?i)(?:\b(\d{4}-\d\d-\d\d)[T ,]+(?:at )?)?(?:^|[^\d:.\w-]|T|\b)([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.\d+)?)?\s?(am|pm|a\.m\.|p\.m\.)?\s?(utc|gmt|z|cest|cet|bst|wet|eet|est|edt|cst|cdt|mst|mdt|pst|pdt|ist|jst|aest|aedt|sgt|[+-]\d\d:?\d\d)?(?:$|[^\d:\w]|[–-])`)
-	hourRE  = regexp.MustCompile(`(?i)\b(?:at|around|about|since|~|from)\s?~?(\d{1,2})\s?(am|pm)\b\s?(utc|gmt|cest|cet|bst|est|edt|cst|cdt|mst|mdt|pst|pdt|ist|jst)?`)
-	bareRE  = regexp.MustCompile(`(?i)\b(?:at|around|about|since|~|from)\s?~?([01]\d|2[0-3])([0-5]\d)\s?(utc|z|gmt|h)\b`)
-	agoRE   = regexp.MustCompile(`(?i)\b(?:about |around |roughly |~ ?|some |approx\.? |like )?(\d+|an?|a few|a couple(?: of)?|two|three|five|ten|fifteen|twenty|thirty|half an)\s?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\s+(?:ago|back)\b`)
-	forRE   = regexp.MustCompile(`(?i)\b(?:for|over|in) (?:the )?(?:last|past|about|around|roughly|~|like|at least)?\s*(?:the last |the past )?~?(\d+|an?|a few|ten|fifteen|twenty|thirty|half an)\s?(m|mins?|minutes?|h|hrs?|hours?)\b(?: now)?`)
+	clockRE = pattern.MustCompile(`(?i)(?:\b(\d{4}-\d\d-\d\d)[T ,]+(?:at )?)?(?:^|[^\d:.\w-]|T|\b)([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.\d+)?)?\s?(am|pm|a\.m\.|p\.m\.)?\s?(utc|gmt|z|cest|cet|bst|wet|eet|est|edt|cst|cdt|mst|mdt|pst|pdt|ist|jst|aest|aedt|sgt|[+-]\d\d:?\d\d)?(?:$|[^\d:\w]|[–-])`)
+	hourRE  = pattern.MustCompile(`(?i)\b(?:at|around|about|since|~|from)\s?~?(\d{1,2})\s?(am|pm)\b\s?(utc|gmt|cest|cet|bst|est|edt|cst|cdt|mst|mdt|pst|pdt|ist|jst)?`)
+	bareRE  = pattern.MustCompile(`(?i)\b(?:at|around|about|since|~|from)\s?~?([01]\d|2[0-3])([0-5]\d)\s?(utc|z|gmt|h)\b`)
+	agoRE   = pattern.MustCompile(`(?i)\b(?:about |around |roughly |~ ?|some |approx\.? |like )?(\d+|an?|a few|a couple(?: of)?|two|three|five|ten|fifteen|twenty|thirty|half an)\s?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\s+(?:ago|back)\b`)
+	forRE   = pattern.MustCompile(`(?i)\b(?:for|over|in) (?:the )?(?:last|past|about|around|roughly|~|like|at least)?\s*(?:the last |the past )?~?(\d+|an?|a few|ten|fifteen|twenty|thirty|half an)\s?(m|mins?|minutes?|h|hrs?|hours?)\b(?: now)?`)
 
 	zoneOffset = map[string]int{"utc": 0, "gmt": 0, "z": 0, "h": 0, "wet": 0, "cet": 3600, "bst": 3600, "cest": 7200, "eet": 7200, "est": -18000, "edt": -14400, "cst": -21600, "cdt": -18000, "mst": -25200, "mdt": -21600, "pst": -28800, "pdt": -25200, "ist": 19800, "jst": 32400, "aest": 36000, "aedt": 39600, "sgt": 28800}
 	numberWord = map[string]int{"a": 1, "an": 1, "a few": 3, "a couple": 2, "a couple of": 2, "two": 2, "three": 3, "five": 5, "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30}
@@ -21,7 +22,7 @@ var (
 	resolvesAt = anyOf(`resolved`, `recover(?:ed|y)`, `back to normal`, `back (?:up|online)`, `all clear`, `ended`, `end`, `over`, `closed`, `clean since`, `stable since`, `healthy (?:again )?(?:since|at|as of)`, `green since`, `normal (?:since|at|as of)`, `cleared`, `fully recovered`, `no (?:more |new )?(?:errors?|5xx|401s|failures|timeouts) since`)
 	diagnoseAt = anyOf(`diagnosed`, `identified`, `cause found`, `found (?:the|it|out)`, `figured out`, `root cause`, `pinned`, `traced`)
 	fixesAt    = anyOf(`fixed`, `mitigated`, `fix (?:applied|deployed|went|landed|in|out|rolled|was)`, `applied`, `restarted`, `rolled (?:back|out)`, `reverted`, `deployed`, `completed?`, `finished`, `done`, `failed over`, `switched`, `renewed`, `scaled`)
-	rangeRE    = regexp.MustCompile(`(?i)\b([01]?\d|2[0-3]):([0-5]\d)\s?(?:utc|z)?\s?(?:-|–|—|to|until|till|→|->)\s?([01]?\d|2[0-3]):([0-5]\d)\s?(utc|z|gmt|cest|cet|bst|est|edt|pst|pdt)?`)
+	rangeRE    = pattern.MustCompile(`(?i)\b([01]?\d|2[0-3]):([0-5]\d)\s?(?:utc|z)?\s?(?:-|–|—|to|until|till|→|->)\s?([01]?\d|2[0-3]):([0-5]\d)\s?(utc|z|gmt|cest|cet|bst|est|edt|pst|pdt)?`)
 )
 
 // clocks are the times that a sentence names, in its order. A time of day without a date is the
@@ -55,7 +56,7 @@ func (t *talk) clocks(s said) []time.Time {
 			out = append(out, at)
 		}
 	}
-	for _, re := range []*regexp.Regexp{agoRE, forRE} {
+	for _, re := range []*pattern.Pattern{agoRE, forRE} {
 		if m := re.FindStringSubmatch(text); m != nil && len(out) == 0 && (re == agoRE || !strings.Contains(text, "stable for") && failing.MatchString(text)) {
 			out = append(out, s.at.Add(-span(m[1], m[2])))
 		}
@@ -63,7 +64,7 @@ func (t *talk) clocks(s said) []time.Time {
 	return out
 }
 
-var notClock = regexp.MustCompile(`\d+:\d\d:\d\d:\d\d|:\d{2,5}/|\b[\w.-]+:\d{2}\b/`)
+var notClock = pattern.MustCompile(`\d+:\d\d:\d\d:\d\d|:\d{2,5}/|\b[\w.-]+:\d{2}\b/`)
 
 func maskFigures(s string) string { return notClock.ReplaceAllString(maskCode(s), " ") }
 
@@ -206,8 +207,8 @@ func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
 }
 
 var (
-	startBeside = regexp.MustCompile(`(?i)\b(?:from|since|start(?:ed|ing|s)?(?: at)?|beg[au]n(?: at)?|onset(?: was| is| looks like)?(?: at)?|broke at|first seen(?: at)?|kicked in(?: at)?|dates back to|goes back to|as early as|beginning(?: at)?|set in(?: at)?|appeared(?: at)?|earliest \w+(?: is| was)?(?: at)?)\s+(?:about |around |~ ?|roughly |at )?$`)
-	endBeside   = regexp.MustCompile(`(?i)\b(?:until|till|resolved(?: at)?|(?:over|fine|ok|normal|good|green|recovered|resolved|fixed) since|over(?: at| by)?|fixed at|recovered(?: at)?|back (?:at|since)|ended(?: at)?|all clear(?: at)?|closed(?: at)?|clean since|stable since|healthy since)\s+(?:about |around |~ ?|roughly |at )?$`)
+	startBeside = pattern.MustCompile(`(?i)\b(?:from|since|start(?:ed|ing|s)?(?: at)?|beg[au]n(?: at)?|onset(?: was| is| looks like)?(?: at)?|broke at|first seen(?: at)?|kicked in(?: at)?|dates back to|goes back to|as early as|beginning(?: at)?|set in(?: at)?|appeared(?: at)?|earliest \w+(?: is| was)?(?: at)?)\s+(?:about |around |~ ?|roughly |at )?$`)
+	endBeside   = pattern.MustCompile(`(?i)\b(?:until|till|resolved(?: at)?|(?:over|fine|ok|normal|good|green|recovered|resolved|fixed) since|over(?: at| by)?|fixed at|recovered(?: at)?|back (?:at|since)|ended(?: at)?|all clear(?: at)?|closed(?: at)?|clean since|stable since|healthy since)\s+(?:about |around |~ ?|roughly |at )?$`)
 )
 
 // beside takes times by the words right before them: "from 16:09 utc", "until 16:52".
