@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"prunella/rotation"
 )
 
 // adminClient is how the world's own operator uses the auth service: the same
@@ -46,8 +48,8 @@ func (c *adminClient) send(req *http.Request, out any) error {
 	}
 	defer res.Body.Close()
 	if res.StatusCode/100 != 2 {
-		said, _ := io.ReadAll(io.LimitReader(res.Body, 500))
-		return fmt.Errorf("%s %s answered %s: %s", req.Method, req.URL.Path, res.Status, bytes.TrimSpace(said))
+		said, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+		return newAnswerError(req, res, said)
 	}
 	if out == nil {
 		_, err = io.Copy(io.Discard, res.Body)
@@ -55,6 +57,25 @@ func (c *adminClient) send(req *http.Request, out any) error {
 	}
 	return json.NewDecoder(res.Body).Decode(out)
 }
+
+// answerError is an answer that is not 2xx.
+type answerError struct {
+	text   string
+	reason *rotation.Reason // a gate's, when an issuer on rotation refused
+}
+
+func newAnswerError(req *http.Request, res *http.Response, said []byte) *answerError {
+	e := &answerError{text: fmt.Sprintf("%s %s answered %s: %s", req.Method, req.URL.Path, res.Status, shorten(string(bytes.TrimSpace(said)), 500))}
+	var body struct {
+		Reason *rotation.Reason `json:"reason"`
+	}
+	if json.Unmarshal(said, &body) == nil && res.StatusCode == http.StatusConflict {
+		e.reason = body.Reason
+	}
+	return e
+}
+
+func (e *answerError) Error() string { return e.text }
 
 func (c *adminClient) getJSON(ctx context.Context, url string, out any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

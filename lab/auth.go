@@ -35,6 +35,7 @@ type authConfig struct {
 	Next         bool              `json:"next"` // publish a next key from the start
 	Export       exportTarget      `json:"export"`
 	MetricsEvery time.Duration     `json:"metrics_every"`
+	Rotation     *rotationConfig   `json:"rotation"` // nil for keys that an operator moves by hand
 }
 
 // jwksMaxAge is the Cache-Control of the key set.
@@ -46,12 +47,14 @@ const canaryLifetime = time.Minute
 // auth is the token issuer.
 type auth struct {
 	cfg    authConfig
-	ring   *keyRing
+	ring   *keyRing // moved by hand
 	push   *distributor
 	otel   *telemetry
 	jwks   *door
 	server *http.Server
 	once   *idempotency
+
+	rotating *rotating // instead of ring and push; nil unless cfg.Rotation
 
 	mu       sync.Mutex
 	fault    authFault
@@ -73,8 +76,13 @@ func startAuth(ctx context.Context, cfg authConfig, ln net.Listener) (*auth, err
 	}
 	a.push = &distributor{subscribers: cfg.Subscribers, client: newClient(2 * time.Second), otel: a.otel}
 	a.jwks = &door{addr: cfg.JWKSAddr, handler: a.measured("/.well-known/jwks.json", a.serveJWKS)}
-	if err := errors.Join(a.firstKeys(cfg), a.jwks.open(ctx)); err != nil {
-		return nil, fmt.Errorf("start auth: %w", errors.Join(err, a.otel.close(ctx)))
+	if cfg.Rotation != nil {
+		a.rotating, err = startRotating(ctx, cfg, a.otel)
+	} else {
+		err = a.firstKeys(cfg)
+	}
+	if err := errors.Join(err, a.jwks.open(ctx)); err != nil {
+		return nil, fmt.Errorf("start auth: %w", errors.Join(err, a.closeKeys(), a.otel.close(ctx)))
 	}
 	a.server = newServer(a.routes())
 	go serve(a.server, ln)
@@ -101,9 +109,25 @@ func (a *auth) firstKeys(cfg authConfig) error {
 }
 
 func (a *auth) close(ctx context.Context) error {
-	err := errors.Join(a.jwks.close(), drain(ctx, a.server), a.otel.close(ctx))
+	err := errors.Join(a.jwks.close(), drain(ctx, a.server), a.closeKeys(), a.otel.close(ctx))
 	a.push.client.CloseIdleConnections()
 	return err
+}
+
+func (a *auth) closeKeys() error {
+	if a.rotating == nil {
+		return nil
+	}
+	return a.rotating.close()
+}
+
+// sign issues a token with the key of that kid, or with the signer when kid is
+// empty.
+func (a *auth) sign(ctx context.Context, kid string, m mint) (string, error) {
+	if a.rotating != nil {
+		return a.rotating.sign(ctx, kid, m)
+	}
+	return a.ring.sign(kid, m)
 }
 
 func (a *auth) broken() authFault {
@@ -118,8 +142,12 @@ func (a *auth) routes() http.Handler {
 	mux.Handle("GET /.well-known/openid-configuration", a.measured("/.well-known/openid-configuration", a.serveDiscovery))
 	mux.Handle("GET /.well-known/jwks.json", http.RedirectHandler("http://"+a.cfg.JWKSAddr+"/.well-known/jwks.json", http.StatusTemporaryRedirect))
 	mux.Handle("POST /oauth/token", a.measured("/oauth/token", a.serveToken))
-	a.keyAPI(mux)
-	a.auth0API(mux)
+	if a.rotating != nil {
+		a.rotationAPI(mux)
+	} else {
+		a.keyAPI(mux)
+		a.auth0API(mux)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if a.broken().Down {
 			problem(w, http.StatusServiceUnavailable, "service unavailable", "the identity provider has an outage")
@@ -163,6 +191,10 @@ func (a *auth) serveJWKS(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	if a.rotating != nil {
+		a.rotating.rotator.Keys().ServeHTTP(w, r)
+		return
+	}
 	w.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(jwksMaxAge.Seconds())))
 	reply(w, http.StatusOK, jose.JSONWebKeySet{Keys: a.ring.published()})
 }
@@ -204,7 +236,7 @@ func (a *auth) serveToken(w http.ResponseWriter, r *http.Request) {
 		oauthError(http.StatusUnauthorized, "invalid_client", "client id or secret is wrong")
 		return
 	}
-	token, err := a.ring.sign("", mint{issuer: a.cfg.Issuer, subject: req.ID + "@clients",
+	token, err := a.sign(r.Context(), "", mint{issuer: a.cfg.Issuer, subject: req.ID + "@clients",
 		audience: a.audience(req.Audience), issued: time.Now(), lifetime: a.cfg.Lifetime})
 	if err != nil {
 		oauthError(http.StatusInternalServerError, "server_error", err.Error())
@@ -237,7 +269,7 @@ func (a *auth) handle(ctx context.Context, op string, in json.RawMessage) (any, 
 		}
 		return nil, a.otel.target.point(ctx, to)
 	case "seed":
-		return a.seed(in)
+		return a.seed(ctx, in)
 	case "fault":
 		var f authFault
 		if err := json.Unmarshal(in, &f); err != nil {
@@ -262,7 +294,7 @@ func (a *auth) handle(ctx context.Context, op string, in json.RawMessage) (any, 
 		case "restore":
 			return nil, a.restore(kid)
 		}
-		return a.ring.sign(kid, mint{issuer: a.cfg.Issuer, subject: "operator", audience: a.audience(""),
+		return a.sign(ctx, kid, mint{issuer: a.cfg.Issuer, subject: "operator", audience: a.audience(""),
 			issued: time.Now(), lifetime: canaryLifetime, canary: true})
 	}
 	return nil, fmt.Errorf("auth: unknown operation %q", op)
@@ -299,7 +331,7 @@ func (a *auth) restore(kid string) error {
 	return err
 }
 
-func (a *auth) seed(in json.RawMessage) ([]string, error) {
+func (a *auth) seed(ctx context.Context, in json.RawMessage) ([]string, error) {
 	var req seedRequest
 	if err := json.Unmarshal(in, &req); err != nil {
 		return nil, err
@@ -307,7 +339,7 @@ func (a *auth) seed(in json.RawMessage) ([]string, error) {
 	out := make([]string, len(req.Ages))
 	for i, age := range req.Ages {
 		var err error
-		out[i], err = a.ring.sign(req.Kid, mint{issuer: a.cfg.Issuer, subject: "session-" + strconv.Itoa(i),
+		out[i], err = a.sign(ctx, req.Kid, mint{issuer: a.cfg.Issuer, subject: "session-" + strconv.Itoa(i),
 			audience: a.cfg.Audience, issued: time.Now().Add(-age), lifetime: a.cfg.Lifetime})
 		if err != nil {
 			return nil, err

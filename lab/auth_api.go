@@ -192,7 +192,7 @@ func (a *auth) canary(r *http.Request) (int, any, error) {
 	if err := decodeBody(r, &req); err != nil {
 		return 0, nil, err
 	}
-	token, err := a.ring.sign(r.PathValue("kid"), mint{issuer: a.cfg.Issuer, subject: "canary",
+	token, err := a.sign(r.Context(), r.PathValue("kid"), mint{issuer: a.cfg.Issuer, subject: "canary",
 		audience: a.audience(req.Audience), issued: time.Now(), lifetime: canaryLifetime, canary: true})
 	if err != nil {
 		return 0, nil, err

@@ -280,9 +280,6 @@ func cannot(reason, remedy string) error {
 	return &prunella.Error{Kind: prunella.Conflict, Reason: reason, Remedy: remedy}
 }
 
-// refusedBy says whether the answers show that exactly these services refuse.
-func refusedBy(cells []cell, names []string) bool { return slices.Equal(refusing(cells), names) }
-
 // withStatus counts the answers with that status.
 func withStatus(cells []cell, status int) int {
 	n := 0

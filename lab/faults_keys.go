@@ -36,6 +36,14 @@ func keyFaults() []Fault {
 	}
 }
 
+// byHand refuses what an issuer on rotation does not do.
+func (w *World) byHand() error {
+	if w.spec.Issuer == issuerRotation {
+		return cannot("the issuer runs on rotation, which does no such thing", "use issuer "+issuerManual)
+	}
+	return nil
+}
+
 // keysBefore is the state that a key fault's revert goes back to.
 func (w *World) keysBefore(ctx context.Context) (restore func(context.Context) error, signer string, err error) {
 	before, signer, err := w.admin.keys(ctx)
@@ -102,6 +110,9 @@ func (w *World) newSigner(ctx context.Context) (kid string, err error) {
 }
 
 func injectRotate(ctx context.Context, w *World, _ *faultParams) (injected, error) {
+	if w.spec.Issuer == issuerRotation {
+		return w.rotateSafely(ctx)
+	}
 	restore, old, err := w.keysBefore(ctx)
 	if err != nil {
 		return injected{}, err
@@ -186,6 +197,22 @@ func injectPartial(ctx context.Context, w *World, p *faultParams) (injected, err
 			return injected{revert: restore}, err
 		}
 	}
+	if w.spec.Issuer == issuerRotation {
+		revert := func(ctx context.Context) error {
+			return w.everyNode(func(n *node) error {
+				if !n.pushed() {
+					return nil
+				}
+				return n.shutWebhook(ctx, false)
+			})
+		}
+		later, cancel := context.WithCancel(w.ctx)
+		return w.refusedPromotion(ctx, p, missed, early, func() {
+			if !stay {
+				w.bg.Go(func() { w.reopen(later, missed, reopenAfter) })
+			}
+		}, func(ctx context.Context) error { cancel(); return revert(ctx) })
+	}
 	kid, err := w.newSigner(ctx)
 	at := time.Now()
 	if err != nil {
@@ -210,9 +237,12 @@ func injectPartial(ctx context.Context, w *World, p *faultParams) (injected, err
 	if err != nil {
 		return injected{revert: restore}, err
 	}
-	// Who fetches the set lacks nothing for want of a webhook.
-	lacking := slices.DeleteFunc(slices.Clone(missed), func(name string) bool { return w.nodes[name].spec.Kind == KeySet })
-	return injected{at: at, revert: restore, proven: refusedBy(cells, lacking) && slices.Equal(failed, missed),
+	// Who fetches the set lacks nothing for want of a webhook: at its first token
+	// of the key, or in a flood at the second.
+	fetches := func(name string) bool { return w.nodes[name].spec.Kind == KeySet }
+	lacking := slices.DeleteFunc(slices.Clone(missed), fetches)
+	refused := slices.DeleteFunc(refusing(cells), fetches)
+	return injected{at: at, revert: restore, proven: slices.Equal(refused, lacking) && slices.Equal(failed, missed),
 		proof: fmt.Sprintf("key %s signs instead of %s; its tokens: %s; deliveries that failed: %s", kid, old, describe(cells), said)}, nil
 }
 
@@ -247,6 +277,9 @@ func (w *World) failedDeliveries(ctx context.Context, kid string) (services []st
 }
 
 func injectEarlyRemoval(ctx context.Context, w *World, p *faultParams) (injected, error) {
+	if err := w.byHand(); err != nil {
+		return injected{}, err
+	}
 	again, err := p.bool("restart", true)
 	if err != nil {
 		return injected{}, err
@@ -278,6 +311,9 @@ func injectEarlyRemoval(ctx context.Context, w *World, p *faultParams) (injected
 }
 
 func injectDouble(ctx context.Context, w *World, p *faultParams) (injected, error) {
+	if err := w.byHand(); err != nil {
+		return injected{}, err
+	}
 	n, err := p.number("rotations", 2, 1, 5)
 	if err != nil {
 		return injected{}, err
@@ -310,6 +346,9 @@ func injectDouble(ctx context.Context, w *World, p *faultParams) (injected, erro
 }
 
 func injectRevoke(ctx context.Context, w *World, _ *faultParams) (injected, error) {
+	if err := w.byHand(); err != nil {
+		return injected{}, err
+	}
 	restore, old, err := w.keysBefore(ctx)
 	if err != nil {
 		return injected{}, err
@@ -347,6 +386,9 @@ func injectRevoke(ctx context.Context, w *World, _ *faultParams) (injected, erro
 }
 
 func injectSameKid(ctx context.Context, w *World, _ *faultParams) (injected, error) {
+	if err := w.byHand(); err != nil {
+		return injected{}, err
+	}
 	restore, signer, err := w.keysBefore(ctx)
 	if err != nil {
 		return injected{}, err

@@ -186,7 +186,7 @@ func injectAudience(ctx context.Context, w *World, p *faultParams) (injected, er
 	if err != nil {
 		return injected{revert: revert}, err
 	}
-	return injected{at: at, revert: revert, proven: refusedBy(cells, slices.Sorted(slices.Values(affected))),
+	return injected{at: at, revert: revert, proven: slices.Equal(refusing(cells), slices.Sorted(slices.Values(affected))),
 		proof: fmt.Sprintf("a token issued just now: %s", describe(cells))}, nil
 }
 

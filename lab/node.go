@@ -22,10 +22,16 @@ type node struct {
 
 	mu       sync.Mutex // one change at a time
 	instance process
+	pod      string
 	image    image
 	skew     time.Duration
 	export   exportTarget
 	hookShut bool // a fault holds the webhook port closed
+
+	// An issuer on rotation: where a static-file service's agent reads the key
+	// set, and how the platform says that an instance is gone. Both may be nil.
+	mirror *door
+	left   func(ctx context.Context, pod string) error
 }
 
 // image is what a Deployment runs.
@@ -64,7 +70,11 @@ func (n *node) roll(ctx context.Context, img image, pod string) error {
 	n.instance, n.image = next, img
 	if old != nil {
 		_ = old.stop(ctx) // how a pod leaves is no matter of the rollout: the new one serves
+		if n.left != nil {
+			err = n.left(ctx, n.pod)
+		}
 	}
+	n.pod = pod
 	if n.pushed() && !n.hookShut {
 		err = errors.Join(err, next.call(ctx, "open-webhook", nil, nil))
 	}
@@ -87,7 +97,8 @@ func (n *node) setSkew(ctx context.Context, d time.Duration) error {
 	return n.instance.call(ctx, "skew", d, nil)
 }
 
-// shutWebhook really closes the port of the key webhook, or opens it again.
+// shutWebhook really closes the port of the key webhook, or opens it again, and
+// with it the mirror that an agent reads from: nothing of a key gets there.
 func (n *node) shutWebhook(ctx context.Context, shut bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -96,7 +107,15 @@ func (n *node) shutWebhook(ctx context.Context, shut bool) error {
 	if shut {
 		op = "close-webhook"
 	}
-	return n.instance.call(ctx, op, nil, nil)
+	err := n.instance.call(ctx, op, nil, nil)
+	switch {
+	case n.mirror == nil:
+	case shut:
+		err = errors.Join(err, n.mirror.close())
+	default:
+		err = errors.Join(err, n.mirror.open(ctx))
+	}
+	return err
 }
 
 func (n *node) running() image {
@@ -112,6 +131,9 @@ func (n *node) stop(ctx context.Context) error {
 	if n.instance != nil {
 		err = n.instance.stop(ctx)
 		n.instance = nil
+	}
+	if n.mirror != nil {
+		err = errors.Join(err, n.mirror.close())
 	}
 	return errors.Join(err, n.ln.Close())
 }

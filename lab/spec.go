@@ -43,6 +43,7 @@ type Spec struct {
 	ServiceCount  int           // default 7, at most 16; ignored when Services is set
 	Keyset        string        // services that are on KeySet whatever the profile says: "none" (default), "all", how many (the last ones), or names as "user,order"
 	Services      []ServiceSpec // overrides Profile and ServiceCount
+	Issuer        string        // "manual" (default): an operator moves the keys by hand; "rotation": package rotation does
 	Alg           string        // RS256 (default) or ES256
 	TokenLifetime time.Duration // default 1 h
 	NextPublished *bool         // whether a next key is published from the start, as Auth0 does; default true for "cached"
@@ -76,6 +77,9 @@ var (
 const (
 	profileDistributed = "distributed"
 	profileCached      = "cached"
+
+	issuerManual   = "manual"
+	issuerRotation = "rotation"
 )
 
 // withDefaults returns a complete copy of s, or an Invalid error that names the
@@ -89,6 +93,12 @@ func (s Spec) withDefaults() (Spec, error) {
 	}
 	if s.Profile != profileDistributed && s.Profile != profileCached {
 		return bad("profile", "%q is not a profile; write %s or %s", s.Profile, profileDistributed, profileCached)
+	}
+	if s.Issuer == "" {
+		s.Issuer = issuerManual
+	}
+	if s.Issuer != issuerManual && s.Issuer != issuerRotation {
+		return bad("issuer", "%q is not a kind of issuer; write %s or %s", s.Issuer, issuerManual, issuerRotation)
 	}
 	if s.Alg == "" {
 		s.Alg = "RS256"
@@ -109,7 +119,7 @@ func (s Spec) withDefaults() (Spec, error) {
 		return bad("token_lifetime", "%s is too short; write 5s or more", s.TokenLifetime)
 	}
 	if s.NextPublished == nil {
-		next := s.Profile == profileCached
+		next := s.Profile == profileCached && s.Issuer == issuerManual
 		s.NextPublished = &next
 	}
 	if s.Audience == "" {

@@ -23,20 +23,21 @@ import (
 
 // World is a running world. All methods may be called from any goroutine.
 type World struct {
-	spec    Spec
-	dir     string
-	nodes   map[string]*node
-	order   []string // service names as in the Spec
-	auth    process
-	authLn  *net.TCPListener
-	issuer  string
-	jwks    string // address of the key set's own port
-	secrets secrets
-	control *control
-	admin   *adminClient
-	traffic *traffic
-	client  *http.Client // the world's own probes
-	rng     *mrand.Rand  // faults pick with it; guarded by faultMu
+	spec     Spec
+	dir      string
+	nodes    map[string]*node
+	order    []string // service names as in the Spec
+	auth     process
+	authLn   *net.TCPListener
+	issuer   string
+	jwks     string // address of the key set's own port
+	secrets  secrets
+	control  *control
+	admin    *adminClient
+	traffic  *traffic
+	client   *http.Client // the world's own probes
+	mirrored *http.Client // of the agents' mirrors; nil unless the issuer is on rotation
+	rng      *mrand.Rand  // faults pick with it; guarded by faultMu
 
 	faultMu sync.Mutex // one fault at a time
 	active  []activeFault
@@ -177,11 +178,17 @@ func (w *World) startAuth(ctx context.Context, subs []subscriber) (err error) {
 	}
 	w.issuer = "http://" + w.authLn.Addr().String()
 	w.admin = &adminClient{base: w.issuer, token: w.secrets.admin, client: w.client}
-	w.auth, err = launch(ctx, bootConfig{Auth: &authConfig{
+	cfg := &authConfig{
 		Issuer: w.issuer, JWKSAddr: w.jwks, Alg: w.spec.Alg, Audience: w.spec.Audience, Lifetime: w.spec.TokenLifetime,
 		Clients:    map[string]string{operatorID: w.secrets.operator, customerID: w.secrets.customer},
 		AdminToken: w.secrets.admin, Subscribers: subs, Next: *w.spec.NextPublished, MetricsEvery: w.spec.MetricsEvery,
-	}}, w.authLn, w.spec.Processes)
+	}
+	if w.spec.Issuer == issuerRotation {
+		if cfg.Rotation, err = w.joinRotation(ctx); err != nil {
+			return err
+		}
+	}
+	w.auth, err = launch(ctx, bootConfig{Auth: cfg}, w.authLn, w.spec.Processes)
 	return err
 }
 
@@ -304,6 +311,9 @@ func (w *World) Stop(ctx context.Context) error {
 		errs = append(errs, w.authLn.Close())
 	}
 	w.client.CloseIdleConnections()
+	if w.mirrored != nil {
+		w.mirrored.CloseIdleConnections()
+	}
 	if w.ownDir {
 		errs = append(errs, os.RemoveAll(w.dir))
 	}
