@@ -54,6 +54,12 @@ type Report struct {
 	Timeline          []Event       `json:"timeline"`
 	Series            []SeriesPoint `json:"series,omitempty"` // 401 rate and baseline, for the plot
 	Incident          IncidentID    `json:"incident,omitempty"`
+
+	// The skill that the scenario is about: the one it expects, or the one that
+	// ran. A report of a live world that names one is evidence about it.
+	Skill        SkillName `json:"skill,omitempty"`
+	SkillVersion string    `json:"skill_version,omitempty"`
+	SkillHash    string    `json:"skill_hash,omitempty"` // of the file that the engine under test used
 }
 
 // ReportCheck is one row of expected beside actual.

@@ -131,9 +131,11 @@ type Outcome struct {
 	Version string    `json:"version"`
 	Hash    string    `json:"hash"`
 	At      time.Time `json:"at"`
-	Kind    string    `json:"kind"` // run | person | scenario | thread
-	X       float64   `json:"x"`    // healed 1, partial 0.5, failed or undone 0
-	Ref     string    `json:"ref"`  // run, report or permalink
+	Kind    string    `json:"kind"`           // run | person | scenario | thread
+	X       float64   `json:"x"`              // healed 1, partial 0.5, failed or undone 0
+	Ref     string    `json:"ref"`            // run, report or permalink
+	By      string    `json:"by,omitempty"`   // who said it, of a person's word
+	Note    string    `json:"note,omitempty"` // why, or which scenario
 }
 
 // Notification leaves through the outbox: written with the decision that caused

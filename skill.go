@@ -21,6 +21,14 @@ type Skill struct {
 	Escalations []EscalationRule `json:"escalations"`
 	Budgets     Budgets          `json:"budgets"`
 	Alternates  []string         `json:"alternates"` // skills and faults that look alike
+	Sources     []SkillSource    `json:"sources,omitempty"`
+	HalfLife    time.Duration    `json:"half_life,omitempty"` // of the evidence about it; 0 for the usual one
+}
+
+// SkillSource is one conversation that a skill was learned from.
+type SkillSource struct {
+	Ref string    `json:"ref"`         // permalink, or the line that names it
+	At  time.Time `json:"at,omitzero"` // its day; zero when it is not told
 }
 
 // Budgets are the times a person would allow; a spent budget escalates.

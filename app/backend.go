@@ -118,11 +118,6 @@ func (b backend) Report(ctx context.Context, id string) (prunella.Report, error)
 	return b.store.Report(ctx, id)
 }
 
-func (b backend) PutReport(ctx context.Context, r prunella.Report) error {
-	defer b.hub.announce("reports", r.ID)
-	return b.store.PutReport(ctx, r)
-}
-
 func (b backend) Decide(ctx context.Context, id string, d client.Decision) (prunella.Approval, error) {
 	now := time.Now()
 	why := prunella.Reason{Name: "approval-" + d.Decision, Text: fmt.Sprintf("%s by %s. %s", d.Decision, d.By, d.Note), Operands: map[string]string{"by": d.By, "hash": d.Hash}}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -43,7 +44,7 @@ func (b backend) Skill(ctx context.Context, name prunella.SkillName) (client.Ski
 	if f.doc != nil {
 		v.Markdown = f.doc.Text(f.doc.Body())
 	}
-	v.Course = course(outcomes, f.skill.Version, now)
+	v.Course = course(outcomes, f.skill, now)
 	for i := len(outcomes) - 1; i >= 0; i-- {
 		v.Outcomes = append(v.Outcomes, outcomes[i])
 	}
@@ -73,12 +74,13 @@ const reportsLookedAt = 50
 
 func (b backend) skillView(f installed, outcomes []prunella.Outcome, now time.Time) client.SkillView {
 	s := f.skill
-	t := skill.Measure(outcomes, s.Version, now, skill.Options{})
+	t := skill.TrustIn(s, outcomes, now)
 	v := client.SkillView{Skill: s, Freshness: t.Freshness, LastVerified: t.LastVerified, Problems: problems(f.problems), Broken: problems(f.broken),
 		Excluded: slices.Contains(b.cfg.Exclude, string(s.Name)), Editable: b.wiki.Editable(),
-		Trust: client.SkillTrust{Confidence: t.Confidence, Floor: t.Floor, Alpha: t.Alpha, Beta: t.Beta}}
+		Trust: client.SkillTrust{Confidence: t.Confidence, Floor: t.Floor, Alpha: t.Alpha, Beta: t.Beta, Evidence: t.Evidence,
+			HalfLife: cmp.Or(s.HalfLife, skill.HalfLife).Hours() / 24}}
 	for _, term := range t.Terms {
-		v.Trust.Terms = append(v.Trust.Terms, client.TrustTerm{At: term.Outcome.At, Kind: term.Outcome.Kind, Ref: term.Outcome.Ref, X: term.Outcome.X, Weight: term.Counts})
+		v.Trust.Terms = append(v.Trust.Terms, trustTerm(term))
 	}
 	if f.doc != nil {
 		v.Trigger, _ = f.doc.Meta("trigger")
@@ -92,6 +94,7 @@ func (b backend) skillView(f installed, outcomes []prunella.Outcome, now time.Ti
 	}
 	if !f.usable() || v.Excluded {
 		v.Policy = prunella.Decision{Allowed: prunella.AllowNothing, Reason: prunella.Reason{Name: "not-in-use", Text: "it is not in use"}}
+		v.Trust.Gates = gates(v)
 		return v
 	}
 	// What it might do now: its own steps under today's policy, for a severe
@@ -106,6 +109,7 @@ func (b backend) skillView(f installed, outcomes []prunella.Outcome, now time.Ti
 	v.Policy = heal.Allow(heal.Ask{Policy: b.cfg.Policy, Run: run, Now: now,
 		Incident: prunella.Incident{Live: true, Severity: prunella.Critical}, Cause: prunella.Cause{Fault: s.Fault, Confidence: 1},
 		Trust: heal.Trust{Floor: t.Floor, Evidence: t.Alpha + t.Beta - 2, Freshness: t.Freshness}})
+	v.Trust.Gates = gates(v)
 	return v
 }
 
@@ -128,7 +132,7 @@ const (
 
 // course is the confidence over time as the version in use would have had it:
 // at every outcome, before and after it, and decaying between.
-func course(outcomes []prunella.Outcome, version string, now time.Time) []client.TrustPoint {
+func course(outcomes []prunella.Outcome, of prunella.Skill, now time.Time) []client.TrustPoint {
 	if len(outcomes) == 0 {
 		return nil
 	}
@@ -137,7 +141,7 @@ func course(outcomes []prunella.Outcome, version string, now time.Time) []client
 	from := first.Add(-span / 20)
 	var out []client.TrustPoint
 	point := func(known int, at time.Time, o *prunella.Outcome) {
-		t := skill.Measure(outcomes[:known], version, at, skill.Options{})
+		t := skill.TrustIn(of, outcomes[:known], at)
 		out = append(out, client.TrustPoint{At: at, Confidence: t.Confidence, Floor: t.Floor, Outcome: o})
 	}
 	known := max(0, len(outcomes)-courseMarks)

@@ -181,7 +181,7 @@ func TestConfidenceOverTime(t *testing.T) {
 	at := func(days int) time.Time { return now.Add(-time.Duration(days) * 24 * time.Hour) }
 	outcomes := []prunella.Outcome{
 		{Version: "v1.0.0", At: at(400), Kind: "run", X: 1, Ref: "a"}, {Version: "v1.0.0", At: at(300), Kind: "run", X: 1, Ref: "b"}, {Version: "v1.0.0", At: at(200), Kind: "run", X: 0, Ref: "c"}}
-	points := course(outcomes, "v1.0.0", now)
+	points := course(outcomes, prunella.Skill{Version: "v1.0.0"}, now)
 	var moved []client.TrustPoint
 	for i, p := range points {
 		if i > 0 && p.At.Before(points[i-1].At) {
@@ -199,7 +199,7 @@ func TestConfidenceOverTime(t *testing.T) {
 	if len(moved) != 3 || points[0].Confidence != 0.5 || last.Confidence != want.Confidence || last.Floor != want.Floor {
 		t.Errorf("%d outcomes, from %v to %v", len(moved), points[0], last)
 	}
-	if course(nil, "v1.0.0", now) != nil {
+	if course(nil, prunella.Skill{}, now) != nil {
 		t.Error("without evidence there is a course")
 	}
 }

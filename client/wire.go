@@ -168,7 +168,18 @@ type SkillTrust struct {
 	Floor      float64     `json:"floor"`
 	Alpha      float64     `json:"alpha"`
 	Beta       float64     `json:"beta"`
-	Terms      []TrustTerm `json:"terms"` // strongest first
+	Evidence   float64     `json:"evidence"`       // Alpha + Beta − 2
+	HalfLife   float64     `json:"half_life_days"` // of the evidence
+	Gates      []TrustGate `json:"gates"`          // what it may do, from the most modest
+	Terms      []TrustTerm `json:"terms"`          // newest first
+}
+
+// TrustGate is one degree of freedom that a skill may have earned.
+type TrustGate struct {
+	Name    string   `json:"name"` // advise | approve | unattended
+	Passed  bool     `json:"passed"`
+	Missing []string `json:"missing,omitempty"` // what keeps it from passing, as sentences
+	Note    string   `json:"note,omitempty"`
 }
 
 // TrustTerm is one piece of evidence and what it weighs now.
@@ -177,7 +188,16 @@ type TrustTerm struct {
 	Kind   string    `json:"kind"` // run | person | scenario | thread
 	Ref    string    `json:"ref"`
 	X      float64   `json:"x"`      // healed 1, partial 0.5, failed 0
-	Weight float64   `json:"weight"` // after version carry-over, cap and age
+	Weight float64   `json:"weight"` // after version carry-over, cap and age: Base · Carry · Decay
+
+	Base    float64 `json:"base"`             // for its kind, under the caps
+	Capped  bool    `json:"capped,omitempty"` // Base is less than usual: there is enough of its kind
+	Carry   float64 `json:"carry"`            // for the version it is about
+	Decay   float64 `json:"decay"`            // for its age
+	Version string  `json:"version"`          // of the skill then
+	Hash    string  `json:"hash,omitempty"`   // of its file then
+	By      string  `json:"by,omitempty"`
+	Note    string  `json:"note,omitempty"`
 }
 
 // SkillProblem is one lint finding.

@@ -88,20 +88,9 @@ func (e *Engine) decide(ctx context.Context, inc prunella.Incident, cause prunel
 	if err != nil {
 		return false, e.escalateWith(ctx, inc, nil, prunella.Reason{Name: "plan-failed", Text: "the plan could not be made: " + err.Error()}, c)
 	}
-	past, err := e.past(ctx, inc.ID, now)
-	if err != nil {
+	if run.Policy, err = e.policy(ctx, inc, run, cause, in.Skill, now); err != nil {
 		return false, err
 	}
-	trust, err := e.trust(ctx, in.Skill, now)
-	if err != nil {
-		return false, err
-	}
-	open, err := e.store.OpenRuns(ctx)
-	if err != nil {
-		return false, err
-	}
-	run.Policy = heal.Allow(heal.Ask{Policy: e.cfg.Policy, Run: run, Incident: inc, Cause: cause, Trust: trust, Past: past,
-		Busy: heal.Held(open, inc.ID), Now: now})
 	run.Reason = run.Policy.Reason
 	e.metrics.Policy.WithLabelValues(string(run.Policy.Allowed)).Inc()
 	sure := cause.Fault != prunella.FaultUnknown && cause.Confidence >= e.cfg.MinCause
@@ -148,6 +137,25 @@ func (e *Engine) decide(ctx context.Context, inc prunella.Incident, cause prunel
 		why.Text += ". " + cause.Advice
 	}
 	return false, e.escalateWith(ctx, inc, nil, why, c)
+}
+
+// policy asks what a plan may do: by the trust its skill has earned, by what was
+// done lately, and by what is being done now.
+func (e *Engine) policy(ctx context.Context, inc prunella.Incident, run prunella.Run, cause prunella.Cause, s *prunella.Skill, now time.Time) (d prunella.Decision, err error) {
+	past, err := e.past(ctx, inc.ID, now)
+	if err != nil {
+		return d, err
+	}
+	trust, err := e.trust(ctx, s, now)
+	if err != nil {
+		return d, err
+	}
+	open, err := e.store.OpenRuns(ctx)
+	if err != nil {
+		return d, err
+	}
+	return heal.Allow(heal.Ask{Policy: e.cfg.Policy, Run: run, Incident: inc, Cause: cause, Trust: trust, Past: past,
+		Busy: heal.Held(open, inc.ID), Now: now}), nil
 }
 
 func outcomesOf(checks map[prunella.SkillName][]diagnose.CheckResult) []prunella.CheckOutcome {
@@ -248,7 +256,7 @@ func (e *Engine) trust(ctx context.Context, s *prunella.Skill, now time.Time) (h
 	if err != nil {
 		return heal.Trust{}, err
 	}
-	t := skill.Measure(outcomes, s.Version, now, skill.Options{})
+	t := skill.TrustIn(*s, outcomes, now)
 	return heal.Trust{Floor: t.Floor, Evidence: t.Alpha + t.Beta - 2, Freshness: t.Freshness}, nil
 }
 

@@ -166,6 +166,12 @@ func Allow(a Ask) prunella.Decision {
 	return d
 }
 
+// Forbids tells whether a gate that does not pass keeps a plan from being run
+// at all, also with a person's approval.
+func Forbids(gate string) bool {
+	return slices.Contains([]string{"plan-changes-something", "world-is-reachable", "autonomy-on", "fault-may-be-acted-on", "breaker-closed", "attempts-left", "heal-is-new"}, gate)
+}
+
 // Targets lists what a run would change, each once, in the order of its steps.
 func Targets(run prunella.Run) []string {
 	var out []string

@@ -28,7 +28,13 @@ func (d *drill) gather(ctx context.Context) error {
 		}
 		d.report.Series = append(d.report.Series, points...)
 	}
-	if d.s.MessagesOnly() || len(d.views) == 0 {
+	if d.s.MessagesOnly() {
+		return nil
+	}
+	if err := d.nameSkill(ctx); err != nil {
+		return err
+	}
+	if len(d.views) == 0 {
 		return nil
 	}
 	const page = 200

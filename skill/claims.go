@@ -118,6 +118,25 @@ func ReadSource(text string) SourceRef {
 	return s
 }
 
+// permalinkTime finds the time in the address of a message: p and the seconds
+// and microseconds since 1970.
+var permalinkTime = regexp.MustCompile(`/p(\d{10})\d{6}\b`)
+
+// day is when the conversation was, by its date or its address; zero when
+// neither tells.
+func (s SourceRef) day() time.Time {
+	if m := permalinkTime.FindStringSubmatch(s.URL); m != nil {
+		if seconds, err := strconv.ParseInt(m[1], 10, 64); err == nil {
+			return time.Unix(seconds, 0).UTC()
+		}
+	}
+	at, err := time.Parse(time.DateOnly, s.Date)
+	if err != nil {
+		return time.Time{}
+	}
+	return at
+}
+
 // Provenance lists where the skill was learned: what the front matter has as
 // extracted-from, its entries apart by ; or line, or else the items of Source
 // that name a channel or a day.

@@ -34,13 +34,14 @@ const (
 )
 
 // Weights of evidence by its kind (prunella.Outcome.Kind), and the most that
-// scenarios of one version and source threads may add up to.
+// scenarios and people's words about one version, and source threads, may add
+// up to: only runs in production make a skill trusted.
 const (
 	weightRun      = 1.0
 	weightPerson   = 0.5
 	weightScenario = 0.2
 	weightThread   = 0.5
-	capScenarios   = 2.0
+	capVersion     = 2.0
 	capThreads     = 1.0
 )
 
@@ -87,7 +88,10 @@ type Term struct {
 //
 // Carry is 1 for the same version or another patch, 0.6 for another minor
 // version, 0.25 for another major one. Where kinds are capped, newer outcomes
-// count before older ones, and a source thread counts once.
+// count before older ones and people before scenarios, so that no number of
+// drills crowds out what somebody said; a source thread counts once. An outcome
+// without a time, such as a thread of an unknown day, has no age and counts
+// nothing.
 func Measure(outcomes []prunella.Outcome, version string, now time.Time, opt Options) Trust {
 	halfLife := opt.HalfLife
 	if halfLife <= 0 {
@@ -97,12 +101,15 @@ func Measure(outcomes []prunella.Outcome, version string, now time.Time, opt Opt
 	slices.SortStableFunc(sorted, func(a, b prunella.Outcome) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Ref, b.Ref)) })
 
 	t := Trust{Alpha: 1, Beta: 1, Freshness: Never}
-	left := caps{scenarios: map[string]float64{}, threads: capThreads, seen: map[string]bool{}}
-	for _, o := range sorted {
+	weights := weigh(sorted)
+	for i, o := range sorted {
 		x := min(max(o.X, 0), 1)
 		age := max(now.Sub(o.At), 0)
 		term := Term{Outcome: o, Carry: carry(o.Version, version), Decay: math.Exp2(-float64(age) / float64(halfLife))}
-		term.Weight, term.Capped = left.take(o)
+		if o.At.IsZero() {
+			term.Decay = 0
+		}
+		term.Weight, term.Capped = weights[i].value, weights[i].capped
 		term.Counts = term.Weight * term.Carry * term.Decay
 		t.Alpha += term.Counts * x
 		t.Beta += term.Counts * (1 - x)
@@ -139,37 +146,60 @@ func freshness(age time.Duration) string {
 	return Stale
 }
 
-// caps is what kinds of evidence may still count.
-type caps struct {
-	scenarios map[string]float64 // used, by version
-	threads   float64            // left
-	seen      map[string]bool    // threads
+// weight is what an outcome counts before carry and decay.
+type weight struct {
+	value  float64
+	capped bool
 }
 
-// take returns the weight of an outcome, and whether a cap reduced it.
-func (c *caps) take(o prunella.Outcome) (float64, bool) {
-	switch o.Kind {
-	case "run":
-		return weightRun, false
-	case "person":
-		return weightPerson, false
-	case "scenario":
-		w := min(weightScenario, capScenarios-c.scenarios[o.Version])
-		if w < 1e-9 { // the sum of tenths is not exact
-			return 0, true
+// weigh gives each of the outcomes, newest first, its weight under the caps.
+func weigh(outcomes []prunella.Outcome) []weight {
+	out := make([]weight, len(outcomes))
+	used := map[string]float64{} // of capVersion, by version
+	limited := func(kind string, each float64) {
+		for i, o := range outcomes {
+			if o.Kind != kind {
+				continue
+			}
+			out[i].value = min(each, capVersion-used[o.Version])
+			if out[i].value < 1e-9 { // the sum of tenths is not exact
+				out[i].value = 0
+			}
+			used[o.Version] += out[i].value
+			out[i].capped = out[i].value < each-1e-9
 		}
-		c.scenarios[o.Version] += w
-		return w, w < weightScenario-1e-9
-	case "thread":
-		if c.seen[o.Ref] {
-			return 0, true
-		}
-		c.seen[o.Ref] = true
-		w := min(weightThread, c.threads)
-		c.threads -= w
-		return w, w < weightThread
 	}
-	return 0, false
+	limited("person", weightPerson)
+	limited("scenario", weightScenario)
+	threads, seen := capThreads, map[string]bool{}
+	for i, o := range outcomes {
+		switch {
+		case o.Kind == "run":
+			out[i].value = weightRun
+		case o.Kind == "thread" && seen[o.Ref]:
+			out[i].capped = true
+		case o.Kind == "thread":
+			seen[o.Ref] = true
+			out[i].value = min(weightThread, threads)
+			threads -= out[i].value
+			out[i].capped = out[i].value < weightThread
+		}
+	}
+	return out
+}
+
+// TrustIn is Measure for a skill as its file is now: with the half-life that it
+// asks for, and with the conversations it was learned from, which the file
+// names, as evidence beside the stored outcomes.
+func TrustIn(s prunella.Skill, outcomes []prunella.Outcome, now time.Time) Trust {
+	all := slices.Clone(outcomes)
+	for _, source := range s.Sources {
+		if source.At.After(now) { // it was not there yet
+			continue
+		}
+		all = append(all, prunella.Outcome{Skill: s.Name, Version: s.Version, Hash: s.Hash, At: source.At, Kind: "thread", X: 1, Ref: source.Ref})
+	}
+	return Measure(all, s.Version, now, Options{HalfLife: s.HalfLife})
 }
 
 // carry is how much an outcome of one version says about another.

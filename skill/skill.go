@@ -1,6 +1,7 @@
 package skill
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,6 +31,12 @@ func (d *Document) Skill() (prunella.Skill, []Problem) {
 	}
 	if s.Title == "" {
 		s.Title = titleFromName(string(s.Name))
+	}
+	for _, source := range d.Provenance() {
+		s.Sources = append(s.Sources, prunella.SkillSource{Ref: cmp.Or(source.URL, source.Text), At: source.day()})
+	}
+	if get("infrastructure") != "" {
+		s.HalfLife = InfrastructureHalfLife
 	}
 	s.Fault = prunella.Fault(s.Pattern[strings.LastIndexByte(s.Pattern, '/')+1:])
 	if section, ok := d.Section("Diagnosis"); ok {

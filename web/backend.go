@@ -35,6 +35,7 @@ type Backend interface {
 	// Own tells whether an absolute address is one of this server's.
 	Own(address string) bool
 	Wiki
+	Evidence
 
 	// Reports returns newest first.
 	Reports(ctx context.Context, limit int) ([]prunella.Report, error)

@@ -65,6 +65,8 @@ func Handler(cfg Config) http.Handler {
 	mux.HandleFunc("GET /api/v1/skills", s.api(s.apiSkills))
 	mux.HandleFunc("GET /api/v1/skills/{name}", s.api(s.apiSkill))
 	mux.HandleFunc("POST /api/v1/skills/match", s.api(s.apiMatchSkills))
+	mux.HandleFunc("POST /api/v1/skills/{name}/word", s.api(s.apiVouch))
+	mux.HandleFunc("POST /api/v1/incidents/{id}/propose", s.api(s.apiPropose))
 	mux.HandleFunc("GET /api/v1/wiki/search", s.api(s.apiWikiSearch))
 	mux.HandleFunc("GET /api/v1/wiki/page", s.api(s.apiWikiPage))
 	mux.HandleFunc("GET /api/v1/wiki/check", s.api(s.apiWikiCheck))

@@ -28,12 +28,17 @@ func logger(w io.Writer, debug bool) *slog.Logger {
 // engines makes engines for scenarios: each in its own temporary folder,
 // listening on listen, with the configuration an operator would write.
 func (c *console) engines(listen string) func(context.Context, scenario.EngineConfig) (scenario.RunningEngine, error) {
+	return c.enginesWith(listen, "")
+}
+
+// enginesWith is engines that know the skills of a wiki; "" are the shipped ones.
+func (c *console) enginesWith(listen, wiki string) func(context.Context, scenario.EngineConfig) (scenario.RunningEngine, error) {
 	return func(ctx context.Context, ec scenario.EngineConfig) (scenario.RunningEngine, error) {
 		data, err := os.MkdirTemp("", "prunella-")
 		if err != nil {
 			return scenario.RunningEngine{}, &prunella.Error{Kind: prunella.Unavailable, Op: "make a temporary folder", Err: err, Remedy: "set TMPDIR to a folder that can be written"}
 		}
-		cfg := app.Config{Listen: listen, Data: data, TimeScale: ec.TimeScale, World: ec.Inventory}
+		cfg := app.Config{Listen: listen, Data: data, TimeScale: ec.TimeScale, World: ec.Inventory, Wiki: wiki}
 		for _, name := range ec.Skills.Exclude {
 			cfg.Exclude = append(cfg.Exclude, string(name))
 		}

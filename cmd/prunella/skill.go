@@ -24,6 +24,8 @@ type skillCmd struct {
 	Import skillImportCmd `cmd:"" help:"Turn a page that was written elsewhere into a skill, without losing a word."`
 	Export skillExportCmd `cmd:"" help:"Write skills for other tools: agent skills, CACAO playbooks, plain text."`
 	Diff   skillDiffCmd   `cmd:"" help:"Compare two versions of a skill by what they mean, and line by line."`
+	Trust  skillTrustCmd  `cmd:"" help:"Explain how far a skill is trusted and what it may do; record a person's word."`
+	Prove  skillProveCmd  `cmd:"" help:"Run the scenarios that name a skill, and record what they show."`
 	Bump   skillBumpCmd   `cmd:"" help:"Raise the version of a skill, or say which part of it should be raised."`
 }
 
