@@ -66,9 +66,7 @@ func Conversations(ch Channel, dir *Directory, messages []Message) []Conversatio
 		out = append(out, Conversation{Channel: ch, Kind: "run", Messages: r})
 	}
 	slices.SortStableFunc(out, func(a, b Conversation) int { return compareTS(a.Messages[0].TS, b.Messages[0].TS) })
-	for i := range out {
-		out[i].judge(dir)
-	}
+	onAllCores(len(out), func(i int) { out[i].judge(dir) })
 	return out
 }
 

@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"iter"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"prunella"
@@ -84,20 +87,23 @@ func Extract(ctx context.Context, dir *Directory, messages iter.Seq2[Message, er
 		if !ok {
 			ch = Channel{ID: m.ChannelID, Name: m.Channel}
 		}
+		var incidents []Conversation
 		for _, c := range Conversations(ch, &clean, channel) {
-			if Time(c.Messages[0].TS).Before(opt.Since) {
-				continue
+			switch {
+			case Time(c.Messages[0].TS).Before(opt.Since):
+			case c.Score >= Threshold:
+				incidents = append(incidents, c)
+			case len(c.Reasons) > 0:
+				r.Passed = append(r.Passed, passed(c, &clean))
 			}
-			if c.Score < Threshold {
-				if len(c.Reasons) > 0 {
-					r.Passed = append(r.Passed, passed(c, &clean))
-				}
-				continue
-			}
-			t := listen(c, &clean)
-			x := t.extract()
-			found = append(found, failure{x: &x, refs: t.references()})
 		}
+		more := make([]failure, len(incidents))
+		onAllCores(len(incidents), func(i int) {
+			t := listen(incidents[i], &clean)
+			x := t.extract()
+			more[i] = failure{x: &x, refs: t.references()}
+		})
+		found = append(found, more...)
 		channel = nil
 	}
 	for m, err := range messages {
@@ -127,6 +133,20 @@ func Extract(ctx context.Context, dir *Directory, messages iter.Seq2[Message, er
 		r.Extractions = append(r.Extractions, *f.x)
 	}
 	return r, nil
+}
+
+// onAllCores calls f for 0 to n-1, in no order, and returns when all are done.
+func onAllCores(n int, f func(int)) {
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		group.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	group.Wait()
 }
 
 func passed(c Conversation, dir *Directory) Passed {
