@@ -38,7 +38,8 @@ type skills struct {
 // skillSet does not change after it was loaded.
 type skillSet struct {
 	skills []prunella.Skill
-	files  []installed // every skill file, also the unusable ones, by name
+	files  []installed    // every skill file, also the unusable ones, by name
+	at     map[string]int // index into files, by path
 }
 
 // installed is one skill file of the wiki.
@@ -110,12 +111,12 @@ func (s *skills) broken() []client.SkillProblem {
 }
 
 func (s *skills) byPath(file string) (installed, bool) {
-	for _, f := range s.now.Load().files {
-		if f.path == file {
-			return f, true
-		}
+	set := s.now.Load()
+	i, ok := set.at[file]
+	if !ok {
+		return installed{}, false
 	}
-	return installed{}, false
+	return set.files[i], true
 }
 
 // reload takes over what changed in the files, all of it at once, and names the
@@ -128,7 +129,7 @@ func (s *skills) reload(ctx context.Context) ([]prunella.SkillName, error) {
 	for _, f := range s.now.Load().files {
 		before[f.skill.Name], byPath[f.path] = f, f
 	}
-	set := &skillSet{}
+	set := &skillSet{at: map[string]int{}}
 	names := map[prunella.SkillName]string{}
 	for _, p := range s.wiki.Pages(wiki.Filter{Kind: wiki.Skill}) {
 		if !strings.HasSuffix(p.Path, skill.Suffix) {
@@ -154,7 +155,8 @@ func (s *skills) reload(ctx context.Context) ([]prunella.SkillName, error) {
 	}
 	slices.SortFunc(set.files, func(a, b installed) int { return cmp.Compare(a.skill.Name, b.skill.Name) })
 	changed := map[prunella.SkillName]bool{}
-	for _, f := range set.files {
+	for i, f := range set.files {
+		set.at[f.path] = i
 		if f.usable() && !slices.Contains(s.exclude, string(f.skill.Name)) {
 			set.skills = append(set.skills, f.skill)
 		}
