@@ -121,7 +121,7 @@ func (w *World) refusedPromotion(ctx context.Context, p *faultParams, missed []s
 		return injected{at: at, revert: restore, proof: "rotation let key " + kid + " sign"}, nil
 	}
 	names := slices.Sorted(slices.Values(reason.Names()))
-	p.resolved["blocked"], p.resolved["refusal"] = strings.Join(names, ","), string(reason.Code)
+	p.resolved["blocked"] = strings.Join(names, ",")
 	removal := ""
 	if early {
 		if err := w.admin.post(ctx, old, "retire", nil); err != nil {
@@ -132,6 +132,7 @@ func (w *World) refusedPromotion(ctx context.Context, p *faultParams, missed []s
 	if err != nil {
 		return injected{revert: restore}, err
 	}
+	p.resolved["signer"] = signer
 	cells, err := w.probe(ctx, signer, w.order)
 	if err != nil {
 		return injected{revert: restore}, err

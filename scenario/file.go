@@ -74,6 +74,7 @@ type World struct {
 	Alg           string
 	TokenLifetime time.Duration
 	NextPublished *bool
+	Issuer        string  // manual | rotation
 	Keyset        string  // all, none, how many or which services are on keyset whatever the profile
 	Rate          float64 // calls per second
 	Sessions      int
@@ -156,8 +157,16 @@ type Expect struct {
 	Steps       *Steps
 	Within      []Bound
 	Failed      *int // requests that failed after the heal
+	FailedMax   *int // requests that failed since the fault
+	Facts       []Fact
 	Never       []Never
 	EscalatedTo []string // all of them
+}
+
+// Fact is what a fault must have told of itself.
+type Fact struct {
+	Name string
+	Is   []string // exactly these
 }
 
 // Range is a number with bounds, both included. Max < 0 means none.
@@ -232,7 +241,7 @@ type TrustRule struct {
 func (e Expect) empty() bool {
 	return e.Incidents == nil && e.Pattern == nil && e.Skill == nil && e.Severity == nil && e.Correlation == nil && e.Cascade == nil &&
 		e.Cause == nil && e.Remediation == nil && e.Verdict == nil && e.Steps == nil && e.Within == nil && e.Failed == nil &&
-		e.Never == nil && e.EscalatedTo == nil
+		e.Never == nil && e.EscalatedTo == nil && e.FailedMax == nil && e.Facts == nil
 }
 
 func (a After) empty() bool {

@@ -144,6 +144,21 @@ func (d *drill) judge() []prunella.ReportCheck {
 	s.oneOf("remediation", e.Remediation, rep.Remediation)
 	s.oneOf("verdict", e.Verdict, verdict)
 	d.judgeSteps(s)
+	for _, f := range e.Facts {
+		if got, ok := s.fact(f.Name); ok {
+			var list []string
+			for part := range strings.SplitSeq(got, ",") {
+				list = append(list, strings.TrimSpace(part))
+			}
+			s.same("facts."+f.Name, f.Is, list)
+		} else {
+			s.unseen("facts."+f.Name, strings.Join(f.Is, ", "), "no injected fault tells this")
+		}
+	}
+	if e.FailedMax != nil {
+		s.add("requests.failed", fmt.Sprintf("at most %d", *e.FailedMax), fmt.Sprintf("%d of %d", rep.Requests.Failed, rep.Requests.Total),
+			rep.Requests.Total > 0 && rep.Requests.Failed <= *e.FailedMax)
+	}
 	for _, b := range e.Within {
 		judgeBound(s, b, rep.Timings)
 	}

@@ -62,7 +62,7 @@ type labWorld struct {
 
 // StartLab starts a lab. The world that results is a function of w and seed.
 func StartLab(ctx context.Context, w World, seed int64) (LiveWorld, error) {
-	spec := lab.Spec{Profile: w.Profile, ServiceCount: w.Services, Alg: w.Alg, TokenLifetime: w.TokenLifetime, NextPublished: w.NextPublished, Keyset: w.Keyset,
+	spec := lab.Spec{Profile: w.Profile, ServiceCount: w.Services, Alg: w.Alg, TokenLifetime: w.TokenLifetime, NextPublished: w.NextPublished, Keyset: w.Keyset, Issuer: w.Issuer,
 		Rate: w.Rate, Sessions: w.Sessions, NoiseShare: w.Noise, Seed: seed, Processes: w.Processes}
 	for _, v := range w.Named {
 		spec.Services = append(spec.Services, lab.ServiceSpec{Name: v.Name, Kind: lab.Kind(v.Verifier), CacheTTL: v.CacheTTL, Criticality: v.Criticality, Owner: v.Owner})

@@ -1,6 +1,8 @@
 package scenario
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -23,12 +25,27 @@ func (r *reader) expect(n *yaml.Node) Expect {
 		"requests": func(n *yaml.Node) {
 			r.mapping(n, "requests", fields{
 				"failed_after_heal": func(n *yaml.Node) { e.Failed = new(r.integer(n, "failed_after_heal", 0)) },
+				"failed_max":        func(n *yaml.Node) { e.FailedMax = new(r.integer(n, "failed_max", 0)) },
 			})
 		},
+		"facts":        func(n *yaml.Node) { e.Facts = r.facts(n) },
 		"never":        func(n *yaml.Node) { e.Never = r.never(n) },
 		"escalated_to": func(n *yaml.Node) { e.EscalatedTo = r.texts(n, "escalated_to") },
 	})
 	return e
+}
+
+// facts are names that only a running fault knows, so that none is refused here.
+func (r *reader) facts(n *yaml.Node) []Fact {
+	var out []Fact
+	byName := r.pairs(n, "facts")
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		out = append(out, Fact{name, r.texts(byName[name], "facts."+name)})
+	}
+	if len(out) == 0 && n.Kind == yaml.MappingNode {
+		r.fail(n, "write a fact, or leave the key out", "facts is empty and would assert nothing")
+	}
+	return out
 }
 
 func (r *reader) countRange(n *yaml.Node, what string) *Range {

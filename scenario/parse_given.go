@@ -34,6 +34,7 @@ func (r *reader) world(n *yaml.Node, w *World) {
 			}
 			w.Named = r.services(n, true)
 		},
+		"issuer":         func(n *yaml.Node) { w.Issuer = r.word(n, "issuer", []string{"manual", "rotation"}) },
 		"keyset":         func(n *yaml.Node) { w.Keyset = r.text(n, "keyset") },
 		"alg":            func(n *yaml.Node) { w.Alg = r.word(n, "alg", []string{"RS256", "ES256"}) },
 		"token_lifetime": func(n *yaml.Node) { w.TokenLifetime = r.duration(n, "token_lifetime") },
