@@ -256,7 +256,7 @@ func TestRolloutThatDoesNotEnd(t *testing.T) {
 	c.left, c.stuck = 1, true
 	c.mu.Unlock()
 	_, err = w.Do(t.Context(), "kubernetes.rollout-restart", "s", userDeployment)
-	if err == nil || errors.Is(err, action.ErrLost) || !strings.Contains(err.Error(), "progress deadline") {
+	if !errors.Is(err, action.ErrLost) || !strings.Contains(err.Error(), "progress deadline") {
 		t.Errorf("stuck: %v", err)
 	}
 }

@@ -233,8 +233,8 @@ func (k *kubeClient) patch(ctx context.Context, name string, typ types.PatchType
 	return nil
 }
 
-// await waits until the rollout is complete. When ctx ends first the change was
-// accepted and its outcome is open, which is ErrLost.
+// await waits until the rollout is complete. When ctx ends first, or the rollout
+// is stuck, the change was accepted and its outcome is open, which is ErrLost.
 func (w *World) await(ctx context.Context, k *kubeClient, name, done string) (string, error) {
 	tick := time.NewTicker(rolloutPoll)
 	defer tick.Stop()
@@ -245,7 +245,8 @@ func (w *World) await(ctx context.Context, k *kubeClient, name, done string) (st
 		case err == nil:
 			what, stuck := waiting(d)
 			if stuck {
-				return "", prunella.Errorf(prunella.Unavailable, "%s: the new pods did not come up within the Deployment's progress deadline", name)
+				return "", &prunella.Error{Kind: prunella.Unavailable, Where: "deployment " + name, Err: ErrLost,
+					Reason: "the change was accepted, and the new pods did not come up within the Deployment's progress deadline"}
 			}
 			if what == "" {
 				return fmt.Sprintf("%s: %d of %d replicas are new and available after %s", done, d.Status.AvailableReplicas, wanted(d),
