@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"prunella/keyset"
 	"prunella/rotation"
 	"prunella/rotation/agent"
+	"prunella/rotation/issuer"
 )
 
 // keysReference lists every key of the files that are read here.
@@ -37,6 +37,7 @@ type keysConfig struct {
 	Clients   map[string]string `yaml:"clients"`   // name: bearer token of who may have tokens signed; default nobody
 	Policy    keysPolicy        `yaml:"policy"`
 	Verifiers []keysVerifier    `yaml:"verifiers"`
+	Drive     *issuer.Config    `yaml:"drive"` // an issuer that another program runs; then nothing is signed here
 }
 
 type remoteSigner struct {
@@ -117,6 +118,9 @@ func readKeysConfig(path string) (keysConfig, error) {
 			}
 			names[token] = name
 		}
+	}
+	if cfg.Drive != nil && (cfg.Signer != nil || cfg.Secret != "" || len(cfg.Clients) > 0 || cfg.Issuer != "") {
+		return cfg, &prunella.Error{Kind: prunella.Invalid, Op: "read configuration", Where: path, Reason: "drive: is about an issuer of somebody else, which has its own url and signs by itself", Remedy: "leave out issuer, secret, signer and clients"}
 	}
 	if cfg.Signer != nil && cfg.Secret != "" {
 		return cfg, &prunella.Error{Kind: prunella.Invalid, Op: "read configuration", Where: path, Reason: "there is both a signer and a secret", Remedy: "keys are either in a remote signer or sealed here"}
@@ -200,14 +204,4 @@ func keysError(err error) error {
 	kinds := map[rotation.Kind]prunella.Kind{rotation.Invalid: prunella.Invalid, rotation.Unauthorized: prunella.Unauthorized, rotation.TooLarge: prunella.TooLarge,
 		rotation.NotFound: prunella.NotFound, rotation.Refused: prunella.Conflict, rotation.Conflict: prunella.Conflict, rotation.Unavailable: prunella.Unavailable}
 	return &prunella.Error{Kind: cmp.Or(kinds[e.Kind], prunella.Internal), Reason: e.Detail, Remedy: e.Remedy, Err: e.Cause}
-}
-
-// sortedNames lists the names of a map.
-func sortedNames[V any](m map[string]V) []string {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

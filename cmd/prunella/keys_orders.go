@@ -8,14 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"prunella"
 	"prunella/rotation"
+	"prunella/rotation/sqlstore"
 )
 
 // keysTarget is where orders go: to a rotation server, or to an issuer that
@@ -23,6 +26,8 @@ import (
 type keysTarget struct {
 	Server string `help:"URL of the rotation server: the issuer's." default:"http://127.0.0.1:7080" env:"PRUNELLA_KEYS_SERVER" placeholder:"URL"`
 	Token  string `help:"Bearer token of an operator." env:"PRUNELLA_KEYS_TOKEN" placeholder:"TOKEN"`
+	Drive  string `help:"Configuration with drive: to give the order to that issuer from here, without a server." name:"issuer-config" placeholder:"FILE"`
+	By     string `help:"Who gives the order, with --issuer-config." env:"USER" placeholder:"NAME"`
 	JSON   bool   `help:"Print JSON." name:"json"`
 }
 
@@ -78,6 +83,14 @@ func (t keysTarget) ask(ctx context.Context, method, path string, body, into any
 	req.Header.Set("Content-Type", "application/json")
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer client.CloseIdleConnections()
+	if t.Drive != "" {
+		store, desk, err := t.desk(ctx)
+		if err != nil {
+			return keysError(err)
+		}
+		defer store.Close()
+		client.Transport = desk
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return &prunella.Error{Kind: prunella.Unavailable, Where: base, Reason: "the rotation server does not answer", Err: err, Remedy: "start it with: prunella keys serve"}
@@ -95,6 +108,51 @@ func (t keysTarget) ask(ctx context.Context, method, path string, body, into any
 	}
 	return nil
 }
+
+// desk is the API of an issuer that is driven from this process.
+func (t keysTarget) desk(ctx context.Context) (*sqlstore.Store, http.RoundTripper, error) {
+	cfg, err := readKeysConfig(t.Drive)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case cfg.Drive == nil:
+		return nil, nil, &prunella.Error{Kind: prunella.Invalid, Where: t.Drive, Reason: "the configuration has no drive:", Remedy: "for a rotation server use --server"}
+	case t.By == "":
+		return nil, nil, &prunella.Error{Kind: prunella.Invalid, Reason: "nobody gives the order", Remedy: "say who with --by; it is recorded"}
+	}
+	store, err := sqlstore.Open(ctx, cmp.Or(cfg.Store, filepath.Join(cfg.Data, "keys.db")))
+	if err != nil {
+		return nil, nil, err
+	}
+	desk, err := deskOf(ctx, cfg, store, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, nil, errors.Join(err, store.Close())
+	}
+	return store, inside{http.StripPrefix("/keys", desk.API(func(*http.Request) (string, error) { return t.By, nil }))}, nil
+}
+
+// inside answers requests by a handler of this process.
+type inside struct{ handler http.Handler }
+
+func (i inside) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	w := &recorded{header: http.Header{}, status: http.StatusOK}
+	i.handler.ServeHTTP(w, r)
+	return &http.Response{StatusCode: w.status, Status: fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)), Header: w.header, Body: io.NopCloser(&w.body), Request: r}, nil
+}
+
+// recorded is an answer in memory.
+type recorded struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (r *recorded) Header() http.Header         { return r.header }
+func (r *recorded) WriteHeader(status int)      { r.status = status }
+func (r *recorded) Write(b []byte) (int, error) { return r.body.Write(b) }
 
 func problemOf(base string, resp *http.Response, b []byte) error {
 	var p struct {
@@ -114,6 +172,9 @@ func problemOf(base string, resp *http.Response, b []byte) error {
 		}
 		return r
 	case rotation.Unauthorized:
+		if resp.StatusCode != http.StatusUnauthorized { // the issuer does not know ours
+			break
+		}
 		return &prunella.Error{Kind: prunella.Unauthorized, Where: base, Reason: "the server does not know this token", Remedy: "give an operator's with --token or PRUNELLA_KEYS_TOKEN"}
 	}
 	return keysError(&rotation.Error{Kind: p.Kind, Detail: p.Detail, Remedy: p.Remedy})

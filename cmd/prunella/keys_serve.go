@@ -26,6 +26,7 @@ import (
 	"prunella"
 	"prunella/rotation"
 	"prunella/rotation/agent"
+	"prunella/rotation/issuer"
 	"prunella/rotation/signer"
 	"prunella/rotation/sqlstore"
 )
@@ -52,6 +53,9 @@ func (cmd keysServeCmd) Run(c *console) error {
 		return err
 	}
 	defer listener.Close() // again, when it was served: no harm
+	if cfg.Drive != nil {
+		cfg.Issuer = cfg.Drive.URL
+	}
 	cfg.Issuer = cmp.Or(cfg.Issuer, "http://"+listener.Addr().String())
 	log := logger(c.err, c.debug)
 	s, err := newKeyServer(c.ctx, cfg, log)
@@ -79,8 +83,9 @@ func listenOn(addr string) (net.Listener, error) {
 type keyServer struct {
 	cfg      keysConfig
 	store    *sqlstore.Store
-	rotator  *rotation.Rotator
 	handler  http.Handler
+	loop     func(context.Context) error // runs until its context ends
+	ready    func(context.Context) error
 	draining atomic.Bool
 	log      *slog.Logger
 }
@@ -102,9 +107,10 @@ func newKeyServer(ctx context.Context, cfg keysConfig, log *slog.Logger) (*keySe
 	if s.store, err = sqlstore.Open(ctx, cmp.Or(cfg.Store, filepath.Join(cfg.Data, "keys.db"))); err != nil {
 		return nil, err
 	}
-	keys, err := s.signer()
-	if err == nil {
-		err = s.start(ctx, keys)
+	if cfg.Drive != nil {
+		err = s.follow(ctx)
+	} else {
+		err = s.start(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.store.Close())
@@ -155,32 +161,93 @@ func newMasterKey() string {
 	return "key:" + base64.StdEncoding.EncodeToString(key)
 }
 
-func (s *keyServer) start(ctx context.Context, keys rotation.Signer) error {
+// start makes a node of our own rotation.
+func (s *keyServer) start(ctx context.Context) error {
+	keys, err := s.signer()
+	if err != nil {
+		return err
+	}
 	registry := prometheus.NewRegistry()
-	var err error
-	s.rotator, err = rotation.New(ctx, rotation.Config{Issuer: s.cfg.Issuer, JWKS: s.cfg.JWKS, Algorithm: rotation.Algorithm(s.cfg.Algorithm),
+	r, err := rotation.New(ctx, rotation.Config{Issuer: s.cfg.Issuer, JWKS: s.cfg.JWKS, Algorithm: rotation.Algorithm(s.cfg.Algorithm),
 		Policy: s.cfg.Policy.policy(), Verifiers: verifiersOf(s.cfg.Verifiers), Store: s.store, Signer: keys, Node: s.cfg.Node, Metrics: registry, Log: s.log})
 	if err != nil {
 		return err
 	}
-	operators, clients := map[string]string{}, map[string]string{}
-	for name, token := range s.cfg.Operators {
-		operators[token] = name
-	}
-	for name, token := range s.cfg.Clients {
-		clients[token] = name
-	}
-	issuer, err := url.Parse(s.cfg.Issuer)
+	at, err := url.Parse(s.cfg.Issuer)
 	if err != nil {
 		return err
 	}
+	s.loop, s.ready = r.Run, r.Ready
+	mux := s.mux(registry)
+	mux.Handle("/", r.Handler(byToken(s.cfg.Operators)))
+	mux.Handle("POST "+strings.TrimSuffix(at.Path, "/")+"/keys/sign", s.sign(r, byToken(s.cfg.Clients)))
+	return nil
+}
+
+const followEach = 15 * time.Second
+
+// follow makes a desk for an issuer that another program runs.
+func (s *keyServer) follow(ctx context.Context) error {
+	desk, err := deskOf(ctx, s.cfg, s.store, s.log)
+	if err != nil {
+		return err
+	}
+	var last atomic.Pointer[error]
+	s.ready = func(context.Context) error {
+		if err := last.Load(); err != nil {
+			return *err
+		}
+		return nil
+	}
+	s.loop = func(ctx context.Context) error {
+		timer := time.NewTimer(0)
+		defer timer.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-timer.C:
+			}
+			err := desk.Follow(ctx)
+			if err != nil && ctx.Err() == nil && last.Load() == nil {
+				s.log.Error("the issuer cannot be observed", "error", err)
+			}
+			last.Store(nil)
+			if err != nil {
+				last.Store(&err)
+			}
+			timer.Reset(followEach)
+		}
+	}
+	s.mux(prometheus.NewRegistry()).Handle("/keys/", http.StripPrefix("/keys", desk.API(byToken(s.cfg.Operators))))
+	return nil
+}
+
+// deskOf opens the issuer that a configuration drives.
+func deskOf(ctx context.Context, cfg keysConfig, store *sqlstore.Store, log *slog.Logger) (*issuer.Desk, error) {
+	at, err := issuer.Open(*cfg.Drive)
+	if err != nil {
+		return nil, err
+	}
+	return issuer.NewDesk(ctx, issuer.DeskConfig{Issuer: cfg.Drive.URL, At: at, Store: store, Policy: cfg.Policy.policy(), Verifiers: verifiersOf(cfg.Verifiers), Node: cfg.Node, Log: log})
+}
+
+// byToken names people by the tokens that a configuration gives them.
+func byToken(people map[string]string) func(*http.Request) (string, error) {
+	names := map[string]string{}
+	for name, token := range people {
+		names[token] = name
+	}
+	return rotation.BearerTokens(names)
+}
+
+// mux serves what every node serves.
+func (s *keyServer) mux(registry *prometheus.Registry) *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.Handle("/", s.rotator.Handler(rotation.BearerTokens(operators)))
-	mux.Handle("POST "+strings.TrimSuffix(issuer.Path, "/")+"/keys/sign", s.sign(rotation.BearerTokens(clients)))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		err := s.rotator.Ready(r.Context())
+		err := s.ready(r.Context())
 		if s.draining.Load() {
 			err = errors.New("stopping")
 		}
@@ -191,13 +258,13 @@ func (s *keyServer) start(ctx context.Context, keys rotation.Signer) error {
 		fmt.Fprintln(w, "ready")
 	})
 	s.handler = mux
-	return nil
+	return mux
 }
 
 // sign signs tokens for the issuer's own services, which hold no key:
 //
 //	POST {issuer}/keys/sign  {"typ": "at+jwt", "claims": {…}}  ->  {"token": "…"}
-func (s *keyServer) sign(who func(*http.Request) (string, error)) http.Handler {
+func (s *keyServer) sign(rotator *rotation.Rotator, who func(*http.Request) (string, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := func(status int, v any) {
 			w.Header().Set("Content-Type", "application/json")
@@ -220,7 +287,7 @@ func (s *keyServer) sign(who func(*http.Request) (string, error)) http.Handler {
 			answer(http.StatusBadRequest, map[string]string{"detail": "the request is no JSON of bounded size: " + err.Error()})
 			return
 		}
-		token, err := s.rotator.Token(r.Context(), ask.Type, ask.Claims)
+		token, err := rotator.Token(r.Context(), ask.Type, ask.Claims)
 		switch {
 		case errors.Is(err, rotation.Invalid):
 			answer(http.StatusBadRequest, map[string]string{"detail": err.Error()})
@@ -237,7 +304,7 @@ func (s *keyServer) sign(who func(*http.Request) (string, error)) http.Handler {
 func (s *keyServer) serve(ctx context.Context, l net.Listener, ready func()) error {
 	looping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	looped := make(chan error, 1)
-	go func() { looped <- s.rotator.Run(looping) }()
+	go func() { looped <- s.loop(looping) }()
 	server := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	served := make(chan error, 1)

@@ -614,3 +614,41 @@ func TestDesk(t *testing.T) {
 type onlyObserved struct{ o issuer.Observer }
 
 func (x onlyObserved) Observe(ctx context.Context) ([]issuer.Key, error) { return x.o.Observe(ctx) }
+
+// Whatever an issuer answers, it is keys with thumbprints, or an error.
+func FuzzAnswers(f *testing.F) {
+	f.Add([]byte(`[{"kid":"a","current":true,"current_until":"2026-11-22T05:00:00Z"},{"kid":"b","current_until":1}]`), []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`))
+	f.Add([]byte(`{"active":{"RS256":"a"},"keys":[{"kid":"a","status":"ACTIVE","algorithm":"RS256","providerPriority":1}]}`), []byte(`{}`))
+	f.Fuzz(func(t *testing.T, api, set []byte) {
+		client := &http.Client{Transport: answering(func(r *http.Request) []byte {
+			switch {
+			case strings.Contains(r.URL.Path, "/api/v2/"), strings.Contains(r.URL.Path, "/admin/"):
+				return api
+			}
+			return set
+		})}
+		for _, cfg := range []issuer.Config{{Kind: "auth0", URL: "https://id.example.test"}, {Kind: "keycloak", URL: "https://id.example.test/realms/r", JWKS: "https://id.example.test/certs"}, {Kind: "dex", URL: "https://id.example.test", JWKS: "https://id.example.test/keys"}} {
+			cfg.Token, cfg.Client = "t", client
+			o, err := issuer.Open(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys, err := o.Observe(t.Context())
+			for _, k := range keys {
+				if err != nil || k.Thumbprint == "" && k.State != rotation.Revoked {
+					t.Errorf("%s: %+v %v", cfg.Kind, k, err)
+				}
+			}
+		}
+	})
+}
+
+type answering func(*http.Request) []byte
+
+func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
+	rec := httptest.NewRecorder()
+	_, _ = rec.Write(a(r))
+	resp := rec.Result()
+	resp.Request = r
+	return resp, nil
+}
