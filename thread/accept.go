@@ -17,13 +17,18 @@ import (
 	"prunella/thread/pattern"
 )
 
-// Accepted is what Accept did.
-type Accepted struct {
+// Acceptance is how a draft becomes a skill: Text is written to Path, over Was,
+// and then the draft is removed, provided that it is still Draft.
+type Acceptance struct {
 	Name    string `json:"name"`
-	Path    string `json:"path"`
+	Path    string `json:"path"` // of the skill
 	Version string `json:"version"`
 	By      string `json:"by"`
-	Change  bool   `json:"change"` // an existing skill was changed
+	Change  bool   `json:"change"` // an existing skill is changed
+	Text    string `json:"-"`
+	Was     string `json:"-"` // "" for a new skill
+	From    string `json:"-"` // path of the draft
+	Draft   string `json:"-"` // its text
 }
 
 // Written is a draft on disk.
@@ -184,31 +189,32 @@ func readDraft(wiki, name string) (*skill.Document, error) {
 	return skill.Parse(file, b)
 }
 
-// Accept makes the draft a skill: it is moved to DIR/skills, or the change it
-// proposes is applied, with the person's name in it. NotFound without such a
-// draft; Conflict when a skill of that name exists, or the one to be changed
-// was changed since; Invalid when lint finds an error in it.
-func Accept(wiki, name, who string, now time.Time) (Accepted, error) {
+// Accept decides whether the draft can become a skill, or the change that it
+// proposes be applied, and what the skill says then, with the person's name in
+// it. It writes nothing: that is the wiki's, which knows who else edits.
+// NotFound without such a draft; Conflict when a skill of that name exists, or
+// the one to be changed was changed since; Invalid when lint finds an error in it.
+func Accept(wiki, name, who string, now time.Time) (Acceptance, error) {
 	name = strings.TrimSuffix(filepath.Base(name), skill.Suffix)
 	doc, err := readDraft(wiki, name)
 	if err != nil {
-		return Accepted{}, err
+		return Acceptance{}, err
 	}
 	if who = strings.TrimSpace(who); who == "" {
-		return Accepted{}, prunella.Errorf(prunella.Invalid, "nobody accepts the draft (say who with --as)")
+		return Acceptance{}, prunella.Errorf(prunella.Invalid, "nobody accepts the draft (say who with --as)")
 	}
 	if !strings.HasPrefix(who, "@") {
 		who = "@" + who
 	}
 	known, err := KnownSkills(wiki)
 	if err != nil {
-		return Accepted{}, err
+		return Acceptance{}, err
 	}
 	target := filepath.Join(wiki, "skills", name+skill.Suffix)
 	base, isChange := doc.Meta("changes")
 	at := slices.IndexFunc(known, func(k Known) bool { return k.Name == name })
-	conflict := func(reason, remedy string) (Accepted, error) {
-		return Accepted{}, &prunella.Error{Kind: prunella.Conflict, Op: "accept draft", Where: doc.Path, Reason: reason, Remedy: remedy}
+	conflict := func(reason, remedy string) (Acceptance, error) {
+		return Acceptance{}, &prunella.Error{Kind: prunella.Conflict, Op: "accept draft", Where: doc.Path, Reason: reason, Remedy: remedy}
 	}
 	switch {
 	case at < 0 && isChange:
@@ -219,31 +225,29 @@ func Accept(wiki, name, who string, now time.Time) (Accepted, error) {
 		target = known[at].Path
 		have, err := skill.Parse(target, []byte(known[at].Text))
 		if err != nil {
-			return Accepted{}, err
+			return Acceptance{}, err
 		}
 		if have.Hash() != base {
 			return conflict("the skill was changed since the draft was made", "extract again, so that the change is proposed for the skill as it is now")
 		}
 	}
+	draft, was := string(doc.Bytes()), ""
+	if at >= 0 {
+		was = known[at].Text
+	}
 	version, _ := doc.Meta("version")
 	version = strings.TrimSuffix(version, "-draft")
 	for _, p := range []skill.Pair{{Key: "version", Value: version}, {Key: "state", Value: "accepted"}, {Key: "accepted-by", Value: who}, {Key: "accepted-on", Value: now.UTC().Format(time.DateOnly)}} {
 		if err := doc.SetMeta(p.Key, p.Value); err != nil {
-			return Accepted{}, err
+			return Acceptance{}, err
 		}
 	}
 	accepted, err := skill.Parse(target, doc.Bytes())
 	if err != nil {
-		return Accepted{}, err
+		return Acceptance{}, err
 	}
 	if problems := skill.Errors(skill.Lint(accepted, nil)); len(problems) > 0 {
-		return Accepted{}, &prunella.Error{Kind: prunella.Invalid, Op: "accept draft", Where: doc.Path, Reason: problems[0].Text, Remedy: problems[0].Remedy}
+		return Acceptance{}, &prunella.Error{Kind: prunella.Invalid, Op: "accept draft", Where: doc.Path, Reason: problems[0].Text, Remedy: problems[0].Remedy}
 	}
-	if err := replaceFile(target, accepted.Bytes()); err != nil {
-		return Accepted{}, err
-	}
-	if err := os.Remove(doc.Path); err != nil {
-		return Accepted{}, &prunella.Error{Kind: prunella.Internal, Op: "accept draft", Where: doc.Path, Reason: "the skill was written, and the draft could not be removed", Err: withoutPath(err)}
-	}
-	return Accepted{Name: name, Path: target, Version: version, By: who, Change: isChange}, nil
+	return Acceptance{Name: name, Path: target, Version: version, By: who, Change: isChange, Text: string(accepted.Bytes()), Was: was, From: doc.Path, Draft: draft}, nil
 }

@@ -63,20 +63,18 @@ func change(k Known, list []Extraction) (Draft, bool) {
 	return d, true
 }
 
-// raised is the next version: another minor one for other steps, else another patch.
+// raised is the next version: another minor one for other steps, else another
+// patch. What has no version yet gets its first.
 func raised(version string, minor bool) string {
-	var a, b, c int
-	lead := ""
-	if strings.HasPrefix(version, "v") {
-		lead = "v"
+	level := skill.Patch
+	if minor {
+		level = skill.Minor
 	}
-	if n, _ := fmt.Sscanf(strings.TrimPrefix(version, "v"), "%d.%d.%d", &a, &b, &c); n < 3 {
+	next, err := skill.Bump(version, level)
+	if err != nil {
 		return "1.0.0"
 	}
-	if minor {
-		return fmt.Sprintf("%s%d.%d.0", lead, a, b+1)
-	}
-	return fmt.Sprintf("%s%d.%d.%d", lead, a, b, c+1)
+	return next
 }
 
 func (d *Draft) add(section string, lines ...DraftLine) {

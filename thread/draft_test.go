@@ -2,6 +2,7 @@ package thread_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,7 +63,7 @@ func TestDraftsLintAndAreAccepted(t *testing.T) {
 			if _, err := thread.WriteDraft(wiki, d); err != nil {
 				t.Errorf("writing the same again: %v", err)
 			}
-			a, err := thread.Accept(wiki, d.Name, "maya", day)
+			a, err := accept(wiki, d.Name, "maya", day)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +73,7 @@ func TestDraftsLintAndAreAccepted(t *testing.T) {
 			if _, err := os.Stat(path); err == nil {
 				t.Error("the draft is still there")
 			}
-			if _, err := thread.Accept(wiki, d.Name, "maya", day); prunella.KindOf(err) != prunella.NotFound {
+			if _, err := accept(wiki, d.Name, "maya", day); prunella.KindOf(err) != prunella.NotFound {
 				t.Errorf("accepted twice: %v", err)
 			}
 		}
@@ -124,7 +125,7 @@ func TestARecurrenceIsProposedAsAChange(t *testing.T) {
 	if _, err := thread.WriteDraft(wiki, first); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := thread.Accept(wiki, first.Name, "sam", day); err != nil {
+	if _, err := accept(wiki, first.Name, "sam", day); err != nil {
 		t.Fatal(err)
 	}
 	known, err := thread.KnownSkills(wiki)
@@ -142,7 +143,7 @@ func TestARecurrenceIsProposedAsAChange(t *testing.T) {
 	if b, _ := os.ReadFile(known[0].Path); string(b) != before {
 		t.Error("the skill changed before anybody accepted")
 	}
-	a, err := thread.Accept(wiki, first.Name, "sam", day)
+	a, err := accept(wiki, first.Name, "sam", day)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +177,7 @@ func TestAChangeOfAChangedSkillIsRefused(t *testing.T) {
 	if _, err := thread.WriteDraft(wiki, first); err != nil {
 		t.Fatal(err)
 	}
-	a, err := thread.Accept(wiki, first.Name, "sam", day)
+	a, err := accept(wiki, first.Name, "sam", day)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,10 +191,22 @@ func TestAChangeOfAChangedSkillIsRefused(t *testing.T) {
 	if err := os.WriteFile(a.Path, []byte(known[0].Text+"\nAn edit.\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := thread.Accept(wiki, first.Name, "sam", day); prunella.KindOf(err) != prunella.Conflict {
+	if _, err := accept(wiki, first.Name, "sam", day); prunella.KindOf(err) != prunella.Conflict {
 		t.Errorf("applied to a skill that had changed: %v", err)
 	}
-	if _, err := thread.Accept(wiki, "../skills/x", "sam", day); prunella.KindOf(err) != prunella.NotFound {
+	if _, err := accept(wiki, "../skills/x", "sam", day); prunella.KindOf(err) != prunella.NotFound {
 		t.Errorf("a name that climbs out: %v", err)
 	}
+}
+
+// accept accepts a draft and does what the wiki does then.
+func accept(wiki, name, who string, now time.Time) (thread.Acceptance, error) {
+	a, err := thread.Accept(wiki, name, who, now)
+	if err != nil {
+		return a, err
+	}
+	if err := os.MkdirAll(filepath.Dir(a.Path), 0o700); err != nil {
+		return a, err
+	}
+	return a, errors.Join(os.WriteFile(a.Path, []byte(a.Text), 0o600), os.Remove(a.From))
 }

@@ -3,17 +3,21 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"prunella"
 	"prunella/thread"
+	"prunella/wiki"
 )
 
 type threadCmd struct {
@@ -375,13 +379,63 @@ func (cmd threadAcceptCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
+	out := acceptedDraft{Acceptance: a}
+	if err := cmd.write(c, &out); err != nil {
+		return err
+	}
 	if cmd.JSON {
-		return printJSON(c.out, a)
+		return printJSON(c.out, out)
 	}
 	what := "is a skill now"
 	if a.Change {
 		what = "has the change now"
 	}
+	if out.Uncommitted != "" {
+		fmt.Fprintf(c.err, "Note: %s\n", out.Uncommitted)
+	}
 	_, err = fmt.Fprintf(c.out, "%s %s: %s, version %s, accepted by %s.\nNext: prunella skill lint %s\n", a.Name, what, a.Path, a.Version, a.By, a.Path)
 	return err
+}
+
+// acceptedDraft is what accept prints.
+type acceptedDraft struct {
+	thread.Acceptance
+	Commit      string `json:"commit,omitempty"`      // of the skill, where the wiki is kept in git
+	Uncommitted string `json:"uncommitted,omitempty"` // why there is none
+}
+
+// write writes the skill first: after a crash the draft is still there. Each is
+// refused when somebody changed the file since it was read.
+func (cmd threadAcceptCmd) write(c *console, out *acceptedDraft) error {
+	a := out.Acceptance
+	w, err := pages{Wiki: cmd.Wiki}.open(c)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	edit := func(file, was, text, reason string) (wiki.Edit, error) {
+		rel, err := filepath.Rel(cmd.Wiki, file)
+		e := wiki.Edit{Path: filepath.ToSlash(rel), Text: text, Author: strings.TrimPrefix(a.By, "@"), Reason: reason}
+		if was != "" {
+			sum := sha256.Sum256([]byte(was))
+			e.Base = hex.EncodeToString(sum[:])
+		}
+		return e, err
+	}
+	e, err := edit(a.Path, a.Was, a.Text, fmt.Sprintf("Accept %s %s, read by %s", a.Name, a.Version, a.By))
+	if err != nil {
+		return err
+	}
+	saved, err := w.Save(c.ctx, e)
+	if err != nil {
+		return err
+	}
+	out.Commit, out.Uncommitted = saved.Commit, saved.Uncommitted
+	if e, err = edit(a.From, a.Draft, "", "Remove the draft of "+a.Name+", which is accepted"); err == nil {
+		_, err = w.Remove(c.ctx, e)
+	}
+	if err != nil {
+		return fmt.Errorf("the skill is written, and its draft stays: %w", err)
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -98,4 +99,53 @@ func TestThread(t *testing.T) {
 			t.Errorf("%v: exit %d, out %q, complaint %q", c.args, code, out, complaint)
 		}
 	}
+}
+
+// Accepting is a commit in the name of who accepted, and gives way to others.
+func TestAcceptingIsCommitted(t *testing.T) {
+	dir := t.TempDir()
+	git := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=ops", "-c", "user.email=ops@acme.example"}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	git("init", "-q")
+	git("config", "user.name", "ops")
+	git("config", "user.email", "ops@acme.example")
+	var out struct {
+		Drafts []struct{ Name, Path string }
+		Commit string
+	}
+	run := func(want int, args ...string) {
+		t.Helper()
+		code, text, complaint := command(t, append(args, "--wiki", dir, "--json")...)
+		if code != want {
+			t.Fatalf("%v: exit %d: %s", args, code, complaint)
+		}
+		if err := json.Unmarshal([]byte(text), &out); err != nil && want == exitPassed {
+			t.Fatal(err)
+		}
+	}
+	export := aSlackExport(t)
+	run(exitPassed, "thread", "extract", "--export", export)
+	git("add", "-A")
+	git("commit", "-q", "-m", "drafts")
+	draft := out.Drafts[0]
+	run(exitPassed, "thread", "accept", draft.Name, "--as", "@ada")
+	if out.Commit == "" {
+		t.Error("accept names no commit")
+	}
+	if log := git("log", "--format=%an: %s"); !strings.Contains(log, "ada: Accept "+draft.Name) || !strings.Contains(log, "ada: Remove the draft of "+draft.Name) {
+		t.Errorf("the history says\n%s", log)
+	}
+	if left := git("status", "--porcelain"); left != "" {
+		t.Errorf("left over:\n%s", left)
+	}
+	if _, err := os.Stat(draft.Path); err == nil {
+		t.Error("the draft is still there")
+	}
+	run(exitUsage, "thread", "accept", draft.Name, "--as", "ada")
 }
