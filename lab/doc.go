@@ -7,9 +7,12 @@
 //	auth        OIDC discovery, JWKS, client-credentials tokens; the key API
 //	            below /keys/v1; Auth0's /api/v2/keys/signing calls; key
 //	            distribution by Standard Webhooks with delivery records
+//	            (Spec.Issuer "rotation" puts package rotation in charge of the
+//	            keys: its API below /keys, and of the calls above those that mean
+//	            something there; what its gates refuse is 409)
 //	services    verify bearer tokens the way their Kind says (see Kinds), read a
 //	            YAML file that a ConfigMap mounts, export OTLP logs and metrics,
-//	            serve /metrics and /healthz
+//	            serve /metrics, /healthz and /readyz
 //	control     Kubernetes Deployments, ReplicaSets and ConfigMaps (a restart
 //	            really starts a new instance with empty caches and stops the old
 //	            one), GitHub releases, Statuspage

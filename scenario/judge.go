@@ -158,6 +158,7 @@ func (d *drill) judge() []prunella.ReportCheck {
 	if e.FailedMax != nil {
 		s.add("requests.failed", fmt.Sprintf("at most %d", *e.FailedMax), fmt.Sprintf("%d of %d", rep.Requests.Failed, rep.Requests.Total),
 			rep.Requests.Total > 0 && rep.Requests.Failed <= *e.FailedMax)
+		s.checks[len(s.checks)-1].Note = strings.Join(d.failed, "; ")
 	}
 	for _, b := range e.Within {
 		judgeBound(s, b, rep.Timings)

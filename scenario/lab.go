@@ -78,7 +78,13 @@ func (w *labWorld) ExportTo(url string) error { return w.World.ExportTo(url, "")
 
 func (w *labWorld) Requests(since time.Time) Tally {
 	c := w.Counts(since)
-	return Tally{Total: c.Total, Failed: c.Failed}
+	t := Tally{Total: c.Total, Failed: c.Failed}
+	for _, f := range c.Failures {
+		if said := fmt.Sprintf("%s answered %d: %s", f.Service, f.Status, shorten(f.Reason, 160)); len(t.Said) < 4 && !slices.Contains(t.Said, said) {
+			t.Said = append(t.Said, said)
+		}
+	}
+	return t
 }
 
 func (w *labWorld) Stop(ctx context.Context) error {

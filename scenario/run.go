@@ -22,7 +22,10 @@ type LiveWorld interface {
 }
 
 // Tally counts requests as their senders saw them.
-type Tally struct{ Total, Failed int }
+type Tally struct {
+	Total, Failed int
+	Said          []string // why the last ones failed, a few different answers
+}
 
 // Share is the failing share, 0 without requests.
 func (t Tally) Share() float64 {
@@ -106,6 +109,7 @@ type drill struct {
 	settledAt time.Time       // since when every incident is settled; zero while one is not
 	timedOut  bool
 	end       ending
+	failed    []string // why requests failed since the fault
 }
 
 // ending is what the world looks like after the hold.
