@@ -27,6 +27,7 @@ type generator struct {
 	rooms   []*room
 	truth   *Truth
 	lost    map[*wire]bool
+	kinds   map[string]int            // by family: the cause it had last
 	queue   []int                     // scripts still to be played in this round
 	windows map[string][][2]time.Time // by channel: when an incident ran there
 }
@@ -51,7 +52,7 @@ func Generate(o Options) *Archive {
 	salt := map[Bank]uint64{Development: 1, HeldOut: 2, Third: 3, Fresh: 4}[o.Bank]
 	r := rand.New(rand.NewPCG(o.Seed, salt))
 	g := &generator{r: r, bank: o.Bank, words: banks[o.Bank](), people: makePeople(r, 18+r.IntN(7)), truth: &Truth{Gaps: map[string]int{}},
-		lost: map[*wire]bool{}, windows: map[string][][2]time.Time{}}
+		lost: map[*wire]bool{}, windows: map[string][][2]time.Time{}, kinds: map[string]int{}}
 	for _, i := range r.Perm(len(g.people))[:2] { // people who left: not in users.json
 		g.people[i].gone = true
 	}
@@ -135,10 +136,17 @@ func (g *generator) incidents(o Options) {
 	}
 }
 
-// variant fixes which of the family's causes it is, with the cure that fits:
+// variant fixes which of the family's causes it is, with the cure that fits;
+// another one than the last time, so that a cause in one component does not at
+// once turn up in the next:
 // lines of cause, also and fix stand in the same order.
 func (g *generator) variant(f *family) *family {
-	n := g.r.IntN(min(len(f.values["cause"]), len(f.values["fix"])))
+	kinds := min(len(f.values["cause"]), len(f.values["fix"]))
+	n := g.r.IntN(kinds)
+	if was, ok := g.kinds[f.name]; ok {
+		n = (was + 1) % kinds
+	}
+	g.kinds[f.name] = n
 	v := map[string][]string{}
 	for k, list := range f.values {
 		v[k] = list

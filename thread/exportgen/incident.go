@@ -293,6 +293,9 @@ func (s *scene) cure() {
 		m.Reactions = append(m.Reactions, reaction{"tada", []string{s.cast[0].id}, 1})
 	}
 	s.in.Resolved = stamp(m)
+	if len(s.in.Attempts[len(s.in.Attempts)-1].TS) == 1 && first != m {
+		s.in.FixedBy = stamp(m)
+	}
 	if late {
 		s.cause()
 	}

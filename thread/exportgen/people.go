@@ -110,7 +110,7 @@ func firstWord(s string) string {
 
 // clock says a moment of the recent past as the person would, seen from now.
 func (p *person) clock(r *rand.Rand, at, now time.Time) string {
-	utc, local := at.UTC(), at.UTC().Add(time.Duration(p.offset)*time.Second)
+	utc, local := at.UTC(), p.local(at)
 	spoken := func(t time.Time) string {
 		if p.ampm && chance(r, 0.7) {
 			return t.Format(pick(r, []string{"3:04pm", "3:04 PM"}))
@@ -121,7 +121,7 @@ func (p *person) clock(r *rand.Rand, at, now time.Time) string {
 	case n < 4:
 		return utc.Format("15:04") + pick(r, []string{" UTC", "Z", " utc", " UTC"})
 	case n < 6:
-		return spoken(local) + " " + p.abbr
+		return spoken(local) + " " + p.zoneName()
 	case n < 9 && now.Sub(at) < 50*time.Minute:
 		return spoken(local) // no zone: theirs
 	case now.Sub(at) < 50*time.Minute:
@@ -142,4 +142,20 @@ func since(r *rand.Rand, d time.Duration) string {
 		return "a minute"
 	}
 	return fmt.Sprintf("%d %s", n, pick(r, []string{"min", "minutes", "mins"}))
+}
+
+// local is the time on the person's clock. Those who left write UTC: nobody
+// could know their zone.
+func (p *person) local(at time.Time) time.Time {
+	if p.gone {
+		return at.UTC()
+	}
+	return at.UTC().Add(time.Duration(p.offset) * time.Second)
+}
+
+func (p *person) zoneName() string {
+	if p.gone {
+		return "UTC"
+	}
+	return p.abbr
 }

@@ -190,6 +190,7 @@ func (p *performance) mark(m *wire, text string, tag []string) {
 		p.in.RuledOut = append(p.in.RuledOut, said)
 	case "verify":
 		p.in.Verification = append(p.in.Verification, said)
+		p.helped(stamp(m))
 		if !p.ended && p.in.Fixed.Before(stamp(m).Add(time.Second)) {
 			p.in.Resolved = stamp(m)
 		}
@@ -216,6 +217,7 @@ func (p *performance) mark(m *wire, text string, tag []string) {
 		}
 	case "ok": // tells that it helped
 		p.allow("verification", m, said.Text)
+		p.helped(stamp(m))
 		if !p.ended {
 			p.in.Resolved = stamp(m)
 		}
@@ -238,6 +240,14 @@ func (p *performance) mark(m *wire, text string, tag []string) {
 		m.Reactions = append(m.Reactions, reaction{tag[1], []string{p.cast[2].id}, 1})
 	default:
 		panic("no such tag: " + tag[0])
+	}
+}
+
+// helped notes when the repair was first said to have helped, where only one
+// message tells of the repair: that may be before it was done or after.
+func (p *performance) helped(at time.Time) {
+	if i, ok := p.tried["x"]; ok && p.in.FixedBy.IsZero() && len(p.in.Attempts[i].TS) == 1 && p.said["fixed"].IsZero() && at.After(p.in.Fixed) {
+		p.in.FixedBy = at
 	}
 }
 
@@ -300,7 +310,10 @@ func (p *performance) value(who *person, name string) string {
 	case "ticket":
 		return p.hold(fmt.Sprintf("OPS-%d", 100+p.r.IntN(8000)))
 	case "team":
-		return p.hold(fmt.Sprintf("<!subteam^S%08X|@%s>", p.r.Uint32(), p.fam.values["team"][0]))
+		if p.lists["team"] == nil {
+			p.lists["team"] = []string{fmt.Sprintf("<!subteam^S%08X|@%s>", p.r.Uint32(), p.fam.values["team"][0])}
+		}
+		return p.hold(p.lists["team"][0])
 	case "past":
 		return p.hold(p.reference())
 	}

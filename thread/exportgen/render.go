@@ -78,6 +78,9 @@ func (p *performance) moment(name string) time.Time {
 			from = t
 		}
 	}
+	if late := from.Add(20 * time.Minute); name == "end" && late.Before(to) {
+		to = late
+	}
 	f := map[string]float64{"diag": 0.4, "fixed": 0.6, "end": 0.8}[name]
 	t := from.Add(time.Duration(f * float64(to.Sub(from)))).Truncate(time.Minute)
 	if t.Before(from) {
@@ -93,7 +96,7 @@ func (p *performance) moment(name string) time.Time {
 // clockForm says a moment in one of the forms people use.
 func (p *performance) clockForm(who *person, name, form string) string {
 	at := p.moment(name)
-	local := at.Add(time.Duration(who.offset) * time.Second)
+	local := who.local(at)
 	minutes := int(at.Sub(p.onset) / time.Minute)
 	switch form {
 	case "z":
@@ -107,7 +110,7 @@ func (p *performance) clockForm(who *person, name, form string) string {
 	case "local":
 		return local.Format("15:04")
 	case "zone":
-		return local.Format("15:04 ") + who.abbr
+		return local.Format("15:04 ") + who.zoneName()
 	case "past": // "10 past": the last time the clock showed that
 		return fmt.Sprintf("%d past", local.Minute())
 	case "plus":

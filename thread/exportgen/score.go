@@ -183,7 +183,11 @@ func (c *comparison) one(in *Incident, x thread.Extraction) {
 	c.followUps(in, x)
 	c.time("started", in.Started, x.Started)
 	c.time("diagnosed", in.Diagnosed, x.Diagnosed)
-	c.time("fixed", in.Fixed, x.Fixed)
+	fixed := in.Fixed
+	if !in.FixedBy.IsZero() && x.Fixed.Sub(in.FixedBy).Abs() <= Tolerance {
+		fixed = in.FixedBy
+	}
+	c.time("fixed", fixed, x.Fixed)
 	c.time("resolved", in.Resolved, x.Resolved)
 }
 

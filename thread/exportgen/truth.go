@@ -34,6 +34,7 @@ type Incident struct {
 	Started         time.Time
 	Diagnosed       time.Time
 	Fixed           time.Time
+	FixedBy         time.Time // where nobody said that it was done: when it was said to have helped; as right as Fixed
 	Resolved        time.Time
 	RecurrenceOf    string // Key of the first conversation about the same failure
 	Ticket          string // number of the incident, in banks that have one
