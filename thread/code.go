@@ -17,7 +17,7 @@ type snippet struct {
 const kindOutput = "output"
 
 // programs are what a command begins with, besides paths and scripts.
-var programs = setOf(`kubectl k oc helm helmfile kustomize argocd flux istioctl linkerd stern eksctl kops crictl ctr nerdctl velero
+var programs = setOf(`diff fio ipsec virsh wipefs ioping kubectl k oc helm helmfile kustomize argocd flux istioctl linkerd stern eksctl kops crictl ctr nerdctl velero
 	docker docker-compose podman systemctl journalctl service supervisorctl pm2 initctl loginctl
 	psql pg_ctl pg_ctlcluster pg_dump pg_restore pg_basebackup pg_rewind pg_repack pgbench vacuumdb reindexdb patronictl repmgr pgbouncer mysql mysqladmin mysqldump mysqlbinlog mariadb pt-kill pt-online-schema-change gh-ost orchestrator-client
 	redis-cli redis-server valkey-cli memcached mongo mongosh mongodump mongorestore cqlsh nodetool influx clickhouse-client cockroach sqlite3 sqlplus rman lsnrctl sqlcmd bcp
@@ -34,7 +34,7 @@ var programs = setOf(`kubectl k oc helm helmfile kustomize argocd flux istioctl 
 	auth0 okta stripe launchctl ldconfig postconf postqueue postsuper mailq exim doveadm samba-tool ldapmodify ldapsearch kinit update-ca-certificates openvpn wg wg-quick bash sh zsh`)
 
 // everyday programs have names that begin sentences too.
-var everyday = setOf(`host find service make go kill top free watch set step fly python node export echo head tail cat ping date time sync touch less cut join sort host su perf salt http heroku curator hub consul vault nomad flux k mount source yarn env ip stripe sh step rails chef-client hive java ruby puppet pulsar influx orchestrator go nats`)
+var everyday = setOf(`reboot shutdown host find service make go kill top free watch set step fly python node export echo head tail cat ping date time sync touch less cut join sort host su perf salt http heroku curator hub consul vault nomad flux k mount source yarn env ip stripe sh step rails chef-client hive java ruby puppet pulsar influx orchestrator go nats`)
 
 func setOf(words string) map[string]bool {
 	out := map[string]bool{}
@@ -212,7 +212,7 @@ func (f fence) script(told bool) []snippet {
 		trimmed := strings.TrimSpace(l)
 		switch {
 		case quiet.MatchString(l):
-		case shell(trimmed, told || len(out) > 0), told && len(said) == 0 && !logLine.MatchString(l) && !table.MatchString(l):
+		case shell(trimmed, told || len(out) > 0 || programs[firstWord(bare(trimmed))] && !preposition.MatchString(trimmed) && !strings.HasSuffix(trimmed, ".")), told && len(said) == 0 && !logLine.MatchString(l) && !table.MatchString(l):
 			out = append(out, snippet{trimmed, "bash", KindCommand})
 		case len(out) == 0 && !told:
 			return nil
@@ -326,11 +326,43 @@ func shell(l string, sure bool) bool {
 		return !english.MatchString(outsideQuotes(rest)) || flagged.MatchString(l) || shellSign.MatchString(" "+rest)
 	case scriptPath.MatchString(word):
 		return !english.MatchString(outsideQuotes(rest)) && !strings.HasPrefix(word, "//") && (strings.Contains(word, ".") || rest != "" && (sure || flagged.MatchString(l)) || sure)
+	case sure && toolName.MatchString(word) && rest != "" && plainArgs.MatchString(rest) && !preposition.MatchString(rest):
+		return true
+	case sure && programRE.MatchString(word) && rest != "" && plainArgs.MatchString(rest) && !preposition.MatchString(rest) && orders(rest):
+		return true
 	case programRE.MatchString(word) && flagged.MatchString(l):
 		return !english.MatchString(outsideQuotes(rest)) && len(word) > 1
 	}
 	return false
 }
+
+var (
+	toolName    = pattern.MustCompile(`^[a-z][a-z0-9-]*(?:ctl|-cli|-admin|-client|-tool|-manager)$`)
+	plainArgs   = pattern.MustCompile(`^[\w./:=@,'"{}*%+\[\]()|<>$ -]+$`)
+	preposition = pattern.MustCompile(`(?i)(?:^|\s)(?:with|on|to|for|and|in|of|at|by|from|the|a|an|is|are|was|it|this|that|we|i|again|now|after|before|not|no|too)(?:\s|$)`)
+)
+
+// orders reports arguments whose first or second word is a verb, as of a tool
+// with subcommands.
+func orders(rest string) bool {
+	for i, w := range strings.Fields(rest) {
+		if i > 1 {
+			break
+		}
+		if readVerb.MatchString(w) || deedBase[w] {
+			return len(strings.Fields(rest)) > 1 || strings.ContainsAny(rest, "-/=")
+		}
+	}
+	return false
+}
+
+var deedBase = func() map[string]bool {
+	out := map[string]bool{}
+	for _, d := range deeds {
+		out[d.base] = true
+	}
+	return out
+}()
 
 var quotedText = pattern.MustCompile(`'[^']*'|"[^"]*"`)
 
@@ -377,6 +409,8 @@ func config(code string, lines []string) string {
 		return ""
 	case diffs > 1 && strings.Contains(code, "@@"), diffs == n && n > 1:
 		return "diff"
+	case n == 1 && len(strings.Fields(trimmed)) > 4:
+		return ""
 	case yaml == n && keys > 0 && !english.MatchString(firstKey(trimmed)):
 		return "yaml"
 	case blocks == n && n > 1 && strings.Contains(code, "{"):
@@ -396,7 +430,8 @@ var (
 	keyValue = pattern.MustCompile(`^[A-Za-z_][\w.-]*\s*(?::\s+|=\s*)["']?[\w./:%-]+["']?$`)
 	setting  = pattern.MustCompile(`(?i)\b(?:set|setting|chang(?:ed?|ing)|bump(?:ed|ing)?|lower(?:ed|ing)?|rais(?:ed?|ing)|reduc(?:ed?|ing)|increas(?:ed?|ing)|decreas(?:ed?|ing)|add(?:ed|ing)?|configur(?:ed?|ing)|put(?:ting)?|updat(?:ed?|ing)|switch(?:ed|ing)?|tun(?:ed?|ing)|flip(?:ped|ping)?|with|to)\b`)
 	warned   = pattern.MustCompile(`(?i)\b(?:don'?t|do not|never|instead of|avoid|please no|rather than|not|we could(?: also)?|you could|could also|might|would|nobody should|no one should|alternatively|worst case)\s+(?:\w+\s+){0,2}$`)
-	tooRisky = pattern.MustCompile(`(?i)\b(?:too (?:risky|dangerous|much)|rather wait|would rather|not yet|not (?:now|yet|today|in prod)|would (?:drop|lose|delete|wipe|break)|drops? (?:data|everything)|last resort|rather not|don'?t want|please don'?t|never (?:on|in) prod)\b`)
+	forbids  = pattern.MustCompile(`(?i)\b(?:hands off|stay away|last time|(?:someone|somebody|who) (?:ever )?(?:ran|typed|tried)|(?:hands|fingers) off|one could|beware|careful with|whatever you do|under no circumstances|no one|nobody)\b[^.;]*$`)
+	tooRisky = pattern.MustCompile(`(?i)\b(?:would be (?:an option|possible|another)|not today|do(?:n'?t| not) dare|we lost|wipes?|erases?|destroys?|(?:so|but|and) please (?:not|no|don'?t)|too (?:risky|dangerous|much)|rather wait|would rather|not yet|not (?:now|yet|today|in prod)|would (?:drop|lose|delete|wipe|break)|drops? (?:data|everything)|last resort|rather not|don'?t want|please don'?t|never (?:on|in) prod)\b`)
 	reported = pattern.MustCompile(`(?i)\b(?:says?|said|shows?|showed|returns?|returned|logs?|logged|error|errors|message|fails? with|failing with|seeing|see|got|getting|prints?|throws?|exception)\s*(?::|with|of|like|is)?\s*$`)
 )
 
@@ -406,13 +441,15 @@ func inline(code, before, after string) (snippet, bool) {
 	if hasPrompt := strings.HasPrefix(code, "$ "); hasPrompt {
 		code = strings.TrimSpace(code[2:])
 	}
-	if warned.MatchString(before) || tooRisky.MatchString(after) || logLine.MatchString(code) {
+	if warned.MatchString(before) || forbids.MatchString(before) || tooRisky.MatchString(after) || logLine.MatchString(code) {
 		return snippet{}, false
 	}
 	fields := strings.Fields(code)
 	switch {
 	case len(fields) == 0:
 		return snippet{}, false
+	case len(fields) == 1 && statement.MatchString(code):
+		return snippet{code, "sql", KindCommand}, true
 	case len(fields) == 1:
 		if strings.HasPrefix(code, "./") && scriptPath.MatchString(code) || scriptPath.MatchString(code) && strings.HasSuffix(code, ".sh") {
 			return snippet{code, "bash", KindCommand}, true
@@ -442,8 +479,8 @@ func inline(code, before, after string) (snippet, bool) {
 }
 
 var (
-	readPrograms = setOf(`dig nslookup host ping traceroute mtr ss netstat lsof tcpdump nc telnet arp grep egrep zgrep tail cat head less ls df du free top htop iotop iostat vmstat sar ps pgrep journalctl dmesg uptime date strace perf gdb jstack jmap jps jq yq stern logcli promtool lsblk smartctl mailq ncdu watch echo printf kcat kafkacat kafka-console-consumer pgbench ethtool wc sort awk find named-checkzone mysqlbinlog env export cd source time ldapsearch postqueue`)
-	readVerb     = pattern.MustCompile(`^(?:get|describe|logs?|list|ls|show|status|top|diff|explain|version|history|info|stats?|ps|inspect|events?|tail|cat|view|check|whoami|cluster-info|config|api-resources|auth|is-active|is-enabled|list-\w+|describe-\w+|get-\w+|head-\w+|lookup-\w+|filter-\w+|plan|output|validate|state|find|search|grep|members|lag|tpstats|cfstats|tablestats|ring|netstats|list_\w+|report|fsck|healthcheck|dump|blame|log|health|endpoint|proxy-status|analyze|wait)$`)
+	readPrograms = setOf(`diff fio crontab dig nslookup host ping traceroute mtr ss netstat lsof tcpdump nc telnet arp grep egrep zgrep tail cat head less ls df du free top htop iotop iostat vmstat sar ps pgrep journalctl dmesg uptime date strace perf gdb jstack jmap jps jq yq stern logcli promtool lsblk smartctl mailq ncdu watch echo printf kcat kafkacat kafka-console-consumer pgbench ethtool wc sort awk find named-checkzone mysqlbinlog env export cd source time ldapsearch postqueue`)
+	readVerb     = pattern.MustCompile(`^(?:get|describe|logs?|list|ls|show|status|top|diff|explain|version|history|info|stats?|ps|inspect|events?|tail|cat|view|check|whoami|cluster-info|config|api-resources|auth|is-active|is-enabled|list-\w+|describe-\w+|get-\w+|head-\w+|lookup-\w+|filter-\w+|plan|output|validate|state|find|search|grep|members|lag|tpstats|cfstats|tablestats|ring|netstats|list_\w+|report|fsck|healthcheck|dump|blame|log|health|endpoint|proxy-status|read|query|\w+-status|summary|history|locks?|analyze|wait)$`)
 	readArgs     = pattern.MustCompile(`\s(?:--describe|--list|--dry-run\S*|--version|--help|-V|s_client|x509|rollout status|rollout history)\b`)
 	curlWrites   = pattern.MustCompile(`\s(?:-X\s*|--request[= ])(?:POST|PUT|PATCH|DELETE)|\s(?:-d|--data\S*|-F)\s`)
 	verbFirst    = setOf(`kubectl k oc helm docker podman systemctl service git gh glab consul nomad vault argocd flux istioctl terraform tofu rabbitmqctl nodetool etcdctl supervisorctl pm2 velero patronictl zfs zpool doctl heroku fly flyctl nats rpk cockroach ctr crictl nerdctl docker-compose airflow chronyc timedatectl resolvectl auth0 celery hdfs`)
@@ -463,7 +500,7 @@ func (s snippet) changes() bool {
 	}
 	cmd := bare(s.text)
 	fields := strings.Fields(cmd)
-	if len(fields) == 0 || readArgs.MatchString(cmd) {
+	if len(fields) == 0 || readArgs.MatchString(cmd) && !strings.Contains(cmd, ">") {
 		return false
 	}
 	program := fields[0]
@@ -530,18 +567,21 @@ func unquoted(l string) (before, cmd string, ok bool) {
 		start := at[1]
 		rest := l[start:]
 		word := firstWord(bare(rest))
-		if !programs[word] && !strings.HasPrefix(rest, "./") || everyday[word] && !flagged.MatchString(rest) {
+		known := programs[word] || strings.HasPrefix(rest, "./") || toolName.MatchString(word) || start > 0 && flagged.MatchString(rest) && programRE.MatchString(word) && !preposition.MatchString(rest) && !strings.Contains(rest, ", ") && !strings.Contains(rest, ": ")
+		if !known || everyday[word] && !flagged.MatchString(rest) && !strings.HasPrefix(rest, "sudo ") {
 			continue
 		}
 		rest = strings.TrimSpace(emoji.ReplaceAllString(pictures.ReplaceAllString(rest, ""), "$1"))
 		rest = strings.TrimRight(rest, ".,!")
-		if len(strings.Fields(rest)) >= 2 && shell(rest, true) && shellSign.MatchString(" "+strings.TrimPrefix(rest, word)) && !english.MatchString(outsideQuotes(rest)) {
+		if len(strings.Fields(rest)) >= 2 && shell(rest, true) && (shellSign.MatchString(" "+strings.TrimPrefix(rest, word)) || start > 0 && len(strings.Fields(rest)) > 2 && plainArgs.MatchString(rest) && !preposition.MatchString(rest)) && !english.MatchString(outsideQuotes(rest)) {
 			return l[:start], rest, true
 		}
 	}
 	return "", "", false
 }
 
-var unquotedAt = pattern.MustCompile(`(?i)[:,] +|\b(?:with|ran|run|running|via|using|by|try|trying|do|doing|execut(?:ed|ing)|from|and|then|now|output of|checking|checked) +`)
+var statement = pattern.MustCompile(`^[A-Z]{4,}(?:_[A-Z]+)*;$`)
+
+var unquotedAt = pattern.MustCompile(`(?i)[:,→>] +|\b(?:\w{3,}(?:ed|ing)|with|ran|run|running|via|using|by|try|trying|do|doing|execut(?:ed|ing)|from|and|then|now|output of|checking|checked) +`)
 
 var regexpKV = pattern.MustCompile(`(?i)\b(?:flushall|flushdb|del|unlink|config set|client kill|slaveof|replicaof|cluster failover|memory purge|failover|expire|set)\b`)

@@ -118,7 +118,7 @@ func runs(loose []Message, dir *Directory) [][]Message {
 			}
 		}
 		if best == nil || most < 1 {
-			best = &run{users: map[string]time.Time{}, called: map[string]bool{}, words: map[string]int{}, tense: tense(m)}
+			best = &run{users: map[string]time.Time{}, called: map[string]bool{}, words: map[string]int{}, tense: warm(m)}
 			open = append(open, best)
 		}
 		best.take(m, at, who, names)
@@ -169,6 +169,7 @@ func newest(open []*run, r *run) bool {
 func (r *run) take(m Message, at time.Time, who string, names map[string]bool) {
 	r.messages = append(r.messages, m)
 	r.last = at
+	r.tense = r.tense || strings.Contains(m.Text, "```")
 	r.users[who] = at
 	for _, id := range mentioned(m) {
 		r.called[id] = true
@@ -217,6 +218,9 @@ func (r *run) affinity(m Message, at time.Time, who string, names map[string]boo
 	if r.tense && latest && gap < 10*time.Minute && (verdict(m.Text) != 0 || anyDeed.MatchString(m.Text) || tense(m)) {
 		s += 0.6
 	}
+	if latest && r.tense && common == 0 && gap < 6*time.Minute && !m.bot() && len(m.Text) < 60 && !offTopic.MatchString(m.Text) {
+		s += 0.3 // a short word right after
+	}
 	if r.tense && gap < 10*time.Minute && !m.bot() && !tense(m) && len(r.users) == 1 && r.messages[0].bot() {
 		s += 0.5 // the first to answer an alert
 	}
@@ -233,6 +237,14 @@ func (r *run) affinity(m Message, at time.Time, who string, names map[string]boo
 }
 
 var offTopic = pattern.MustCompile(`(?i)\b(?:lunch|coffee|pizza|standup|stand-up|birthday|congrats|weekend|design|mockup|figma|roadmap|review (?:my|this|the) pr|lgtm|retro|sprint|ooo|wfh|pto|vacation|movie|game|offsite|meeting|calendar|survey|welcome|onboarding|interview|blog)\b`)
+
+// warm reports a message that may begin an incident, or names a thing that has
+// a name of its own: a service, a host.
+func warm(m Message) bool {
+	return tense(m) || m.bot() || kebab.MatchString(m.Text)
+}
+
+var kebab = pattern.MustCompile(`(?:^|[\s*(])[a-z][a-z0-9]+(?:-[a-z0-9]+)+(?:$|[\s*),.:])`)
 
 // tense reports a message that may begin an incident.
 func tense(m Message) bool {
@@ -362,7 +374,7 @@ func (c *Conversation) worthReading() bool {
 			continue
 		}
 		n++
-		bad = bad || tense(m) || strings.Contains(m.Text, "```")
+		bad = bad || tense(m) || strings.Contains(m.Text, "`")
 	}
 	return bad && n >= 2
 }
@@ -417,13 +429,17 @@ func (c *Conversation) features(dir *Directory) []feature {
 			}
 		}
 	}
+	ts.plot()
 	persons = len(t.people)
-	deeds, outcomes := 0, 0
+	deeds, outcomes, done := 0, 0, 0
 	for _, a := range ts.all {
 		if a.advised {
 			continue
 		}
 		deeds++
+		if len(a.Commands) > 0 {
+			done++
+		}
 		if a.Outcome != Unclear {
 			outcomes++
 		}
@@ -485,7 +501,11 @@ func (c *Conversation) features(dir *Directory) []feature {
 	if side > 0 && early == 0 || side > 2 {
 		add("other-talk", -0.7*float64(min(side, 4)), "%d sentences speak of features, plans or people", side)
 	}
-	if early == 0 {
+	repair := done > 0 && persons > 1 && (commands > 1 || len(ts.figures.good) > 0 || len(t.logs) > 0 || t.c.Messages[0].bot())
+	if repair {
+		add("looks-like-repair", 1.4, "%d persons, %d commands of which %d change something, %d figures set against their usual ones", persons, commands, done, len(ts.figures.good))
+	}
+	if early == 0 && !repair {
 		add("nothing-fails", -2, "nothing at its beginning speaks of failing")
 	}
 	if review.MatchString(strings.ToLower(t.said[0].text)) {

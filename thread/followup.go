@@ -273,13 +273,23 @@ func (t *talk) owners(x Extraction) []string {
 		for _, m := range assignRE.FindAllStringSubmatch(text, -1) {
 			take = add(add(take, m[1]), m[2])
 		}
-		if takeRE.MatchString(text) && !s.asks {
+		if m := mentionRE.FindAllStringSubmatch(text, -1); len(m) == 1 && slices.Contains(take, s.by) && !s.asks && handsOver.MatchString(text) && "@"+m[0][1] != s.by {
+			take = add(nil, m[0][1])
+		}
+		if (takeRE.MatchString(text) || s.claim() && s.msg < (len(t.c.Messages)+1)/2) && !s.asks {
 			take = add(take, s.by)
 		}
 	}
 	switch {
 	case len(own) > 0:
 		return own
+	case len(take) > 1: // of several, the one who mended it
+		for _, i := range x.Worked {
+			if slices.Contains(take, x.Tried[i].By) {
+				return []string{x.Tried[i].By}
+			}
+		}
+		return take
 	case len(take) > 0:
 		return take
 	case len(asked) > 0:
@@ -295,6 +305,8 @@ func (t *talk) owners(x Extraction) []string {
 	}
 	return take
 }
+
+var handsOver = pattern.MustCompile(`(?i)\b(?:hand\w*|over|baton|torch|relay|shift|continues?|takes?|off (?:now|for)|out (?:in|for|now)|end of (?:day|shift)|logging off|relieves?)\b`)
 
 var capName = pattern.MustCompile(`(^|[^\w@])([A-Za-z][a-z]+)( (?:owns|own|maintains|is on the hook|is accountable|is in charge|has the lead|is the owner|is responsible|is ic\b|is on point|is driving|is leading|is taking|is incident commander)|\s*\([^)]*\bowns?\b)`)
 

@@ -24,7 +24,10 @@ func (t *talk) extract() Extraction {
 	for _, s := range t.said {
 		ts.hear(s)
 	}
+	ts.plot()
 	over := t.over(ts)
+	ts.outcomes(over)
+	over = t.over(ts)
 	ts.settle(over)
 	after := t.lateDeeds(ts, over)
 	for _, a := range ts.all {
@@ -61,7 +64,12 @@ func (t *talk) over(ts *tries) int {
 			begun = min(begun, a.msg)
 		}
 	}
-	last, declared, cleared, checked, mildly := -1, -1, -1, -1, -1
+	for _, a := range ts.all {
+		if a.Outcome == Worked && len(a.Commands) > 0 {
+			begun = max(begun, a.msg)
+		}
+	}
+	last, declared, cleared, checked, mildly, reading := -1, -1, -1, -1, -1, -1
 	underway := false // it is getting better, and not over
 	for _, s := range t.said {
 		if s.msg < begun || s.asks || s.line.quoted || s.label == "followup" {
@@ -74,7 +82,7 @@ func (t *talk) over(ts *tries) int {
 		}
 		switch {
 		case v < 0 && !partly.MatchString(low) && s.label == "" && declared < s.msg && !ruledOut.MatchString(low):
-			last, checked, mildly, cleared = -1, -1, -1, -1
+			last, checked, mildly, cleared, reading = -1, -1, -1, -1, -1
 			if t.relapse(low) {
 				declared = -1
 			}
@@ -93,11 +101,14 @@ func (t *talk) over(ts *tries) int {
 		case v > 0 && (last < 0 || underway && !progress.MatchString(low)):
 			last, underway = s.msg, progress.MatchString(low)
 		}
+		if !s.bot && !isWish(s) && len(meters(s.text)) > 0 && ts.figures.effect(s) > 0 {
+			reading = s.msg
+		}
 		if v > 0 && checkedRE.MatchString(low) && checked < 0 && !s.bot {
 			checked = s.msg
 		}
 	}
-	for _, m := range []int{declared, cleared, checked, mildly} {
+	for _, m := range []int{declared, cleared, checked, mildly, reading} {
 		if m >= 0 {
 			return m
 		}
@@ -133,44 +144,83 @@ func (t *talk) lateDeeds(ts *tries, over int) []*try {
 	return late
 }
 
-// cause is the sentence in which the cause was named: the first strong
-// statement that nobody took back, -1 when there is none.
+// cause is the sentence in which the cause was named, -1 when there is none:
+// the one that looks most like it, by its words and by where it stands.
 func (t *talk) cause(ts *tries) int {
-	limit := len(t.c.Messages)
+	begin, limit := 0, len(t.c.Messages)
 	for _, a := range ts.all {
 		if a.Outcome == Worked {
-			limit = a.msg
+			limit = min(limit, max(a.msg, a.last))
 		}
 	}
-	best, weak := -1, -1
+	for _, a := range ts.all {
+		if a.msg < limit && a.Outcome == Failed {
+			begin = a.msg
+		}
+	}
+	best, most := -1, 1.9
 	for i, s := range t.said {
-		if s.line.quoted || s.asks && !strong.MatchString(s.text) || s.label == "followup" || s.label == "recurs" {
+		if s.bot || s.line.quoted || s.text == "" || s.label != "" && s.label != "cause" || i == 0 && s.label == "" {
 			continue
 		}
-		low := strings.ToLower(s.text)
-		if deeper.MatchString(low) && ts.worked(s.msg) && !strings.Contains(low, "root cause") {
-			continue
-		}
-		isStrong := (strong.MatchString(low) || strings.HasPrefix(low, "so, ") && !s.asks) && !hedged.MatchString(low) && !ruledOut.MatchString(low) && !takeRE.MatchString(s.text) || s.label == "cause"
-		switch {
-		case retracts.MatchString(low) && !isStrong && !tooSoon.MatchString(low):
-			if s.msg <= limit {
-				best, weak = -1, -1
-			}
-		case isStrong && best < 0 && !s.bot && !t.backing(low):
-			best = i
-		case weak < 0 && !t.isDeed(s, ts) && causal.MatchString(low) && !hedged.MatchString(low) && !ruledOut.MatchString(low) && !s.bot && i > 0 && s.msg <= limit && verdict(s.text) >= 0:
-			weak = i
+		if p := t.causeLike(i, s, ts, begin, limit); p > most || p == most && s.msg <= limit {
+			best, most = i, p
 		}
 	}
 	if best >= 0 {
 		return best
 	}
-	if weak >= 0 {
-		return weak
-	}
 	return t.finding(limit)
 }
+
+// causeLike weighs a sentence as the statement of the cause: what it calls
+// itself, whether it explains in several words without a reading or a command,
+// and how near before the deed that worked it stands.
+func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
+	low := strings.ToLower(maskCode(s.text))
+	prose := len(contentWords(withoutCode.ReplaceAllString(low, "")))
+	p := 0.0
+	add := func(w float64, is bool) {
+		if is {
+			p += w
+		}
+	}
+	add(2.5, s.label == "cause")
+	add(2, strong.MatchString(low) || strings.HasPrefix(low, "so, "))
+	add(1, causal.MatchString(low))
+	add(0.5, changedBefore.MatchString(low))
+	add(min(1, 0.2*float64(prose)), prose > 2)
+	add(-2, prose < 3)
+	add(1.5, s.msg >= begin && s.msg <= limit)
+	add(1, s.msg >= limit-2 && s.msg <= limit+1)
+	add(-1, s.msg > limit+3)
+	add(-4, s.asks)
+	add(-3, hedged.MatchString(low))
+	add(-3, ruledOut.MatchString(low) || answersNo.MatchString(low) || lookedAt.MatchString(low) && !strong.MatchString(low))
+	add(-2.5, verdict(s.text) != 0 && s.label == "" || ts.figures.effect(s) != 0)
+	add(-3, len(s.snippets()) > 0 && len(changing(s.snippets())) == 0 && prose < 5)
+	add(-3, takeRE.MatchString(s.text) || s.claim())
+	add(-2.5, isWish(s) || escalates.MatchString(s.text))
+	add(-2.5, t.isDeed(s, ts) && !strong.MatchString(low))
+	add(-3, (deeper.MatchString(low) || recurring.MatchString(low)) && ts.worked(s.msg) && !strings.Contains(low, "root cause"))
+	add(-3, retracts.MatchString(low) && !tooSoon.MatchString(low))
+	add(-2, again.MatchString(low) && explicitRef(s.text))
+	add(-1.5, len(t.clocks(s)) > 0 && !strong.MatchString(low))
+	add(-2, t.backing(low))
+	add(-2.5, goingTo.MatchString(low))
+	for _, r := range t.said[i+1:] { // taken back by what follows
+		if r.msg > s.msg+4 || r.msg > limit {
+			break
+		}
+		if r.msg > s.msg && retracts.MatchString(strings.ToLower(r.text)) && !tooSoon.MatchString(r.text) {
+			p -= 2
+			break
+		}
+	}
+	return p
+}
+
+var goingTo = pattern.MustCompile(`(?i)^\W*(?:(?:ok|so|now|next|then|first),? )*(?:(?:about|going|starting|trying) to|i will|i\'ll|will|let me|\w{3,}ing (?:the|a|an|back|over|out|up|down|it|this|all)|next:|plan \w:|other idea|shall we|proposal)`)
 
 // worked reports whether something had worked before a message.
 func (ts *tries) worked(msg int) bool {

@@ -19,12 +19,14 @@ type try struct {
 	advised  bool // somebody should; dropped unless somebody did
 	weight   int  // of the evidence for the outcome
 	calm     bool // something that was done before had worked when this was begun
+	last     int  // of the message that said that it was through
 }
 
 // tries follows what people do through a conversation, and what came of it.
 type tries struct {
-	t   *talk
-	all []*try
+	t       *talk
+	all     []*try
+	figures readings
 }
 
 var (

@@ -57,12 +57,14 @@ func (t *talk) clocks(s said) []time.Time {
 		}
 	}
 	for _, re := range []*pattern.Pattern{agoRE, forRE} {
-		if m := re.FindStringSubmatch(text); m != nil && len(out) == 0 && (re == agoRE || !strings.Contains(text, "stable for") && failing.MatchString(text)) {
+		if m := re.FindStringSubmatch(text); m != nil && len(out) == 0 && (re == agoRE || !strings.Contains(text, "stable for") && failing.MatchString(text) || lasting.MatchString(text) && verdict(text) <= 0) {
 			out = append(out, s.at.Add(-span(m[1], m[2])))
 		}
 	}
 	return out
 }
+
+var lasting = pattern.MustCompile(`(?i)\b(?:been|already|lasts|going)\b.*\bfor\b|\bfor\b.*\b(?:now|already)\b`)
 
 var notClock = pattern.MustCompile(`\d+:\d\d:\d\d:\d\d|:\d{2,5}/|\b[\w.-]+:\d{2}\b/`)
 
@@ -147,6 +149,10 @@ func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
 		}
 		stated[name] = Moment{Name: name, At: at, Stated: true, Source: s.source, Rule: rule}
 	}
+	begun := len(t.c.Messages)/3 + 1
+	for _, a := range ts.all {
+		begun = min(begun, a.msg)
+	}
 	for _, s := range t.said {
 		t.beside(s, state)
 		times := t.clocks(s)
@@ -169,6 +175,9 @@ func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
 				break
 			}
 			t.stateOf(part, s, times[i], state)
+			if _, told := stated["started"]; !told && s.msg < begun && !s.asks && !s.bot && times[i].Before(s.at) && !expiredOrChanged.MatchString(low) && !future.MatchString(low) {
+				state("started", s, times[i], "time-before-anything-was-done", false)
+			}
 		}
 	}
 	set := func(name string, fallback func() (said, time.Time, string)) time.Time {
