@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -24,6 +25,7 @@ type fakeWorld struct {
 	failing   int // of every 100 calls, before the fault
 	afterHeal int // failed calls since the heal
 	unproven  bool
+	missed    string // the fact; default order,user
 	onInject  func(fault string, with map[string]string)
 	stopped   bool
 	exported  string
@@ -44,7 +46,7 @@ func (w *fakeWorld) Inject(_ context.Context, fault string, with map[string]stri
 		w.onInject(fault, with)
 	}
 	return prunella.FaultRecord{Fault: fault, At: time.Now().UTC(), Proven: !w.unproven, Proof: "user answered 401",
-		Params: map[string]string{"missed": "order,user", "new_kid": "k-new", "old_kid": "k-old"}}, nil
+		Params: map[string]string{"missed": cmp.Or(w.missed, "order,user"), "new_kid": "k-new", "old_kid": "k-old"}}, nil
 }
 
 func (w *fakeWorld) Requests(since time.Time) scenario.Tally {

@@ -41,7 +41,8 @@ expect:
   verdict: healed
   steps: {includes: [keys.activate], excludes: [keys.retire]}
   within: {detected: 2s, verified: 15s}
-  requests: {failed_after_heal: 0}
+  requests: {failed_after_heal: 0, failed_max: 0}
+  facts: {missed: [user, order], new_kid: k-new}
   never: [keys.retire, {effect: irreversible}]
 after: {failing_share_max: 0, open_incidents: 0, canaries: true, trust: [{kid: "${fault.old_kid}", services: all}]}
 `
@@ -106,6 +107,8 @@ func TestEachCheckCanFail(t *testing.T) {
 		"requests.failed-after-heal": func(_ *client.IncidentView, w *fakeWorld) {
 			w.afterHeal = 1
 		},
+		"requests.failed":     func(_ *client.IncidentView, w *fakeWorld) { w.afterHeal = 1 },
+		"facts.missed":        func(_ *client.IncidentView, w *fakeWorld) { w.missed = "order,payment" },
 		"after.failing-share": func(_ *client.IncidentView, w *fakeWorld) { w.afterHeal = 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
