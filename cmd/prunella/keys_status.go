@@ -219,7 +219,7 @@ func (c *console) blockers(r rotation.Reason) {
 		if !b.Until.IsZero() {
 			until = " (until " + b.Until.UTC().Format(time.RFC3339) + ")"
 		}
-		fmt.Fprintf(c.out, "    %-24s %-16s %s%s\n", who, b.Code, b.Detail, until)
+		fmt.Fprintf(c.out, "    %-30s %-14s %s%s\n", who, b.Code, b.Detail, until)
 	}
 }
 

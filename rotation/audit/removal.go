@@ -54,6 +54,9 @@ func (r *Report) verdict(k Key) Verdict {
 	}
 	if len(why) > 0 {
 		v.Answer, v.Text = "no", "not yet: "+strings.Join(why, "; ")
+		if k.Role == Other {
+			v.Text += "; no token of it was seen, so it may as well be the next key, which must stay"
+		}
 		return v
 	}
 	switch {
