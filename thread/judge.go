@@ -191,13 +191,18 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 	add(0.5, changedBefore.MatchString(low))
 	add(min(1, 0.2*float64(prose)), prose > 2)
 	add(-2, prose < 3)
+	add(-1, prose == 3)
 	add(1.5, s.msg >= begin && s.msg <= limit)
 	add(1, s.msg >= limit-2 && s.msg <= limit+1)
 	add(-1, s.msg > limit+3)
 	add(-4, s.asks)
 	add(-3, hedged.MatchString(low))
 	add(-3, ruledOut.MatchString(low) || answersNo.MatchString(low) || lookedAt.MatchString(low) && !strong.MatchString(low))
-	add(-2.5, verdict(s.text) != 0 && s.label == "" || ts.figures.effect(s) != 0)
+	effect := ts.figures.effect(s) != 0
+	add(-2.5, effect && s.label == "" && !strong.MatchString(low))
+	add(-1, effect && strong.MatchString(low) && len(meters(s.text)) > 0)
+	add(-3, ts.reported(s) && !strong.MatchString(low))
+	add(0.7, leadsIn.MatchString(s.text) && prose > 4)
 	add(-3, len(s.snippets()) > 0 && len(changing(s.snippets())) == 0 && prose < 5)
 	add(-3, takeRE.MatchString(s.text) || s.claim())
 	add(-2.5, isWish(s) || escalates.MatchString(s.text))
@@ -221,6 +226,15 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 }
 
 var goingTo = pattern.MustCompile(`(?i)^\W*(?:(?:ok|so|now|next|then|first),? )*(?:(?:about|going|starting|trying) to|i will|i\'ll|will|let me|\w{3,}ing (?:the|a|an|back|over|out|up|down|it|this|all)|next:|plan \w:|other idea|shall we|proposal)`)
+
+// leadsIn is the beginning of a sentence that announces what follows: a few
+// words and a colon.
+var leadsIn = pattern.MustCompile(`^[^:` + "`" + `\d]{3,32}: ?\S+ \S`)
+
+// reported tells a sentence in which a deed was said to be through.
+func (ts *tries) reported(s said) bool {
+	return slices.ContainsFunc(ts.all, func(a *try) bool { return a.last == s.msg && a.last > 0 && a.By == s.by })
+}
 
 // worked reports whether something had worked before a message.
 func (ts *tries) worked(msg int) bool {
