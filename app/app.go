@@ -33,6 +33,9 @@ import (
 	"prunella/monitor"
 	"prunella/notify"
 	"prunella/store"
+	"prunella/thread"
+	"prunella/thread/live"
+	"prunella/thread/polish"
 	"prunella/web"
 	"prunella/wiki"
 )
@@ -55,10 +58,14 @@ type App struct {
 	engine   *engine.Engine
 	monitors *monitor.Runner
 	sender   *notify.Sender
+	prover   Prover // nil: no drills
 	listener net.Listener
 	server   *http.Server
 
-	failed   chan error // holds what ended the serving before Stop
+	threads  *thread.Store // nil, as slack and polish are, without a workspace
+	slack    *live.Live
+	polish   *polish.Polisher // nil without a model
+	failed   chan error       // holds what ended the serving before Stop
 	born     time.Time
 	started  atomic.Bool
 	stop     context.CancelFunc
@@ -132,6 +139,9 @@ func New(cfg Config, version string, log *slog.Logger) (a *App, err error) {
 	if a.sender, err = notify.New(a.store, cfg.Notify.Webhooks, a.registry, log); err != nil {
 		return a, err
 	}
+	if err := a.openSlack(ctx); err != nil {
+		return a, err
+	}
 	a.server = &http.Server{Handler: a.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	return a, nil
@@ -174,6 +184,9 @@ func (a *App) routes() http.Handler {
 	for _, path := range []string{"/v1/", "/api/v1/alertmanager", "/api/v2/alerts", "/api/v1/signals"} {
 		mux.Handle(path, in)
 	}
+	if a.slack != nil {
+		mux.Handle("/slack/events", a.slack) // signed; called from outside under any name
+	}
 	mux.Handle("/", a.ownHost(web.Handler(web.Config{Backend: backend{a}, Version: a.version, Log: a.log,
 		Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{})})))
 	return mux
@@ -211,8 +224,11 @@ func (a *App) Failed() <-chan error { return a.failed }
 func (a *App) Start(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.stop = cancel
-	for _, loop := range []func(context.Context){a.pipeline.Run, a.engine.Run, a.monitors.Run, a.sender.Run, a.prune, a.followWiki} {
+	for _, loop := range []func(context.Context){a.pipeline.Run, a.engine.Run, a.monitors.Run, a.sender.Run, a.prune, a.followWiki, a.drills} {
 		a.running.Go(func() { loop(ctx) })
+	}
+	if a.slack != nil {
+		a.running.Go(func() { a.readSlack(ctx) })
 	}
 	a.running.Go(func() {
 		if err := a.server.Serve(a.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
@@ -318,6 +334,13 @@ func (b backend) Status(ctx context.Context) (client.Status, error) {
 		SkillProblems: b.skills.broken(),
 		Engine:        client.Engine{Owner: b.engine.Owner(), LastTick: b.engine.LastTick()},
 		Intake:        client.Intake{SignalsTotal: total, LastSignal: newest, BusDepth: int64(depth.Messages), Rejected: b.rejected()}}
+	if b.cfg.Drill.Every > 0 {
+		d, err := b.drilled(ctx)
+		if err != nil {
+			return client.Status{}, err
+		}
+		s.Drill = &d
+	}
 	if depth.Messages > 0 && !newest.IsZero() {
 		s.Intake.LagSeconds = now.Sub(newest).Seconds()
 	}

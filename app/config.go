@@ -25,8 +25,11 @@ type Config struct {
 	Monitors  Monitors           `yaml:"monitors"`
 	Policy    heal.Policy        `yaml:"policy"`
 	Verify    Verify             `yaml:"verify"`
+	Slack     Slack              `yaml:"slack"`
+	Polish    Polish             `yaml:"polish"`
 	Notify    Notify             `yaml:"notify"`
 	Bus       Bus                `yaml:"bus"`
+	Drill     Drill              `yaml:"drill"`
 	Retention prunella.Duration  `yaml:"retention"` // of signals and closed incidents; default 720h
 }
 
@@ -94,6 +97,12 @@ func (c Config) validate() error {
 	if err := c.Policy.Validate(); err != nil {
 		return err
 	}
+	if err := c.validateSlack(); err != nil {
+		return err
+	}
+	if err := c.Drill.validate(); err != nil {
+		return err
+	}
 	seen := map[string]bool{}
 	for i, s := range c.World.Services {
 		switch {
@@ -138,7 +147,7 @@ func (c Config) withDefaults() Config {
 		c.Ingest.MaxBody = 8 << 20
 	}
 	for p, d := range map[*prunella.Duration]time.Duration{
-		&c.Monitors.JWKS: 10 * time.Second, &c.Monitors.Canary: 10 * time.Second, &c.Monitors.Releases: time.Minute, &c.Retention: 720 * time.Hour,
+		&c.Monitors.JWKS: 10 * time.Second, &c.Monitors.Canary: 10 * time.Second, &c.Monitors.Releases: time.Minute, &c.Retention: 720 * time.Hour, &c.Polish.Timeout: time.Minute,
 	} {
 		if *p == 0 {
 			*p = prunella.Duration(d)

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/url"
+	"time"
 
 	"prunella"
 )
@@ -41,4 +42,26 @@ type Proposed struct {
 // somebody said yes. Conflict: it cannot be asked now, or the policy forbids it.
 func (c *Client) Propose(ctx context.Context, id prunella.IncidentID, p Proposal) (Proposed, error) {
 	return post[Proposed](ctx, c, "/api/v1/incidents/"+url.PathEscape(string(id))+"/propose", p)
+}
+
+// DrillStatus is when skills are proven in a lab, and how it went.
+type DrillStatus struct {
+	Next time.Time    `json:"next,omitzero"`
+	Last *DrillResult `json:"last,omitempty"`
+}
+
+// DrillResult is one drill.
+type DrillResult struct {
+	Began  time.Time      `json:"began"`
+	Ended  time.Time      `json:"ended"`
+	Skills []DrilledSkill `json:"skills"` // those that a scenario is about
+}
+
+// DrilledSkill is what a drill showed of one skill.
+type DrilledSkill struct {
+	Name    prunella.SkillName `json:"name"`
+	Version string             `json:"version"`
+	Passed  int                `json:"passed"` // scenarios
+	Failed  int                `json:"failed"`
+	Error   string             `json:"error,omitempty"` // it could not be tried
 }

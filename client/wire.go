@@ -18,7 +18,8 @@ type Status struct {
 	IncidentsOpen int        `json:"incidents_open"`
 	Engine        Engine     `json:"engine"`
 
-	SkillProblems []SkillProblem `json:"skill_problems"` // skill files that cannot be used as they are
+	Drill         *DrillStatus   `json:"drill,omitempty"` // when drills are on
+	SkillProblems []SkillProblem `json:"skill_problems"`  // skill files that cannot be used as they are
 }
 
 // Intake is the health of the way in.

@@ -92,6 +92,7 @@ func (cmd serveCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
+	a.ProveWith(proveInChild)
 	if err := a.Start(c.ctx); err != nil {
 		return err
 	}

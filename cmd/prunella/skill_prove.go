@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"prunella"
@@ -108,6 +112,41 @@ func (cmd skillProveCmd) Run(c *console) error {
 		fmt.Fprintln(c.out, "Drills prove that it works in a lab; only runs in production make it fresh.")
 	}
 	return errors.Join(err, verdictError(reports...))
+}
+
+// proveInChild proves a skill in a process of its own, so that nothing of a lab
+// is in the server: what it takes or breaks ends with it.
+func proveInChild(ctx context.Context, url string, name prunella.SkillName) (good, failed int, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return 0, 0, &prunella.Error{Kind: prunella.Internal, Op: "prove " + string(name), Err: err}
+	}
+	child := exec.CommandContext(ctx, self, "skill", "prove", string(name), "--server", url, "--json")
+	child.Cancel = func() error { return child.Process.Signal(os.Interrupt) }
+	child.WaitDelay = 30 * time.Second
+	var complaint bytes.Buffer
+	child.Stderr = &complaint
+	out, ended := child.Output()
+	var p proof
+	if json.Unmarshal(out, &p) != nil {
+		lines := strings.Split(strings.TrimSpace(complaint.String()), "\n")
+		kind := prunella.Unavailable
+		if child.ProcessState != nil && child.ProcessState.ExitCode() == exitUsage { // there is no scenario for it
+			kind = prunella.NotFound
+		}
+		return 0, 0, &prunella.Error{Kind: kind, Op: "prove " + string(name), Reason: lines[len(lines)-1], Err: ended}
+	}
+	for _, r := range p.Runs {
+		switch r.Status {
+		case prunella.Passed:
+			good++
+		case prunella.Failed:
+			failed++
+		default:
+			err = &prunella.Error{Kind: prunella.Unavailable, Op: "prove " + string(name), Where: r.Scenario, Reason: r.Error}
+		}
+	}
+	return good, failed, err
 }
 
 func passed(reports []prunella.Report) int {

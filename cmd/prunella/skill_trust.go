@@ -161,6 +161,9 @@ func trusted(v client.SkillView, now time.Time) trustView {
 	return t
 }
 
+// widest is how much of a reference the table shows.
+const widest = 72
+
 // trust prints how the numbers come about, from the evidence to the gates.
 func (c *console) trust(t trustView) error {
 	w := c.out
@@ -169,8 +172,8 @@ func (c *console) trust(t trustView) error {
 	if len(t.Outcomes) == 0 {
 		fmt.Fprintln(w, "No evidence: nothing has run, nobody has spoken, no conversation is named.")
 	} else {
-		table := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintln(table, "when\tkind\tversion\tx\tw\tk\tage\tdecay\te = w·k·decay\t  what\t")
+		table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+		fmt.Fprintln(table, "when\tkind\tversion\tx\tw\tk\tage\tdecay\te = w·k·decay\twhat")
 		for _, o := range t.Outcomes {
 			when, age := "unknown", "–"
 			if o.At != nil {
@@ -180,10 +183,13 @@ func (c *console) trust(t trustView) error {
 			if o.Note != "" {
 				what += ": " + o.Note
 			}
+			if r := []rune(what); len(r) > widest {
+				what = string(r[:widest-1]) + "…"
+			}
 			if o.Capped {
 				what += " (capped: there is enough of its kind)"
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%.1f\t%.2f\t%.2f\t%s\t%.3f\t%.4f\t  %s\t\n", when, o.Kind, o.Version, o.X, o.W, o.K, age, o.Decay, o.E, what)
+			fmt.Fprintf(table, "%s\t%s\t%s\t%.1f\t%.2f\t%.2f\t%s\t%.3f\t%.4f\t%s\n", when, o.Kind, o.Version, o.X, o.W, o.K, age, o.Decay, o.E, what)
 			up, down = up+o.E*o.X, down+o.E*(1-o.X)
 		}
 		if err := table.Flush(); err != nil {
