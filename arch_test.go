@@ -36,14 +36,15 @@ var mayImport = map[string][]string{
 	"notify":    {},
 	"engine":    {"match", "correlate", "diagnose", "heal", "action", "condition", "skill"},
 	"client":    {},
+	"mcp":       {"client"},
 	"web":       {"client"},
 	"lab":       {"keyset", "rotation"}, // as a service and an issuer use them
 	"keyset":    {},                     // public: a team may use it alone
 	"rotation":  {"keyset"},             // public too
 	"scenario":  {"lab", "client"},
 	"app": {"action", "bus", "client", "correlate", "diagnose", "engine", "heal", "ingest", "match", "monitor",
-		"notify", "skill", "store", "web", "wiki"},
-	"cmd/prunella": {"action", "app", "client", "keyset", "lab", "rotation", "scenario", "scenarios", "skill", "thread", "web", "wiki"},
+		"notify", "skill", "store", "thread", "web", "wiki"},
+	"cmd/prunella": {"action", "app", "client", "keyset", "lab", "mcp", "rotation", "scenario", "scenarios", "skill", "thread", "web", "wiki"},
 }
 
 // never are imports from outside that a package must not have, with the reason.

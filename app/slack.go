@@ -1,0 +1,123 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"time"
+
+	"prunella"
+	"prunella/thread"
+	"prunella/thread/live"
+	"prunella/thread/polish"
+)
+
+// Slack is the workspace whose incident conversations become drafts of skills as
+// they are written (docs/threads.md). Empty: none.
+type Slack struct {
+	SigningSecret string   `yaml:"signing_secret"` // serves the Events API at /slack/events
+	AppToken      string   `yaml:"app_token"`      // keeps a Socket Mode connection
+	BotToken      string   `yaml:"bot_token"`      // reads threads back and people's names
+	Channels      []string `yaml:"channels"`       // ids or names; empty: all that Slack sends events of
+}
+
+// Polish is a language model that smooths the prose of drafts. Empty: none.
+type Polish struct {
+	URL     string            `yaml:"url"` // of a server that speaks chat completions
+	Model   string            `yaml:"model"`
+	APIKey  string            `yaml:"api_key"`
+	Timeout prunella.Duration `yaml:"timeout"` // of one request; default 60s
+}
+
+// slackWindow is how far back a conversation may have begun that is read again
+// when somebody writes to it.
+const slackWindow = 90 * 24 * time.Hour
+
+func (s Slack) on() bool { return s.SigningSecret != "" || s.AppToken != "" }
+
+// validateSlack says what is missing between the keys that belong together.
+func (c Config) validateSlack() error {
+	switch {
+	case !c.Slack.on() && (c.Slack.BotToken != "" || len(c.Slack.Channels) > 0):
+		return prunella.Errorf(prunella.Invalid, "slack has neither signing_secret nor app_token, so no message would come")
+	case c.Slack.on() && c.Wiki == "":
+		return prunella.Errorf(prunella.Invalid, "slack needs wiki: a folder to write drafts to (prunella wiki copy DIR makes one)")
+	case (c.Polish.URL == "") != (c.Polish.Model == ""):
+		return prunella.Errorf(prunella.Invalid, "polish needs both url and model")
+	}
+	if u, err := url.Parse(c.Polish.URL); c.Polish.URL != "" && (err != nil || u.Host == "") {
+		return prunella.Errorf(prunella.Invalid, "polish.url %q is no address (write http://localhost:11434)", c.Polish.URL)
+	}
+	return nil
+}
+
+// openSlack opens the store of messages and the way in. It does nothing when no
+// workspace is configured.
+func (a *App) openSlack(ctx context.Context) (err error) {
+	if !a.cfg.Slack.on() {
+		return nil
+	}
+	if a.threads, err = thread.OpenStore(ctx, a.cfg.Data); err != nil {
+		return err
+	}
+	a.undo("threads", a.threads.Close)
+	if a.cfg.Polish.URL != "" {
+		p := a.cfg.Polish
+		if a.polish, err = polish.New(polish.Config{URL: p.URL, Model: p.Model, APIKey: p.APIKey, Timeout: time.Duration(p.Timeout)}); err != nil {
+			return err
+		}
+	}
+	s := a.cfg.Slack
+	a.slack, err = live.New(live.Config{SigningSecret: s.SigningSecret, AppToken: s.AppToken, BotToken: s.BotToken, Channels: s.Channels,
+		Changed: a.draft, Settle: a.cfg.scaled(prunella.Duration(30*time.Second), 200*time.Millisecond), Log: a.log}, a.threads)
+	return err
+}
+
+// readSlack is the loop of the live workspace. A token that Slack refuses ends it;
+// the rest of the server goes on.
+func (a *App) readSlack(ctx context.Context) {
+	if err := a.slack.Run(ctx); err != nil {
+		a.log.Error("messages are not read from Slack any more", "component", "slack", "err", err)
+	}
+}
+
+// draft extracts the incidents of a channel and writes drafts of skills. A draft
+// that a person edited stays as it is.
+func (a *App) draft(ctx context.Context, channel string) error {
+	known, err := thread.KnownSkills(a.cfg.Wiki)
+	if err != nil {
+		return err
+	}
+	dir, err := a.threads.Directory(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := thread.Extract(ctx, dir, a.threads.Messages(ctx, channel),
+		thread.Options{Channel: channel, Since: time.Now().Add(-slackWindow), Known: known})
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, d := range thread.Drafts(found.Extractions, known) {
+		if a.polish != nil {
+			smooth, report, err := a.polish.Draft(ctx, d)
+			if err != nil { // the draft is as it was
+				a.log.Warn("a draft stays unpolished", "component", "slack", "draft", d.Name, "err", err)
+			}
+			for _, claim := range report.Dropped {
+				a.log.Info("a claim of the model has no source", "component", "slack", "draft", d.Name, "claim", claim.Claim, "why", claim.Reason)
+			}
+			d = smooth
+		}
+		path, err := thread.WriteDraft(a.cfg.Wiki, d)
+		switch {
+		case prunella.KindOf(err) == prunella.Conflict:
+			a.log.Info("a draft was edited and is kept", "component", "slack", "draft", d.Name)
+		case err != nil:
+			failed = errors.Join(failed, err)
+		default:
+			a.log.Info("a draft waits for a person", "component", "slack", "draft", d.Name, "file", path)
+		}
+	}
+	return failed
+}

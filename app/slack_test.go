@@ -1,0 +1,114 @@
+package app
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"prunella/client"
+)
+
+const slackSecret = "8f742231b10e8888abcd99yyyzzz85a5"
+
+// say sends one message as Slack's Events API does, and returns the status.
+func say(t *testing.T, server, secret, ts, thread, user, text string) int {
+	t.Helper()
+	message := map[string]any{"type": "message", "channel": "C01", "channel_type": "channel", "ts": ts, "user": user, "text": text}
+	if thread != "" {
+		message["thread_ts"] = thread
+	}
+	body, err := json.Marshal(map[string]any{"type": "event_callback", "team_id": "T1", "event_id": "Ev" + ts, "event_time": 1, "event": message})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := strconv.FormatInt(time.Now().Unix(), 10)
+	mac := hmac.New(sha256.New, []byte(secret))
+	fmt.Fprintf(mac, "v0:%s:%s", at, body)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server+"/slack/events", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Slack-Request-Timestamp", at)
+	req.Header.Set("X-Slack-Signature", "v0="+hex.EncodeToString(mac.Sum(nil)))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// What people write in an incident becomes a draft of a skill that waits for a
+// person; the engine does not have it.
+func TestSlackBecomesADraft(t *testing.T) {
+	dir := ownWiki(t)
+	a, stop := serve(t, Config{Listen: "127.0.0.1:0", Data: t.TempDir(), Wiki: dir, TimeScale: 60, Slack: Slack{SigningSecret: slackSecret}})
+	defer stop()
+	start := time.Now().Add(-time.Hour).Truncate(time.Minute)
+	root := fmt.Sprintf("%d.000100", start.Unix())
+	for i, m := range []struct{ user, text string }{
+		{"U01", ":rotating_light: checkout is down, 38% of requests return 503 since " + start.Add(-5*time.Minute).UTC().Format("15:04") + " UTC. Logs say `remaining connection slots are reserved`"},
+		{"U02", "looking. I'll take this one. No deploy since yesterday, so it is not a release"},
+		{"U02", "tried restarting the pods with `kubectl rollout restart deployment/checkout -n shop`, that did not help, still 503s"},
+		{"U02", "root cause: the report job holds 400 idle connections to postgres, the pool is exhausted"},
+		{"U02", "running `psql -c \"select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'report'\"` now. my mail is dana@shop.example if it pages"},
+		{"U01", "that fixed it: error rate is back to 0.1%, checkout works again. Confirmed, resolved"},
+		{"U01", "follow-up: limit the report job to 20 connections (ticket SHOP-812)"},
+	} {
+		ts, thread := root, ""
+		if i > 0 {
+			ts, thread = fmt.Sprintf("%d.000100", start.Add(time.Duration(i)*3*time.Minute).Unix()), root
+		}
+		if got := say(t, a.URL(), slackSecret, ts, thread, m.user, m.text); got != http.StatusOK {
+			t.Fatalf("message %d was answered %d", i, got)
+		}
+	}
+	if got := say(t, a.URL(), "another secret", "1.1", "", "U09", "forged"); got != http.StatusUnauthorized {
+		t.Errorf("a message with a wrong signature was answered %d", got)
+	}
+	var drafts []string
+	deadline(t, "a draft", func() bool {
+		drafts, _ = filepath.Glob(filepath.Join(dir, "drafts", "*.skill.md"))
+		return len(drafts) == 1
+	})
+	text := read(t, drafts[0])
+	for _, want := range []string{"pg_terminate_backend", "that did not help", "SHOP-812"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the draft lacks %q:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "dana@") {
+		t.Errorf("the draft has a mail address:\n%s", text)
+	}
+	skills, err := client.New(a.URL()).Skills(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(skills) != 4 {
+		t.Errorf("%d skills are installed; a draft is none", len(skills))
+	}
+}
+
+// What of the configuration belongs together is said before anything starts.
+func TestSlackNeedsItsParts(t *testing.T) {
+	for text, want := range map[string]string{
+		"slack: {bot_token: x}":                   "neither signing_secret nor app_token",
+		"slack: {signing_secret: x}":              "a folder to write drafts to",
+		"polish: {url: 'http://localhost:11434'}": "both url and model",
+		"polish: {url: 'nowhere', model: m}":      "is no address",
+	} {
+		if _, err := ParseConfig("p.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; it should say %q", text, err, want)
+		}
+	}
+}
