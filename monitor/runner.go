@@ -21,7 +21,7 @@ type Sink interface {
 type Job struct {
 	Monitor Monitor
 	Every   time.Duration // from start to start, give or take a tenth
-	Timeout time.Duration // of one run with its publication; 0: Every, at least 5 s
+	Timeout time.Duration // of one run, and again of its publication; 0: Every, at least 10 s
 }
 
 // Config is what a Runner needs.
@@ -105,11 +105,13 @@ func (r *Runner) loop(ctx context.Context, j Job) {
 func (r *Runner) runOnce(ctx context.Context, j Job) {
 	limit := j.Timeout
 	if limit <= 0 {
-		limit = max(j.Every, 5*time.Second)
+		limit = max(j.Every, 10*time.Second) // more than one request that is not answered takes
 	}
 	run, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
 	signals, err := j.Monitor.RunOnce(run, r.now())
+	cancel()
+	run, cancel = context.WithTimeout(ctx, limit) // what took the whole time to find out is still to be said
+	defer cancel()
 	outcome := "ok"
 	if err != nil {
 		outcome = "error"

@@ -58,7 +58,10 @@ type sink struct {
 	fail bool
 }
 
-func (s *sink) Publish(_ context.Context, ss []prunella.Signal) error {
+func (s *sink) Publish(ctx context.Context, ss []prunella.Signal) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fail {
@@ -141,6 +144,27 @@ func TestRunner(t *testing.T) {
 			"prunella_monitor_last_success_timestamp_seconds quick": true, "prunella_monitor_last_success_timestamp_seconds fails": true}
 		if d := cmp.Diff(want, outcomes); d != "" {
 			t.Error(d)
+		}
+	})
+}
+
+// TestALookThatTakesAllItsTimeIsStillTold: what hangs is just what a monitor is
+// there to tell.
+func TestALookThatTakesAllItsTimeIsStillTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &sink{}
+		m := &scripted{name: "hangs", run: func(ctx context.Context, _ int) ([]prunella.Signal, error) {
+			<-ctx.Done()
+			return []prunella.Signal{{Name: "timeout"}}, nil
+		}}
+		r := monitor.NewRunner(to, []monitor.Job{{Monitor: m, Every: time.Second}}, monitor.Config{Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+		defer cancel()
+		r.Run(ctx)
+		to.mu.Lock()
+		defer to.mu.Unlock()
+		if len(to.got) == 0 || to.got[0] != "timeout" {
+			t.Errorf("told %v", to.got)
 		}
 	})
 }
