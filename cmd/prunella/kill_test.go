@@ -283,49 +283,26 @@ func killedAtEachStepAlone(t *testing.T, binary string) {
 	}
 	for k := range n {
 		for _, how := range []fate{drop, lose} {
-			r.quiet(v)
-			from, killed := len(r.gate.effects()), r.killed
-			r.gate.mu.Lock()
-			first, asked := len(r.gate.arrivals), map[string]bool{}
-			r.gate.mu.Lock()
-			r.gate.decide = func(q request, arrival int) fate {
-				asked[q.Step] = true
-				if len(r.gate.arrivals)-first == k+1 && arrival == 1 && len(asked) == k+1 {
-					return how
+			name := map[fate]string{drop: "request lost", lose: "answer lost"}[how]
+			t.Run(fmt.Sprintf("change %d of %d, %s", k+1, n, name), func(t *testing.T) {
+				r := newRig(t, binary, lab.Spec{}, unattended(), "")
+				asked := map[string]bool{}
+				r.gate.mu.Lock()
+				r.gate.decide = func(q request, arrival int) fate {
+					asked[q.Step] = true
+					if len(asked) == k+1 && arrival == 1 {
+						return how
+					}
+					return pass
 				}
-				return pass
-			}
-			r.gate.mu.Unlock()
-			r.gate.mu.Unlock()
-			r.inject("rotate-partial-distribution", missed("4"))
-			v = r.follow(2+2*k+int(how-drop), time.Minute, func(client.IncidentView) {})
-			r.healed(v, from)
-			if r.killed != killed+1 {
-				t.Errorf("change %d of %d, %v: killed %d times", k+1, n, how, r.killed-killed)
-			}
-			t.Logf("change %d of %d, %s: healed", k+1, n, map[fate]string{drop: "request lost", lose: "answer lost"}[how])
+				r.gate.mu.Unlock()
+				r.inject("rotate-partial-distribution", missed("4"))
+				r.healed(r.follow(1, time.Minute, func(client.IncidentView) {}), 0)
+				if r.killed != 1 {
+					t.Errorf("killed %d times, want once", r.killed)
+				}
+				r.nothingLost()
+			})
 		}
 	}
-	r.nothingLost()
-}
-
-// quiet waits until a new failure is a new incident; until then the healed one
-// stays healed.
-func (r *rig) quiet(v client.IncidentView) {
-	r.t.Helper()
-	const watch = 5 * time.Second // 100 s at this time scale
-	over := v.Incident.ResolvedAt.Add(watch + time.Second)
-	r.until("the watch to be over", watch+5*time.Second, func(ctx context.Context) error {
-		now, err := r.api.Incident(ctx, v.Incident.ID)
-		if err != nil {
-			return err
-		}
-		if now.Incident.State != prunella.Resolved {
-			r.t.Fatalf("nothing was broken, and it is %s again: %s\n%s", now.Incident.State, now.Incident.StateReason.Text, story(now))
-		}
-		if left := time.Until(over); left > 0 {
-			return fmt.Errorf("%s left", left)
-		}
-		return nil
-	})
 }
