@@ -582,6 +582,6 @@ func unquoted(l string) (before, cmd string, ok bool) {
 
 var statement = pattern.MustCompile(`^[A-Z]{4,}(?:_[A-Z]+)*;$`)
 
-var unquotedAt = pattern.MustCompile(`(?i)[:,→>] +|\b(?:\w{3,}(?:ed|ing)|with|ran|run|running|via|using|by|try|trying|do|doing|execut(?:ed|ing)|from|and|then|now|output of|checking|checked) +`)
+var unquotedAt = pattern.MustCompile(`(?i)[:,→>] +|\b(?:\w{3,}(?:ed|ing)|did|with|ran|run|running|via|using|by|try|trying|do|doing|execut(?:ed|ing)|from|and|then|now|output of|checking|checked) +`)
 
 var regexpKV = pattern.MustCompile(`(?i)\b(?:flushall|flushdb|del|unlink|config set|client kill|slaveof|replicaof|cluster failover|memory purge|failover|expire|set)\b`)

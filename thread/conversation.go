@@ -230,7 +230,9 @@ func (r *run) affinity(m Message, at time.Time, who string, names map[string]boo
 	if m.bot() && common > 1 {
 		s += 0.5 // the alert clears
 	}
-	if m.bot() && common == 0 {
+	if m.bot() && common == 0 && latest && gap < 4*time.Minute && r.messages[0].bot() && len(r.users) < 3 && strings.Contains(m.Text, "<@") {
+		s += 0.5 // another bot says who was called
+	} else if m.bot() && common == 0 {
 		s -= 0.5
 	}
 	return s

@@ -69,7 +69,7 @@ func (t *talk) over(ts *tries) int {
 			begun = max(begun, a.msg)
 		}
 	}
-	last, declared, cleared, checked, mildly, reading := -1, -1, -1, -1, -1, -1
+	last, declared, cleared, checked, mildly, reading, helped := -1, -1, -1, -1, -1, -1, -1
 	underway := false // it is getting better, and not over
 	for _, s := range t.said {
 		if s.msg < begun || s.asks || s.line.quoted || s.label == "followup" {
@@ -101,6 +101,9 @@ func (t *talk) over(ts *tries) int {
 		case v > 0 && (last < 0 || underway && !progress.MatchString(low)):
 			last, underway = s.msg, progress.MatchString(low)
 		}
+		if !s.bot && !isWish(s) && ts.figures.effect(s) > 0 && s.msg >= begun {
+			helped = s.msg
+		}
 		if !s.bot && !isWish(s) && len(meters(s.text)) > 0 && ts.figures.effect(s) > 0 {
 			reading = s.msg
 		}
@@ -112,6 +115,9 @@ func (t *talk) over(ts *tries) int {
 		if m >= 0 {
 			return m
 		}
+	}
+	if last < 0 {
+		return helped
 	}
 	return last
 }

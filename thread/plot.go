@@ -102,6 +102,9 @@ func (r readings) effect(s said) int {
 		for _, w := range list[i].words {
 			bad, ok := r.bad[w]
 			if !ok {
+				if list[i].value == 0 && v >= 0 && w != "x" {
+					return 1
+				}
 				continue
 			}
 			far := apart(list[i].value, bad)

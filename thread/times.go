@@ -56,6 +56,17 @@ func (t *talk) clocks(s said) []time.Time {
 			out = append(out, at)
 		}
 	}
+	if m := pastHour.FindStringSubmatch(text); m != nil && len(out) == 0 {
+		min, _ := strconv.Atoi(m[1])
+		at := s.at.Truncate(time.Hour).Add(time.Duration(min) * time.Minute)
+		if at.After(s.at) {
+			at = at.Add(-time.Hour)
+		}
+		out = append(out, at)
+	}
+	if m := onlySpan.FindStringSubmatch(text); m != nil && len(out) == 0 {
+		out = append(out, s.at.Add(-span(m[1], m[2])))
+	}
 	for _, re := range []*pattern.Pattern{agoRE, forRE} {
 		if m := re.FindStringSubmatch(text); m != nil && len(out) == 0 && (re == agoRE || !strings.Contains(text, "stable for") && failing.MatchString(text) || lasting.MatchString(text) && verdict(text) <= 0) {
 			out = append(out, s.at.Add(-span(m[1], m[2])))
@@ -65,6 +76,11 @@ func (t *talk) clocks(s said) []time.Time {
 }
 
 var lasting = pattern.MustCompile(`(?i)\b(?:been|already|lasts|going)\b.*\bfor\b|\bfor\b.*\b(?:now|already)\b`)
+
+var (
+	pastHour = pattern.MustCompile(`(?i)(?:^|[ ~])([0-5]?\d) past(?:-?ish)?\b(?: the hour)?`)
+	onlySpan = pattern.MustCompile(`(?i)^\W*(?:about |around |roughly |like |maybe )?~?(\d+) ?(m|mins?|minutes?|h|hrs?|hours?)(?: or so| now| give or take| ish)?\W*$`)
+)
 
 var notClock = pattern.MustCompile(`\d+:\d\d:\d\d:\d\d|:\d{2,5}/|\b[\w.-]+:\d{2}\b/`)
 
@@ -149,9 +165,12 @@ func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
 		}
 		stated[name] = Moment{Name: name, At: at, Stated: true, Source: s.source, Rule: rule}
 	}
-	begun := len(t.c.Messages)/3 + 1
+	begun := len(t.c.Messages)
 	for _, a := range ts.all {
 		begun = min(begun, a.msg)
+	}
+	if len(ts.all) == 0 {
+		begun = begun/3 + 1
 	}
 	for _, s := range t.said {
 		t.beside(s, state)
