@@ -435,7 +435,7 @@ func (c *Conversation) features(dir *Directory) []feature {
 	persons = len(t.people)
 	deeds, outcomes, done := 0, 0, 0
 	for _, a := range ts.all {
-		if a.advised {
+		if a.advised || len(a.Commands) == 0 && routine.MatchString(a.Text) {
 			continue
 		}
 		deeds++
@@ -515,6 +515,9 @@ func (c *Conversation) features(dir *Directory) []feature {
 	}
 	return out
 }
+
+// routine is a release that is announced and mends nothing.
+var routine = pattern.MustCompile(`(?i)\b(?:releas|deploy|shipp|roll|promot|merg)\w*\b.*\bv?\d+\.\d+\.\d+`)
 
 var opsChannel = pattern.MustCompile(`(?i)inc|alert|ops|sre|on-?call|outage|prod|infra|emergency|war`)
 

@@ -13,8 +13,8 @@ import (
 var (
 	mentionRE  = pattern.MustCompile(`@([A-Za-z0-9][\w.-]*[A-Za-z0-9]|[A-Za-z0-9])`)
 	nobody     = setOf(`here channel everyone oncall on-call`)
-	ownsRE     = pattern.MustCompile(`(?i)@([\w.-]+)(?:'s team)?[,]? (?:\([^)]*\) )?(?:\w+ )?(?:owns|own|maintains|is on the hook|is accountable|is in charge|has the lead|is the owner|is (?:the )?(?:service |primary )?owner|is responsible|runs (?:the|that|this)|looks after|is (?:the )?(?:on-?call|dri|poc))\b|@([\w.-]+) \([^)]*\bowns?\b[^)]*\)`)
-	ownedByRE  = pattern.MustCompile(`(?i)\b(?:owned by|falls to|in the hands of|under|sits with|lives with|point person(?: is)?|lead(?: is|:)|owner(?:s)?(?: of [\w /-]+)?(?: is| are|:)?|belongs to|maintained by|responsible(?: is|:)|dri(?: is|:)|primary(?: is|:)?)\s*@([\w.-]+)(?:(?:,? and |, ?| & )@([\w.-]+))?`)
+	ownsRE     = pattern.MustCompile(`(?i)@([\w.-]+)(?:'s team)?[,]? (?:\([^)]*\) )?(?:\w+ )?(?:owns|own|maintains|is on the hook|is accountable|is in charge|has the lead|is the owner|is (?:the )?(?:service |primary )?owner|is responsible|runs (?:the|that|this)|looks after|is (?:the )?(?:on-?call|dri|poc))\b|@([\w.-]+) \([^)]*\bowns?\b[^)]*\)|\b(?:is|are) @([\w.-]+?)'s\b`)
+	ownedByRE  = pattern.MustCompile(`(?i)\b(?:owned by|falls to|in the hands of|under|sits with|lives with|point person(?: is)?|lead(?: is|:)|owner(?:s)?(?: of [\w /-]+)?(?: is| are|:)?|belongs to|maintained by|responsible(?: for [\w./-]+)?(?: is|:)|in charge(?: of [\w./-]+)?(?: is|:)|dri(?: is|:)|primary(?: is|:)?)\s*@([\w.-]+)(?:(?:,? and |, ?| & )@([\w.-]+))?`)
 	movedRE    = pattern.MustCompile(`(?i)\b(?:moved|went|handed over|transferred|belongs|reassigned)(?: over)?(?: now)? to @([\w.-]+)`)
 	yoursRE    = pattern.MustCompile(`(?i)@([\w.-]+)[,:]? (?:is this|this is|that'?s|isn'?t this|i think this is|this one'?s) yours`)
 	askedRE    = pattern.MustCompile(`(?i)@([\w.-]+)[,:]? (?:can|could|would|will) you (?:please )?(?:own|take|drive|lead|run|handle|pick) |(?:can|could) @([\w.-]+) (?:please )?(?:own|take|drive|lead|run|handle)`)
@@ -264,7 +264,9 @@ func (t *talk) owners(x Extraction) []string {
 				break
 			}
 			for _, m := range re.FindAllStringSubmatch(text, -1) {
-				own = add(add(own, m[1]), m[2])
+				for _, name := range m[1:] {
+					own = add(own, name)
+				}
 			}
 		}
 		if iOwnRE.MatchString(text) && !s.asks {
