@@ -45,7 +45,7 @@ func setOf(words string) map[string]bool {
 }
 
 var (
-	prompt     = pattern.MustCompile(`^\s*(?:\([\w.-]+\)\s*)?(?:\[?[\w.-]+@[\w.:/~-]+(?: [\w/~.-]+)?\]?\s?)?(?:[$%❯➜»]|[#>](?:\s|$))\s*`)
+	prompt     = pattern.MustCompile(`^\s*(?:~\S*\s)?(?:\([\w.-]+\)\s*)?(?:\[?[\w.-]+@[\w.:/~-]+(?: [\w/~.-]+)?\]?\s?)?(?:[$%❯➜»]|[#>](?:\s|$))\s*`)
 	hostPrompt = pattern.MustCompile(`^\s*\[?[\w.-]+@[\w.-]+(?:[: ][\w/~.-]*)?\]?\s?[$#%>]\s*`)
 	winPrompt  = pattern.MustCompile(`^\s*(?:PS\s+)?[A-Z]:\\[^>]*>\s*`)
 	sqlPrompt  = pattern.MustCompile(`^\s*(?:mysql|mariadb(?: \[[^\]]*\])?|sqlite|SQL|[\w-]+(?:=|-)[#>]|[\w-]+=\*?[#>]|(?:cqlsh|mongo\w*|rs\d*:\w+|clickhouse)[\w:@.-]*)>?\s*>?\s+`)
@@ -568,7 +568,8 @@ func unquoted(l string) (before, cmd string, ok bool) {
 		rest := l[start:]
 		word := firstWord(bare(rest))
 		known := programs[word] || strings.HasPrefix(rest, "./") || toolName.MatchString(word) || start > 0 && flagged.MatchString(rest) && programRE.MatchString(word) && !preposition.MatchString(rest) && !strings.Contains(rest, ", ") && !strings.Contains(rest, ": ")
-		if !known || everyday[word] && !flagged.MatchString(rest) && !strings.HasPrefix(rest, "sudo ") {
+		if !known || everyday[word] && !flagged.MatchString(rest) && !strings.HasPrefix(rest, "sudo ") &&
+			!(start > 0 && plainArgs.MatchString(rest) && !preposition.MatchString(rest) && orders(strings.TrimPrefix(bare(rest), word))) {
 			continue
 		}
 		rest = strings.TrimSpace(emoji.ReplaceAllString(pictures.ReplaceAllString(rest, ""), "$1"))

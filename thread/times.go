@@ -18,7 +18,7 @@ var (
 	zoneOffset = map[string]int{"utc": 0, "gmt": 0, "z": 0, "h": 0, "wet": 0, "cet": 3600, "bst": 3600, "cest": 7200, "eet": 7200, "est": -18000, "edt": -14400, "cst": -21600, "cdt": -18000, "mst": -25200, "mdt": -21600, "pst": -28800, "pdt": -25200, "ist": 19800, "jst": 32400, "aest": 36000, "aedt": 39600, "sgt": 28800}
 	numberWord = map[string]int{"a": 1, "an": 1, "a few": 3, "a couple": 2, "a couple of": 2, "two": 2, "three": 3, "five": 5, "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30}
 
-	startsAt   = anyOf(`kicked in`, `first blip`, `earliest \w+`, `trouble since`, `dates back to`, `goes back to`, `going (?:on )?since`, `appeared`, `showed up`, `popped up`, `set in`, `hit us`, `start(?:ed|ing|s)?`, `beg[aiu]n(?:ning)?`, `since`, `first (?:error|seen|alert|report|occurr\w+|fail\w+|log|one|401|5xx|timeout|symptom|bad)\w*`, `onset`, `kicked off`, `went (?:down|bad|red|up|south|sideways)`, `from (?:about |around |~)?\d`, `broke`, `jumped`, `spiked`, `dropped`, `stopped`, `firing since`, `as of`, `ago`, `for (?:the )?(?:last|past|about|~)`, `starting (?:at|around)`, `impact`)
+	startsAt   = anyOf(`kicked in`, `first blip`, `earliest \w+`, `trouble since`, `dates back to`, `goes back to`, `going (?:on )?since`, `appeared`, `showed up`, `popped up`, `set in`, `hit us`, `start(?:ed|ing|s)?`, `beg[aiu]n(?:s|ning)?`, `since`, `first (?:error|seen|alert|report|occurr\w+|fail\w+|log|one|401|5xx|timeout|symptom|bad)\w*`, `onset`, `kicked off`, `went (?:down|bad|red|up|south|sideways)`, `from (?:about |around |~)?\d`, `broke`, `jumped`, `spiked`, `dropped`, `stopped`, `firing since`, `as of`, `ago`, `for (?:the )?(?:last|past|about|~)`, `starting (?:at|around)`, `impact`)
 	resolvesAt = anyOf(`resolved`, `recover(?:ed|y)`, `back to normal`, `back (?:up|online)`, `all clear`, `ended`, `end`, `over`, `closed`, `clean since`, `stable since`, `healthy (?:again )?(?:since|at|as of)`, `green since`, `normal (?:since|at|as of)`, `cleared`, `fully recovered`, `no (?:more |new )?(?:errors?|5xx|401s|failures|timeouts) since`)
 	diagnoseAt = anyOf(`diagnosed`, `identified`, `cause found`, `found (?:the|it|out)`, `figured out`, `root cause`, `pinned`, `traced`)
 	fixesAt    = anyOf(`fixed`, `mitigated`, `fix (?:applied|deployed|went|landed|in|out|rolled|was)`, `applied`, `restarted`, `rolled (?:back|out)`, `reverted`, `deployed`, `completed?`, `finished`, `done`, `failed over`, `switched`, `renewed`, `scaled`)
@@ -167,7 +167,9 @@ func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
 	}
 	begun := len(t.c.Messages)
 	for _, a := range ts.all {
-		begun = min(begun, a.msg)
+		if a.Outcome == Worked {
+			begun = min(begun, a.msg)
+		}
 	}
 	if len(ts.all) == 0 {
 		begun = begun/3 + 1
@@ -194,7 +196,7 @@ func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
 				break
 			}
 			t.stateOf(part, s, times[i], state)
-			if _, told := stated["started"]; !told && s.msg < begun && !s.asks && !s.bot && times[i].Before(s.at) && !expiredOrChanged.MatchString(low) && !future.MatchString(low) {
+			if _, told := stated["started"]; !told && s.msg < begun && !s.asks && !s.bot && !ts.reported(s) && !t.isDeed(s, ts) && times[i].Before(s.at) && !expiredOrChanged.MatchString(low) && !future.MatchString(low) {
 				state("started", s, times[i], "time-before-anything-was-done", false)
 			}
 		}
