@@ -191,7 +191,9 @@ func (s *skills) read(ctx context.Context, p *wiki.Page, old installed, before m
 		f.broken = unreadable(p, err)
 	}
 	if f.usable() {
-		s.log.Info("skill taken into use", "skill", f.skill.Name, "version", f.skill.Version, "hash", f.skill.Hash)
+		if len(s.now.Load().files) > 0 { // a change, not the start
+			s.log.Info("skill taken into use", "skill", f.skill.Name, "version", f.skill.Version, "hash", f.skill.Hash)
+		}
 		return f, s.keep(f)
 	}
 	f.seen = p.Hash
