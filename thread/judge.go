@@ -72,7 +72,7 @@ func (t *talk) over(ts *tries) int {
 	last, declared, cleared, checked, mildly, reading, helped := -1, -1, -1, -1, -1, -1, -1
 	underway := false // it is getting better, and not over
 	for _, s := range t.said {
-		if s.msg < begun || s.asks || s.line.quoted || s.label == "followup" {
+		if s.msg < begun || s.asks || s.line.quoted || s.label == "followup" || s.at.Sub(t.timeOf(begun)) > 12*time.Hour {
 			continue
 		}
 		v := verdict(s.text)
@@ -111,15 +111,50 @@ func (t *talk) over(ts *tries) int {
 			checked = s.msg
 		}
 	}
+	if declared < 0 && cleared < 0 && mildly < 0 {
+		if m := t.parting(ts); m > max(reading, checked) {
+			return m
+		}
+	}
 	for _, m := range []int{declared, cleared, checked, mildly, reading} {
 		if m >= 0 {
 			return m
 		}
 	}
-	if last < 0 {
-		return helped
+	return max(last, helped, t.parting(ts))
+}
+
+// timeOf is when a message was written.
+func (t *talk) timeOf(msg int) time.Time {
+	if msg >= len(t.sources) {
+		return time.Time{}
 	}
-	return last
+	return Time(t.sources[msg].TS)
+}
+
+// parting is the last short message after what worked, before talk turns to
+// what is to be done about it: where nobody says that it is over in words that
+// are known, that is where they stop.
+func (t *talk) parting(ts *tries) int {
+	var fix *try
+	for _, a := range ts.all {
+		if a.Outcome == Worked && len(a.Commands) > 0 {
+			fix = a
+		}
+	}
+	best := -1
+	for _, s := range t.said {
+		if fix == nil || s.msg <= max(fix.msg, fix.last) || s.bot {
+			continue
+		}
+		if s.at.Sub(fix.At) > 90*time.Minute || isWish(s) || escalates.MatchString(s.text) || s.label != "" || mentionRE.MatchString(s.text) || recurring.MatchString(s.lower) {
+			break
+		}
+		if n := len(strings.Fields(s.text)); n > 0 && n <= 8 && !s.asks && len(s.snippets()) == 0 && !strings.ContainsAny(s.text, "0123456789") {
+			best = s.msg
+		}
+	}
+	return best
 }
 
 var (
