@@ -45,6 +45,7 @@ type cli struct {
 	Wiki     wikiCmd     `cmd:"" help:"Check, search and rename pages of the wiki."`
 	Thread   threadCmd   `cmd:"" help:"Turn incident conversations into drafts of skills."`
 	Keys     keysCmd     `cmd:"" help:"Audit, watch and rotate signing keys."`
+	MCP      mcpCmd      `cmd:"" name:"mcp" help:"Serve skills and incidents to other tools over the Model Context Protocol."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 
 	Debug bool `help:"Log more, and print the stack if Prunella itself breaks." env:"PRUNELLA_DEBUG"`

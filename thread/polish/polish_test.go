@@ -249,10 +249,12 @@ func TestServersThatMisbehave(t *testing.T) {
 			w.Header().Set("Content-Type", "text/plain")
 			io.WriteString(w, `{"choices":[]}`)
 		}, "text/plain", 1},
-		"500":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, "500", 2},
-		"429":      {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Retry-After", "0"); w.WriteHeader(429) }, "429", 2},
-		"401":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, "401", 1},
-		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect) }, "307", 1},
+		"500": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, "500", 2},
+		"429": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Retry-After", "0"); w.WriteHeader(429) }, "429", 2},
+		"401": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, "401", 1},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
+		}, "307", 1},
 		"truncated": {func(w http.ResponseWriter, _ *http.Request) {
 			jsonType(w)
 			io.WriteString(w, `{"choices":[{"message":{"content":"{\"li`)
