@@ -183,7 +183,7 @@ func (f *failure) sameAs(old *failure) (prunella.Reason, float64) {
 		case !r.month.IsZero() && old.x.Started.Year() == r.month.Year() && old.x.Started.Month() == r.month.Month() && alike >= alikeSaid/2:
 			return reason("month-named", "somebody names its month, and they are alike: %s", r.said.Text), 1 + alike
 		}
-		vague = vague || r.ts == "" && r.day.IsZero() && r.month.IsZero() // one that names another time means that one
+		vague = true
 	}
 	if old.x.Kind == "channel" && old.x.Channel == f.x.Channel {
 		return prunella.Reason{}, 0
