@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -191,13 +192,18 @@ func (b backend) backlinks(file string) []client.WikiBacklink {
 	return out
 }
 
+// sources are the conversations that a skill came from, as plain text: of a
+// [[link]] its words stay.
 func sources(d *skill.Document) []client.SourceThread {
 	var out []client.SourceThread
 	for _, s := range d.Provenance() {
-		out = append(out, client.SourceThread{Text: s.Text, Channel: s.Channel, Date: s.Date, People: s.People, URL: s.URL})
+		out = append(out, client.SourceThread{Text: linkRE.ReplaceAllString(s.Text, "$1$2"), Channel: s.Channel, Date: s.Date, People: s.People, URL: s.URL})
 	}
 	return out
 }
+
+// linkRE takes a [[folder/name]] or [[folder/name|words]] apart.
+var linkRE = regexp.MustCompile(`\[\[(?:[^\]|]*\|([^\]]+)|(?:[^\]|]*/)?([^\]|/]+))\]\]`)
 
 func problems(in []skill.Problem) []client.SkillProblem {
 	out := []client.SkillProblem{}

@@ -44,8 +44,7 @@ type skillCategory struct {
 type skillRow struct {
 	V       client.SkillView
 	Excerpt []client.WikiPiece
-	Runs    int // evidence by kind
-	Drills  int
+	Rests   string // "2 runs, 1 thread": what the confidence rests on
 }
 
 // mostRows bounds a list of skills; who has more searches.
@@ -122,20 +121,23 @@ func categoryOf(v client.SkillView) string { return cmp.Or(v.Skill.Category, "no
 
 func rowFor(v client.SkillView, excerpt []client.WikiPiece) skillRow {
 	row := skillRow{V: v, Excerpt: excerpt}
-	row.Runs, row.Drills = evidence(v)
+	row.Rests = evidence(v)
 	return row
 }
 
-// evidence counts runs and the rest of what a confidence rests on.
-func evidence(v client.SkillView) (runs, other int) {
+// evidence counts what a confidence rests on, by kind.
+func evidence(v client.SkillView) string {
+	n := map[string]int{}
 	for _, t := range v.Trust.Terms {
-		if t.Kind == "run" {
-			runs++
-		} else {
-			other++
+		n[t.Kind]++
+	}
+	var parts []string
+	for _, k := range []struct{ kind, one string }{{"run", "run"}, {"scenario", "scenario"}, {"person", "word"}, {"thread", "thread"}} {
+		if n[k.kind] > 0 {
+			parts = append(parts, count(n[k.kind], k.one))
 		}
 	}
-	return runs, other
+	return strings.Join(parts, ", ")
 }
 
 // skillPage answers: what do I do, and may I trust it?
@@ -144,8 +146,7 @@ type skillPage struct {
 	Prose  template.HTML
 	Course plot
 	Moves  []move
-	Runs   int
-	Drills int
+	Rests  string  // "2 runs, 1 thread": what the confidence rests on
 	Alike  []crumb // alternates: skills, or faults to search for
 	Edit   string  // address of the editor
 	Saved  string  // said once after an edit
@@ -171,7 +172,7 @@ func (s *server) skill(r *http.Request, now time.Time) (view, error) {
 		link := s.backend.WikiLink(sk.Path, "skills/"+name)
 		p.Alike = append(p.Alike, crumb{name, cmp.Or(link.URL, "/skills?"+url.Values{"q": {name}}.Encode())})
 	}
-	p.Runs, p.Drills = evidence(v)
+	p.Rests = evidence(v)
 	incidents := map[string]prunella.IncidentID{}
 	for _, run := range v.Runs {
 		incidents[string(run.ID)] = run.Incident
