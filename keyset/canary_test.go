@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,7 @@ func TestCanariesProveAKey(t *testing.T) {
 			claims["aud"], claims["sub"] = "whoever", "canary"
 			return s.token(claims, "typ", "canary+jwt")
 		}
+		var mu sync.Mutex
 		var told []keyset.Acknowledgement
 		iss.answer = func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path != "/ack" {
@@ -31,7 +33,9 @@ func TestCanariesProveAKey(t *testing.T) {
 			if err := json.NewDecoder(r.Body).Decode(&ack); err != nil {
 				t.Error(err)
 			}
+			mu.Lock()
 			told = append(told, ack)
+			mu.Unlock()
 			fmt.Fprintf(w, `{"canaries":[{"token":%q},{"token":"junk"},{"token":%q}]}`, canary(b), canary(edSigner(t, "b")))
 			return true
 		}
@@ -39,13 +43,17 @@ func TestCanariesProveAKey(t *testing.T) {
 			c.Acknowledge = &keyset.Acknowledge{URL: issuerURL + "/ack", Secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", Instance: "i"}
 		})
 		time.Sleep(time.Second)
+		mu.Lock()
 		if len(told) != 2 || !told[0].Keys[1].LastSeen.IsZero() || told[1].Keys[1].LastSeen.IsZero() || !told[1].Keys[0].LastSeen.IsZero() {
 			t.Errorf("told %+v", told)
 		}
+		mu.Unlock()
 		time.Sleep(time.Minute)
+		mu.Lock()
 		if len(told) > 6 {
 			t.Errorf("%d acknowledgements in a minute: canaries drive them", len(told))
 		}
+		mu.Unlock()
 		refuses(t, set, canary(b), keyset.Type)
 		accepts(t, set, b.fresh())
 	})

@@ -126,14 +126,20 @@ func (t *telemetry) allow() bool {
 	return true
 }
 
+// close sends what is left and ends what runs, also when the caller's time is
+// over: the SDK ends nothing under a context that has ended.
 func (t *telemetry) close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond) // a collector that is away must not hold up a stop
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	t.cancel()
 	<-t.done
-	t.exportOnce(ctx)
-	_, _ = t.logs.Shutdown(ctx), t.metrics.Shutdown(ctx)
-	return t.target.point(ctx, exportTarget{})
+	brief := func(do func(context.Context) error) error { // a collector that is away must not hold up a stop
+		ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+		defer cancel()
+		return do(ctx)
+	}
+	_ = brief(func(ctx context.Context) error { t.exportOnce(ctx); return nil })
+	_, _ = brief(t.logs.Shutdown), brief(t.metrics.Shutdown)
+	return brief(func(ctx context.Context) error { return t.target.point(ctx, exportTarget{}) })
 }
 
 // target holds the exporters of the present target.
