@@ -12,6 +12,7 @@ func TestEveryFaultIsProvenAndReverted(t *testing.T) {
 		for _, f := range lab.Faults() {
 			t.Run(name+"/"+f.Name, func(t *testing.T) {
 				t.Parallel()
+				spec := spec // subtests run at once
 				spec.Seed, spec.Rate = 7, 40
 				w := start(t, spec)
 				rec, err := w.Inject(t.Context(), f.Name, nil)

@@ -184,6 +184,9 @@ func TestAStaticFileFollowsARotation(t *testing.T) {
 
 // A file that is current proves nothing: the service must have loaded it.
 func TestAServiceThatDoesNotLoadBlocks(t *testing.T) {
+	if raceDetector {
+		t.Skip("hours of virtual time: TestAStaticFileFollowsARotation is the same code for the race detector")
+	}
 	for name, s := range map[string]*service{"deaf": {}, "open to all": {open: true}} {
 		synctest.Test(t, func(t *testing.T) {
 			r, _ := start(t, s)
@@ -215,6 +218,9 @@ func TestAServiceThatDoesNotLoadBlocks(t *testing.T) {
 
 // The agent dies, the service serves on with its old file: the issuer waits.
 func TestADeadAgentBlocks(t *testing.T) {
+	if raceDetector {
+		t.Skip("hours of virtual time: TestAStaticFileFollowsARotation is the same code for the race detector")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{}
 		r, h := start(t, s)
