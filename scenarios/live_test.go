@@ -36,7 +36,7 @@ func TestEveryScenarioPasses(t *testing.T) {
 	run("jwt-signing-key-rotation-failure", "missed=6", "services=9", "token_lifetime=10m")
 	run("jwt-signing-key-rotation-failure", "processes=true")
 	run("rotation-refuses-partial-distribution", "missed=user,order", "keyset=2", "alg=ES256")
-	run("keyset-rides-out", "fault=rotate-partial-distribution", "services=5")
+	run("keyset-rides-out", "fault=rotate", "services=5")
 }
 
 // build makes the program once.
