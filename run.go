@@ -56,7 +56,8 @@ type Run struct {
 	Incident IncidentID `json:"incident"`
 	Skill    SkillName  `json:"skill,omitempty"` // "" for the generic remedy
 	Version  string     `json:"version,omitempty"`
-	Hash     string     `json:"hash"` // of the skill's bytes and the exact rendered steps; approvals bind to it
+	Pinned   string     `json:"pinned,omitempty"` // Skill.Hash of the file that the run was planned from; its outcome is about that text
+	Hash     string     `json:"hash"`             // of the skill's bytes and the exact rendered steps; approvals bind to it
 	Title    string     `json:"title"`
 	State    RunState   `json:"state"`
 	Policy   Decision   `json:"policy"`

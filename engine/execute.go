@@ -398,7 +398,7 @@ func (e *Engine) fail(ctx context.Context, inc prunella.Incident, run prunella.R
 	ended := time.Now()
 	run.Verdict = prunella.UnknownVerdict
 	return e.escalateWith(ctx, inc, &run, why, Change{
-		Outcomes: e.outcomes(run, 0, ended),
+		Outcomes: outcomes(run, 0, ended),
 		UpdateRun: &RunUpdate{run.ID, fence, func(r *prunella.Run) error {
 			r.State, r.Reason, r.Ended, r.Verdict = prunella.RunFailed, why, ended, prunella.UnknownVerdict
 			return nil
@@ -473,7 +473,7 @@ func (e *Engine) undo(ctx context.Context, inc prunella.Incident, run prunella.R
 	ended := time.Now()
 	run.Verdict = prunella.NotHealed
 	return e.escalateWith(ctx, inc, &run, prunella.Reason{Name: why.Name, Text: text, Operands: why.Operands}, Change{
-		Outcomes: e.outcomes(run, 0, ended),
+		Outcomes: outcomes(run, 0, ended),
 		UpdateRun: &RunUpdate{run.ID, fence, func(r *prunella.Run) error {
 			r.State, r.Ended, r.Verdict = prunella.RunFailed, ended, prunella.NotHealed
 			return nil

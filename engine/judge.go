@@ -62,7 +62,7 @@ func (e *Engine) verify(ctx context.Context, inc prunella.Incident, fence int64,
 		_, err = e.move(ctx, inc, prunella.Resolved, why, Change{
 			Apply:     func(i *prunella.Incident) error { i.Verdict, i.VerdictReason = verdict, why; return nil },
 			UpdateRun: judged,
-			Outcomes:  e.outcomes(run, 1, now),
+			Outcomes:  outcomes(run, 1, now),
 			Events:    []prunella.Event{{Incident: inc.ID, At: now, Kind: "verdict", Text: "healed: " + why.Text, Reason: why}},
 			Notifications: []prunella.Notification{e.notification(inc, "resolved", "@oncall", "Healed: "+inc.Title,
 				fmt.Sprintf("%s\n\n%s", why.Text, summary(inc)), why)},
@@ -215,13 +215,13 @@ func (e *Engine) start(r *prunella.Run, now time.Time) {
 	r.Deadline = now.Add(budget)
 }
 
-// outcomes is what a run says about its skill.
-func (e *Engine) outcomes(run prunella.Run, x float64, now time.Time) []prunella.Outcome {
+// outcomes is what a run says about its skill, as that was when the run was
+// planned: it may have been edited since.
+func outcomes(run prunella.Run, x float64, now time.Time) []prunella.Outcome {
 	if run.Skill == "" {
 		return nil
 	}
-	s, _ := e.skill(run.Skill)
-	return []prunella.Outcome{{Skill: run.Skill, Version: run.Version, Hash: s.Hash, At: now, Kind: "run", X: x, Ref: string(run.ID)}}
+	return []prunella.Outcome{{Skill: run.Skill, Version: run.Version, Hash: run.Pinned, At: now, Kind: "run", X: x, Ref: string(run.ID)}}
 }
 
 func (e *Engine) skill(name prunella.SkillName) (prunella.Skill, bool) {

@@ -59,7 +59,7 @@ func Plan(in Input) (prunella.Run, error) {
 	run := prunella.Run{ID: in.Run, Incident: in.Incident.ID, State: prunella.RunProposed, Created: in.Now}
 	rules := genericRules(in)
 	if in.Skill != nil {
-		run.Skill, run.Version, run.Title = in.Skill.Name, in.Skill.Version, in.Skill.Title
+		run.Skill, run.Version, run.Pinned, run.Title = in.Skill.Name, in.Skill.Version, in.Skill.Hash, in.Skill.Title
 		rules = in.Skill.Actions
 	} else {
 		run.Title = "Undo the change that preceded the failure"
@@ -79,11 +79,7 @@ func Plan(in Input) (prunella.Run, error) {
 		run.Steps[i].Index = i
 		run.Steps[i].Key = fmt.Sprintf("%s-%d", in.Run, i)
 	}
-	skillHash := ""
-	if in.Skill != nil {
-		skillHash = in.Skill.Hash
-	}
-	run.Hash = Hash(skillHash, run.Steps)
+	run.Hash = Hash(run.Pinned, run.Steps)
 	return run, nil
 }
 
