@@ -1,10 +1,11 @@
 package exportgen
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,17 +21,54 @@ const (
 	Fresh       Bank = "fresh"
 )
 
-//go:embed bank/dev.txt
-var devText string
+//go:embed bank/*.txt
+var texts embed.FS
 
-//go:embed bank/heldout.txt
-var heldText string
+// source is where a bank comes from.
+type source struct {
+	bank   Bank
+	keeper *person // the bot that keeps incidents: declares them, notes roles and changes of state
+	words  func() *phrases
+}
 
-//go:embed bank/third.txt
-var thirdText string
+// sources has a row for each bank. A bank's place in it is part of what its
+// seeds mean: new ones go to the end.
+var sources = []source{
+	{Development, nil, reader("dev")},
+	{HeldOut, nil, reader("heldout")},
+	{Third, &person{id: "B0INCIDENT", handle: "incident", real: "Incident", bot: true}, reader("third")},
+	{Fresh, &person{id: "B0WARDENXX", handle: "warden", real: "Warden", bot: true}, reader("fresh")},
+}
 
-//go:embed bank/fresh.txt
-var freshText string
+// Banks names all banks, in the order in which they were made.
+func Banks() []Bank {
+	var list []Bank
+	for _, s := range sources {
+		list = append(list, s.bank)
+	}
+	return list
+}
+
+// sourceOf returns the row of a bank and its place in the table.
+func sourceOf(b Bank) (source, int) {
+	i := slices.IndexFunc(sources, func(s source) bool { return s.bank == b })
+	if i < 0 {
+		panic("no such bank: " + b)
+	}
+	return sources[i], i
+}
+
+// reader reads bank/NAME.txt when it is first asked for. Banks are constants
+// of the program: a mistake in one is a mistake in the code, so it panics.
+func reader(name string) func() *phrases {
+	return sync.OnceValue(func() *phrases {
+		text, err := texts.ReadFile("bank/" + name + ".txt")
+		if err != nil {
+			panic(err)
+		}
+		return parseBank(string(text))
+	})
+}
 
 // phrases is a parsed bank. Incidents are played by its scripts; by the plot of
 // scene.play when it has none.
@@ -46,15 +84,6 @@ type family struct {
 	name   string
 	comps  []string
 	values map[string][]string
-}
-
-// Banks are constants of the program: a mistake in one is a mistake in the
-// code, so reading them panics.
-var banks = map[Bank]func() *phrases{
-	Development: sync.OnceValue(func() *phrases { return parseBank(devText) }),
-	HeldOut:     sync.OnceValue(func() *phrases { return parseBank(heldText) }),
-	Third:       sync.OnceValue(func() *phrases { return parseBank(thirdText) }),
-	Fresh:       sync.OnceValue(func() *phrases { return parseBank(freshText) }),
 }
 
 func parseBank(text string) *phrases {

@@ -17,13 +17,6 @@ var bots = []*person{
 	{id: "B0DEPLOYER", handle: "deploybot", real: "Deploy Bot", bot: true},
 }
 
-// keeper is the bot that keeps incidents in the banks that have one: it
-// declares them, notes roles and changes of state.
-var keeper = map[Bank]*person{
-	Third: {id: "B0INCIDENT", handle: "incident", real: "Incident", bot: true},
-	Fresh: {id: "B0WARDENXX", handle: "warden", real: "Warden", bot: true},
-}
-
 // alert is what fires: its name, a sentence, where, and since when (zero when
 // the integration does not tell).
 type alert struct {

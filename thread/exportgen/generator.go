@@ -22,7 +22,7 @@ type Options struct {
 type generator struct {
 	r       *rand.Rand
 	words   *phrases
-	bank    Bank
+	keeper  *person // nil where no bot keeps incidents
 	people  []*person
 	rooms   []*room
 	truth   *Truth
@@ -49,9 +49,9 @@ func Generate(o Options) *Archive {
 	if o.Chatter == 0 {
 		o.Chatter = o.Days * 20
 	}
-	salt := map[Bank]uint64{Development: 1, HeldOut: 2, Third: 3, Fresh: 4}[o.Bank]
-	r := rand.New(rand.NewPCG(o.Seed, salt))
-	g := &generator{r: r, bank: o.Bank, words: banks[o.Bank](), people: makePeople(r, 18+r.IntN(7)), truth: &Truth{Gaps: map[string]int{}},
+	src, place := sourceOf(o.Bank)
+	r := rand.New(rand.NewPCG(o.Seed, uint64(place+1)))
+	g := &generator{r: r, keeper: src.keeper, words: src.words(), people: makePeople(r, 18+r.IntN(7)), truth: &Truth{Gaps: map[string]int{}},
 		lost: map[*wire]bool{}, windows: map[string][][2]time.Time{}, kinds: map[string]int{}}
 	for _, i := range r.Perm(len(g.people))[:2] { // people who left: not in users.json
 		g.people[i].gone = true
@@ -63,8 +63,8 @@ func Generate(o Options) *Archive {
 	g.incidents(o)
 	g.chatter(o)
 	a := &Archive{Truth: g.truth, rooms: g.rooms, people: append(slices.Clone(g.people), bots...)}
-	if k := keeper[o.Bank]; k != nil {
-		a.people = append(a.people, k)
+	if src.keeper != nil {
+		a.people = append(a.people, src.keeper)
 	}
 	a.finish(g.lost)
 	slices.SortFunc(g.truth.Incidents, func(x, y *Incident) int { return strings.Compare(x.RootTS, y.RootTS) })

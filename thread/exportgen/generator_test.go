@@ -12,7 +12,7 @@ import (
 	"prunella/thread/exportgen"
 )
 
-var all = []exportgen.Bank{exportgen.Development, exportgen.HeldOut, exportgen.Third, exportgen.Fresh}
+var all = exportgen.Banks()
 
 // zipped makes an archive and opens it as a user would.
 func zipped(t testing.TB, o exportgen.Options) (*exportgen.Archive, *thread.Export) {

@@ -118,7 +118,7 @@ func (p *performance) fire(over bool) {
 // who plays a role: a letter of the cast, or the bot that keeps the incident.
 func (p *performance) who(role string) *person {
 	if role == "Bot" {
-		return keeper[p.bank]
+		return p.keeper
 	}
 	return p.cast[role[0]-'A']
 }
