@@ -187,8 +187,10 @@ func (a *App) routes() http.Handler {
 	if a.slack != nil {
 		mux.Handle("/slack/events", a.slack) // signed; called from outside under any name
 	}
+	known := prometheus.NewRegistry()
+	known.MustRegister(knowledge{backend{a}})
 	mux.Handle("/", a.ownHost(web.Handler(web.Config{Backend: backend{a}, Version: a.version, Log: a.log,
-		Metrics: promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{})})))
+		Metrics: promhttp.HandlerFor(prometheus.Gatherers{a.registry, known}, promhttp.HandlerOpts{})})))
 	return mux
 }
 

@@ -1,0 +1,76 @@
+package app
+
+import (
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"prunella"
+	"prunella/skill"
+)
+
+// What Prometheus scrapes about skills, pages and drills is what they are at
+// that moment.
+func TestMetricsOfKnowledge(t *testing.T) {
+	dir := ownWiki(t)
+	a, stop := serve(t, Config{Listen: "127.0.0.1:0", Data: t.TempDir(), Wiki: dir})
+	defer stop()
+	scrape := func() string {
+		t.Helper()
+		resp, err := http.Get(a.URL() + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	want := func(text string, lines ...string) {
+		t.Helper()
+		for _, l := range lines {
+			if !strings.Contains(text, l+"\n") {
+				t.Errorf("/metrics does not say %s", l)
+			}
+		}
+	}
+	before := scrape()
+	want(before, `prunella_skill_usable{skill="`+spike+`"} 1`, `prunella_wiki_pages{kind="skill"} 4`, `prunella_wiki_pages{kind="draft"} 0`, `prunella_scrape_errors 0`)
+	for _, absent := range []string{"prunella_skill_last_verified", "prunella_drill_last", "prunella_slack"} {
+		if strings.Contains(before, absent) {
+			t.Errorf("/metrics tells of %s before there is any", absent)
+		}
+	}
+
+	at := time.Now().UTC().Truncate(time.Second)
+	f, _ := a.skills.find(spike)
+	if err := a.store.AddOutcome(t.Context(), prunella.Outcome{Skill: spike, Version: f.skill.Version, Hash: f.skill.Hash, At: at, Kind: "run", X: 1, Ref: "run/1"}); err != nil {
+		t.Fatal(err)
+	}
+	view, err := backend{a}.Skill(t.Context(), spike)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "skills", spike+skill.Suffix)
+	write(t, file, strings.Replace(read(t, file), "kind: metric", "kind: nonsense", 1))
+	deadline(t, "the broken file to be seen", func() bool { return strings.Contains(scrape(), `prunella_skill_usable{skill="`+spike+`"} 0`) })
+	after := scrape()
+	if view.Trust.Confidence <= 0.6 || !strings.Contains(after, `prunella_skill_confidence{skill="`+spike+`"} 0.`) || !strings.Contains(after, `prunella_skill_last_verified_timestamp_seconds{skill="`+spike+`"} 1.`) {
+		t.Errorf("a verified run moved nothing: confidence %v\n%s", view.Trust.Confidence, grep(after, "prunella_skill_"))
+	}
+}
+
+func grep(text, what string) string {
+	var out []string
+	for l := range strings.Lines(text) {
+		if strings.HasPrefix(l, what) {
+			out = append(out, l)
+		}
+	}
+	return strings.Join(out, "")
+}
