@@ -40,6 +40,12 @@ func TestMetricsOfKnowledge(t *testing.T) {
 		}
 	}
 	before := scrape()
+	page := read(t, filepath.Join("..", "docs", "metrics.md"))
+	for l := range strings.Lines(before) {
+		if name, ok := strings.CutPrefix(l, "# TYPE prunella_"); ok && !strings.Contains(page, "`prunella_"+strings.Fields(name)[0]+"`") {
+			t.Errorf("docs/metrics.md does not tell of prunella_%s", strings.Fields(name)[0])
+		}
+	}
 	want(before, `prunella_skill_usable{skill="`+spike+`"} 1`, `prunella_wiki_pages{kind="skill"} 4`, `prunella_wiki_pages{kind="draft"} 0`, `prunella_scrape_errors 0`)
 	for _, absent := range []string{"prunella_skill_last_verified", "prunella_drill_last", "prunella_slack"} {
 		if strings.Contains(before, absent) {
