@@ -54,7 +54,7 @@ func (d Drill) next(from time.Time, first bool) time.Time {
 // Prover runs the scenarios of a skill against this server's version of it and
 // hands the reports in. NotFound: no scenario is about the skill. The engine and
 // this package know nothing of a lab; the command that serves brings it.
-type Prover func(ctx context.Context, url string, name prunella.SkillName) (passed, failed int, err error)
+type Prover func(ctx context.Context, url string, name prunella.SkillName) (client.DrilledSkill, error)
 
 // ProveWith sets what drills are made with; before Start.
 func (a *App) ProveWith(p Prover) { a.prover = p }
@@ -123,16 +123,17 @@ func (a *App) drillOnce(ctx context.Context, now time.Time) error {
 			}
 		}
 	}()
+	a.log.Info("drill begins", "component", "drill", "next", d.Next)
 	last := client.DrillResult{Began: now.UTC(), Skills: []client.DrilledSkill{}}
 	for _, s := range a.skills.list() {
 		if working.Err() != nil {
 			break
 		}
-		one := client.DrilledSkill{Name: s.Name, Version: s.Version}
-		one.Passed, one.Failed, err = a.prover(working, a.URL(), s.Name)
+		one, err := a.prover(working, a.URL(), s.Name)
 		if prunella.KindOf(err) == prunella.NotFound {
 			continue
 		}
+		one.Name, one.Version = s.Name, s.Version
 		if err != nil {
 			one.Error = err.Error()
 		}
@@ -147,6 +148,7 @@ func (a *App) drillOnce(ctx context.Context, now time.Time) error {
 	}
 	if interrupted {
 		d.Next = time.Now().Add(drillLater)
+		a.log.Info("drill ended early: an incident opened", "component", "drill", "next", d.Next)
 		return a.keepDrill(ctx, d)
 	}
 	last.Ended = time.Now().UTC()
@@ -154,7 +156,7 @@ func (a *App) drillOnce(ctx context.Context, now time.Time) error {
 	if err := a.keepDrill(ctx, d); err != nil {
 		return err
 	}
-	a.log.Info("drill made", "skills", len(last.Skills), "bad", len(bad(last)))
+	a.log.Info("drill made", "component", "drill", "skills", len(last.Skills), "bad", strings.Join(bad(last), "; "))
 	return a.tellDrill(ctx, last)
 }
 
@@ -164,7 +166,11 @@ func bad(r client.DrillResult) []string {
 	for _, s := range r.Skills {
 		switch {
 		case s.Failed > 0:
-			out = append(out, fmt.Sprintf("%s %s failed %d of %d scenarios", s.Name, s.Version, s.Failed, s.Failed+s.Passed))
+			text := fmt.Sprintf("%s %s failed %d of %d scenarios", s.Name, s.Version, s.Failed, s.Failed+s.Passed)
+			if len(s.Why) > 0 {
+				text += " (" + strings.Join(s.Why, "; ") + ")"
+			}
+			out = append(out, text)
 		case s.Error != "":
 			out = append(out, fmt.Sprintf("%s %s could not be tried: %s", s.Name, s.Version, s.Error))
 		}
@@ -172,7 +178,7 @@ func bad(r client.DrillResult) []string {
 	return out
 }
 
-// tellDrill calls somebody when a skill stopped working.
+// tellDrill calls somebody when a skill did not hold.
 func (a *App) tellDrill(ctx context.Context, r client.DrillResult) error {
 	list := bad(r)
 	a.hub.announce("status", "")
@@ -181,7 +187,7 @@ func (a *App) tellDrill(ctx context.Context, r client.DrillResult) error {
 	}
 	why := prunella.Reason{Name: "drill-failed", Text: strings.Join(list, "; ")}
 	return a.store.Commit(ctx, store.Batch{Notifications: []prunella.Notification{{ID: "drill/" + r.Began.Format(time.RFC3339Nano), To: "@oncall", Kind: "drill",
-		Severity: prunella.Warning, Title: "A skill stopped working in the drill", Text: why.Text + "\n\n" + a.publicURL() + "/reports", Reason: why,
+		Severity: prunella.Warning, Title: "A skill did not pass its drill", Text: why.Text + "\n\n" + a.publicURL() + "/reports", Reason: why,
 		Created: r.Ended, NextTry: r.Ended}}})
 }
 

@@ -3,8 +3,11 @@ package app
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"prunella"
 	"prunella/client"
@@ -27,12 +30,12 @@ func TestDrill(t *testing.T) {
 	data, every := t.TempDir(), Drill{Every: prunella.Duration(168 * time.Hour)}
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	tried := 0
-	prover := func(_ context.Context, _ string, name prunella.SkillName) (int, int, error) {
+	prover := func(_ context.Context, _ string, name prunella.SkillName) (client.DrilledSkill, error) {
 		if name != "auth-jwks-rotation-spike" {
-			return 0, 0, prunella.Errorf(prunella.NotFound, "no scenario")
+			return client.DrilledSkill{}, prunella.Errorf(prunella.NotFound, "no scenario")
 		}
 		tried++
-		return 1, 1, nil
+		return client.DrilledSkill{Passed: 1, Failed: 1, Why: []string{"verdict is unknown, expected healed"}}, nil
 	}
 	at := func(a *App, now time.Time, want int) client.DrillStatus {
 		t.Helper()
@@ -74,7 +77,7 @@ func TestDrill(t *testing.T) {
 		t.Errorf("next at %s, want %s", d.Next, want)
 	}
 	told, err := a.store.Notifications(t.Context(), "")
-	if err != nil || len(told) != 1 || told[0].Kind != "drill" || told[0].Reason.Name != "drill-failed" {
+	if err != nil || len(told) != 1 || told[0].Kind != "drill" || told[0].Reason.Name != "drill-failed" || !strings.Contains(told[0].Text, "expected healed") {
 		t.Errorf("%+v, %v", told, err)
 	}
 }
@@ -88,5 +91,42 @@ func TestDrillAtATimeOfDay(t *testing.T) {
 	began := time.Date(2026, 3, 3, 3, 30, 2, 0, time.UTC)
 	if got, want := d.next(began, false), time.Date(2026, 3, 10, 3, 30, 0, 0, time.UTC); !got.Equal(want) {
 		t.Errorf("then %s, want %s", got, want)
+	}
+}
+
+// A report of a live world is evidence: that it healed, that it healed too late,
+// that it did not. One that broke nothing, or that proved nothing, is none.
+func TestWhatAReportProves(t *testing.T) {
+	a, stop := serve(t, Config{Listen: "127.0.0.1:0", Data: t.TempDir()})
+	defer stop()
+	c := client.New(a.URL())
+	broken := []prunella.FaultRecord{{Fault: "rotate", Proven: true}}
+	late := []prunella.ReportCheck{{Name: "verdict", Result: prunella.Passed}, {Name: "within.detected", Result: prunella.Failed}}
+	harm := append([]prunella.ReportCheck{{Name: "never.valid-token-refused", Result: prunella.Failed}}, late...)
+	for id, r := range map[string]prunella.Report{
+		"passed":   {Status: prunella.Passed, Verdict: prunella.Healed, Faults: broken},
+		"late":     {Status: prunella.Failed, Verdict: prunella.Healed, Faults: broken, Checks: late},
+		"harmful":  {Status: prunella.Failed, Verdict: prunella.Healed, Faults: broken, Checks: harm},
+		"unhealed": {Status: prunella.Failed, Verdict: prunella.NotHealed, Faults: broken, Checks: late},
+		"errored":  {Status: prunella.Errored, Faults: broken},
+		"recorded": {Status: prunella.Passed, Verdict: prunella.Healed},
+	} {
+		r.ID, r.Scenario, r.Skill, r.SkillVersion, r.Ended = id, "some-scenario", spike, "v1.0.0", time.Now()
+		if err := c.PutReport(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v, err := c.Skill(t.Context(), spike)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, o := range v.Outcomes {
+		if o.Kind == "scenario" {
+			got[o.Ref] = o.X
+		}
+	}
+	if diff := cmp.Diff(map[string]float64{"passed": 1, "late": 0.5, "harmful": 0, "unhealed": 0}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,14 +109,18 @@ func (b backend) inUse(name prunella.SkillName) (installed, error) {
 
 // PutReport stores a scenario's report. One of a live world that passed or
 // failed and names its skill is evidence about that skill; an ERROR proved
-// nothing and counts nothing.
+// nothing and counts nothing. Healed, but later than expected, counts as partial:
+// that may be the machine as well as the skill.
 func (b backend) PutReport(ctx context.Context, r prunella.Report) error {
 	if err := b.store.PutReport(ctx, r); err != nil {
 		return err
 	}
 	b.hub.announce("reports", r.ID)
 	x, judged := map[prunella.Result]float64{prunella.Passed: 1, prunella.Failed: 0}[r.Status]
-	live := len(r.Faults) > 0
+	live, note := len(r.Faults) > 0, r.Scenario
+	if r.Status == prunella.Failed && r.Verdict == prunella.Healed && onlyLate(r.Checks) {
+		x, note = 0.5, note+", later than expected"
+	}
 	if _, ok := b.skills.find(r.Skill); !ok || !judged || !live || r.SkillVersion == "" {
 		return nil
 	}
@@ -123,11 +128,18 @@ func (b backend) PutReport(ctx context.Context, r prunella.Report) error {
 	if now := time.Now(); at.IsZero() || at.After(now) {
 		at = now
 	}
-	err := b.store.AddOutcome(ctx, prunella.Outcome{Skill: r.Skill, Version: r.SkillVersion, Hash: r.SkillHash, At: at.UTC(), Kind: "scenario", X: x, Ref: r.ID, Note: r.Scenario})
+	err := b.store.AddOutcome(ctx, prunella.Outcome{Skill: r.Skill, Version: r.SkillVersion, Hash: r.SkillHash, At: at.UTC(), Kind: "scenario", X: x, Ref: r.ID, Note: note})
 	if err == nil {
 		b.hub.announce("skills", string(r.Skill))
 	}
 	return err
+}
+
+// onlyLate says whether all that is wrong is how long it took.
+func onlyLate(checks []prunella.ReportCheck) bool {
+	return !slices.ContainsFunc(checks, func(c prunella.ReportCheck) bool {
+		return c.Result != prunella.Passed && !strings.HasPrefix(c.Name, "within.")
+	})
 }
 
 // Offline is the knowledge and the evidence of a server that does not run.

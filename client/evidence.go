@@ -63,5 +63,6 @@ type DrilledSkill struct {
 	Version string             `json:"version"`
 	Passed  int                `json:"passed"` // scenarios
 	Failed  int                `json:"failed"`
+	Why     []string           `json:"why,omitempty"`   // of those that failed: what was not as expected
 	Error   string             `json:"error,omitempty"` // it could not be tried
 }

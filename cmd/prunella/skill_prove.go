@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"prunella"
+	"prunella/client"
 	"prunella/scenario"
 	"prunella/skill"
 )
@@ -42,6 +43,7 @@ type proofRun struct {
 	Report   string          `json:"report"`
 	Counted  bool            `json:"counted"` // as evidence; an ERROR proves nothing
 	Error    string          `json:"error,omitempty"`
+	Why      []string        `json:"why,omitempty"` // what was not as expected
 }
 
 func (cmd skillProveCmd) Run(c *console) error {
@@ -90,8 +92,12 @@ func (cmd skillProveCmd) Run(c *console) error {
 				return err
 			}
 			reports = append(reports, r)
-			p.Runs = append(p.Runs, proofRun{Scenario: r.Scenario, Seed: r.Seed, Status: r.Status, Report: r.ID, Error: r.Error})
+			one := proofRun{Scenario: r.Scenario, Seed: r.Seed, Status: r.Status, Report: r.ID, Error: r.Error, Why: unexpected(r)}
+			p.Runs = append(p.Runs, one)
 			fmt.Fprintf(c.err, "%s, seed %d: %s (report %s)\n", s.Name, r.Seed, r.Status, r.ID)
+			for _, why := range one.Why {
+				fmt.Fprintf(c.err, "  %s\n", why)
+			}
 		}
 	}
 	after, err := k.Skill(c.ctx, name)
@@ -116,10 +122,10 @@ func (cmd skillProveCmd) Run(c *console) error {
 
 // proveInChild proves a skill in a process of its own, so that nothing of a lab
 // is in the server: what it takes or breaks ends with it.
-func proveInChild(ctx context.Context, url string, name prunella.SkillName) (good, failed int, err error) {
+func proveInChild(ctx context.Context, url string, name prunella.SkillName) (client.DrilledSkill, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return 0, 0, &prunella.Error{Kind: prunella.Internal, Op: "prove " + string(name), Err: err}
+		return client.DrilledSkill{}, &prunella.Error{Kind: prunella.Internal, Op: "prove " + string(name), Err: err}
 	}
 	child := exec.CommandContext(ctx, self, "skill", "prove", string(name), "--server", url, "--json")
 	child.Cancel = func() error { return child.Process.Signal(os.Interrupt) }
@@ -134,19 +140,34 @@ func proveInChild(ctx context.Context, url string, name prunella.SkillName) (goo
 		if child.ProcessState != nil && child.ProcessState.ExitCode() == exitUsage { // there is no scenario for it
 			kind = prunella.NotFound
 		}
-		return 0, 0, &prunella.Error{Kind: kind, Op: "prove " + string(name), Reason: lines[len(lines)-1], Err: ended}
+		return client.DrilledSkill{}, &prunella.Error{Kind: kind, Op: "prove " + string(name), Reason: lines[len(lines)-1], Err: ended}
 	}
+	var d client.DrilledSkill
 	for _, r := range p.Runs {
 		switch r.Status {
 		case prunella.Passed:
-			good++
+			d.Passed++
 		case prunella.Failed:
-			failed++
+			d.Failed++
+			for _, why := range r.Why {
+				d.Why = append(d.Why, r.Scenario+": "+why)
+			}
 		default:
 			err = &prunella.Error{Kind: prunella.Unavailable, Op: "prove " + string(name), Where: r.Scenario, Reason: r.Error}
 		}
 	}
-	return good, failed, err
+	return d, err
+}
+
+// unexpected are the checks of a report that did not pass, in words.
+func unexpected(r prunella.Report) []string {
+	var out []string
+	for _, c := range r.Checks {
+		if c.Result != prunella.Passed {
+			out = append(out, fmt.Sprintf("%s is %s, expected %s", c.Name, orDash(c.Actual), c.Expected))
+		}
+	}
+	return out
 }
 
 func passed(reports []prunella.Report) int {
@@ -176,7 +197,11 @@ func proving(s prunella.Skill) ([]scenario.Scenario, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, &prunella.Error{Kind: prunella.NotFound, Op: "prove " + string(s.Name), Reason: fmt.Sprintf("no live scenario heals %s", orDash(s.Pattern)),
+		reason := "no live scenario heals " + s.Pattern
+		if s.Pattern == "" {
+			reason = "it names no pattern, and no live scenario expects it by its name"
+		}
+		return nil, &prunella.Error{Kind: prunella.NotFound, Op: "prove " + string(s.Name), Reason: reason,
 			Remedy: "write one that expects this skill and the verdict healed (docs/scenarios.md)"}
 	}
 	return out, nil
