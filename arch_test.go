@@ -20,9 +20,10 @@ import (
 // (marked) may use only other pure packages.
 var mayImport = map[string][]string{
 	"condition": {},
-	"match":     {"condition"}, // pure
-	"correlate": {},            // pure
-	"diagnose":  {},            // pure
+	"said":      {},                    // pure
+	"match":     {"condition", "said"}, // pure
+	"correlate": {},                    // pure
+	"diagnose":  {"said"},              // pure
 	"skill":     {"condition"},
 	"heal":      {"condition"}, // pure
 	"thread":    {"skill"},

@@ -7,33 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"prunella"
-)
-
-// Class is what a text complains about, or what it reports as done.
-type Class string
-
-const (
-	ClassUnknownKid      Class = "unknown-kid"
-	ClassBadSignature    Class = "bad-signature"
-	ClassExpired         Class = "expired"
-	ClassNotYetValid     Class = "not-yet-valid"
-	ClassAudience        Class = "audience"
-	ClassIssuer          Class = "issuer"
-	ClassFetchFailed     Class = "fetch-failed"    // a verifier could not get the published key set
-	ClassDeliveryFailed  Class = "delivery-failed" // a key could not be pushed to a verifier
-	ClassKeyRemoved      Class = "key-removed"
-	ClassRefused         Class = "connection-refused"
-	ClassDeploy          Class = "deploy"
-	ClassServerError     Class = "server-error"
-	ClassRotated         Class = "key-rotated"
-	ClassStaticKeys      Class = "static-keys"
-	ClassStaleCache      Class = "stale-cache"
-	ClassClock           Class = "clock"
-	ClassMaterialChanged Class = "material-changed"
-	ClassTampered        Class = "tampered"
-	ClassKidFlood        Class = "kid-flood"
-	ClassVendor          Class = "vendor-outage"
+	"prunella/said"
 )
 
 // Role is the part a kid plays in a text.
@@ -64,8 +38,8 @@ type TextFact struct {
 	Text    string
 	Monitor string
 	Count   int
-	Classes []Class // most telling first
-	Denied  []Class // what the text rules out: "no recent deploy"
+	Classes []said.Class // most telling first
+	Denied  []said.Class // what the text rules out: "no recent deploy"
 	source  TextGroup
 }
 
@@ -98,10 +72,7 @@ type ShareFact struct {
 	Share   float64
 }
 
-const (
-	maxTexts  = 120
-	maxLength = 6000 // bytes of one text that are read
-)
+const maxTexts = 120
 
 // ExtractFacts reads kids, services, counts, shares and failure classes from
 // texts of any wording. known are service names that may appear bare; the
@@ -120,9 +91,9 @@ func ExtractFacts(texts []TextGroup, known ...string) Facts {
 		if text == "" {
 			text = g.Template
 		}
-		text = tidy(text)
+		text = said.Tidy(text)
 		t := TextFact{Text: text, Monitor: g.Monitor, Count: max(g.Count, 1), source: g}
-		t.Classes, t.Denied = classify(prunella.Prose(text))
+		t.Classes, t.Denied = said.In(text)
 		f.Texts = append(f.Texts, t)
 
 		for kid, roles := range kidsIn(text, g.Kids, t.Classes) {
@@ -197,8 +168,8 @@ func ExtractFacts(texts []TextGroup, known ...string) Facts {
 
 // Classes returns every class that some text has, with the number of signals
 // behind it.
-func (f Facts) Classes() map[Class]int {
-	out := map[Class]int{}
+func (f Facts) Classes() map[said.Class]int {
+	out := map[said.Class]int{}
 	for _, t := range f.Texts {
 		for _, c := range t.Classes {
 			out[c] += t.Count
@@ -259,15 +230,4 @@ func sorted(in []string) []string {
 	out := slices.Clone(in)
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-var quotes = strings.NewReplacer("‘", "'", "’", "'", "“", `"`, "”", `"`, "`", "'", `\"`, `"`, "\u00a0", " ")
-
-// tidy makes quotes straight, folds white space and bounds the length.
-func tidy(s string) string {
-	if len(s) > maxLength {
-		s = s[:maxLength]
-	}
-	s = strings.ToValidUTF8(s, "?")
-	return strings.Join(strings.Fields(quotes.Replace(s)), " ")
 }

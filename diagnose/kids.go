@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"prunella"
+	"prunella/said"
 )
 
 // A kid is recognized by what introduces it ("kid: x", "key ID x", "key 'x'")
@@ -53,10 +54,10 @@ func allDigits(s string) bool { return strings.Trim(s, "0123456789.,:") == "" }
 // kidsIn returns the kids of a text with their roles. attrs are kids that the
 // signals carry as attributes; they play the failing role when the text
 // complains of a key.
-func kidsIn(text string, attrs []string, classes []Class) map[string][]Role {
+func kidsIn(text string, attrs []string, classes []said.Class) map[string][]Role {
 	out := map[string][]Role{}
 	text = prunella.WithoutOtherKeys(text)
-	aboutKeys := keyish.MatchString(strings.ToLower(text))
+	aboutKeys := said.OfKeys(text)
 	for i, form := range kidForms {
 		if i > looseForm && !aboutKeys {
 			break // its own shape is not enough where nothing speaks of keys
@@ -104,9 +105,9 @@ func kidsIn(text string, attrs []string, classes []Class) map[string][]Role {
 	return out
 }
 
-func complainsOfKey(classes []Class) bool {
-	return slices.ContainsFunc(classes, func(c Class) bool {
-		return c == ClassUnknownKid || c == ClassBadSignature || c == ClassStaleCache
+func complainsOfKey(classes []said.Class) bool {
+	return slices.ContainsFunc(classes, func(c said.Class) bool {
+		return c == said.UnknownKid || c == said.BadSignature || c == said.StaleCache
 	})
 }
 

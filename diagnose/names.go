@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"prunella/said"
 )
 
 // names resolves what texts call a service to one name for each.
@@ -189,9 +191,9 @@ var doing = regexp.MustCompile(`\b(?:rotated to|rotation (?:job|done|finished|fa
 
 // rotator returns the sender of a text that tells of handling signing keys and
 // not of tokens that it refuses; sure, when its name is that of an issuer.
-func (n names) rotator(text string, g TextGroup, classes []Class) (name string, sure bool) {
-	handles := slices.ContainsFunc(classes, func(c Class) bool {
-		return c == ClassRotated || c == ClassDeliveryFailed || c == ClassKeyRemoved || c == ClassMaterialChanged
+func (n names) rotator(text string, g TextGroup, classes []said.Class) (name string, sure bool) {
+	handles := slices.ContainsFunc(classes, func(c said.Class) bool {
+		return c == said.Rotated || c == said.DeliveryFailed || c == said.KeyRemoved || c == said.MaterialChanged
 	})
 	if len(g.Services) != 1 || !handles {
 		return "", false
@@ -200,14 +202,14 @@ func (n names) rotator(text string, g TextGroup, classes []Class) (name string, 
 	if isIssuerName(name) {
 		return name, true
 	}
-	if slices.Contains(classes, ClassUnknownKid) || slices.Contains(classes, ClassBadSignature) || !doing.MatchString(strings.ToLower(text)) {
+	if slices.Contains(classes, said.UnknownKid) || slices.Contains(classes, said.BadSignature) || !doing.MatchString(strings.ToLower(text)) {
 		return "", false
 	}
 	return name, false
 }
 
 // mentions returns the services of a text and of its group, each once.
-func (n names) mentions(text string, g TextGroup, classes []Class) []mention {
+func (n names) mentions(text string, g TextGroup, classes []said.Class) []mention {
 	low := strings.ToLower(text)
 	byName := map[string]*mention{}
 	get := func(name string, known bool) *mention {
@@ -255,9 +257,9 @@ func failedClause(s string) bool { return failedWords.MatchString(s) }
 
 // isComplaint says whether a class is something that goes wrong, rather than
 // something that was done.
-func isComplaint(c Class) bool {
+func isComplaint(c said.Class) bool {
 	switch c {
-	case ClassDeploy, ClassRotated, ClassStaticKeys, ClassKeyRemoved, ClassClock, ClassVendor:
+	case said.Deploy, said.Rotated, said.StaticKeys, said.KeyRemoved, said.Clock, said.Vendor:
 		return false
 	}
 	return true
@@ -364,7 +366,7 @@ var ago = regexp.MustCompile(`(?:(?:in|over|for|during|since|within) (?:the )?(?
 // agoIn returns how long ago keys are said to have changed.
 func agoIn(text string) time.Duration {
 	low := strings.ToLower(text)
-	if !keyish.MatchString(low) {
+	if !said.OfKeys(low) {
 		return 0
 	}
 	m := ago.FindStringSubmatch(low)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"prunella"
+	"prunella/said"
 )
 
 // observation is one row of the table that holds, with how strongly it holds.
@@ -54,24 +55,24 @@ func (v *view) refused() refusals {
 	var r refusals
 	material := v.materialChanged() != nil
 	for _, s := range v.grid.refusing {
-		classes, _ := classify(tidy(v.grid.reasons[s]))
+		classes, _ := said.In(v.grid.reasons[s])
 		if len(classes) == 0 {
 			classes = v.classesOf(s)
 		}
 		switch {
-		case slices.Contains(classes, ClassUnknownKid):
+		case slices.Contains(classes, said.UnknownKid):
 			r.key = append(r.key, s)
-		case slices.Contains(classes, ClassBadSignature):
+		case slices.Contains(classes, said.BadSignature):
 			r.signature = append(r.signature, s)
-		case slices.Contains(classes, ClassNotYetValid), slices.Contains(classes, ClassExpired):
+		case slices.Contains(classes, said.NotYetValid), slices.Contains(classes, said.Expired):
 			r.times = append(r.times, s)
-		case slices.Contains(classes, ClassAudience):
+		case slices.Contains(classes, said.Audience):
 			r.audience = append(r.audience, s)
-		case slices.Contains(classes, ClassIssuer):
+		case slices.Contains(classes, said.Issuer):
 			r.issuer = append(r.issuer, s)
-		case slices.Contains(classes, ClassFetchFailed), slices.Contains(classes, ClassRefused):
+		case slices.Contains(classes, said.FetchFailed), slices.Contains(classes, said.Refused):
 			r.fetch = append(r.fetch, s)
-		case slices.Contains(classes, ClassServerError):
+		case slices.Contains(classes, said.ServerError):
 			r.server = append(r.server, s)
 		case material:
 			r.signature = append(r.signature, s)
@@ -83,8 +84,8 @@ func (v *view) refused() refusals {
 }
 
 // classesOf returns the classes of the texts of one service, most counted first.
-func (v *view) classesOf(service string) []Class {
-	count := map[Class]int{}
+func (v *view) classesOf(service string) []said.Class {
+	count := map[said.Class]int{}
 	for _, t := range v.facts.Texts {
 		if slices.Contains(t.source.Services, service) {
 			for _, c := range t.Classes {
@@ -92,7 +93,7 @@ func (v *view) classesOf(service string) []Class {
 			}
 		}
 	}
-	var out []Class
+	var out []said.Class
 	for c := range count {
 		out = append(out, c)
 	}
@@ -273,7 +274,7 @@ func (v *view) observeKids() []observation {
 	case len(foreign) > 0:
 		out = append(out, v.seen("foreign-kid", readJWKS, 1, "Refused tokens carry %s, which the issuer never had.", v.kidList(foreign)))
 	}
-	if len(held) > 0 && v.facts.Classes()[ClassBadSignature] > 0 {
+	if len(held) > 0 && v.facts.Classes()[said.BadSignature] > 0 {
 		out = append(out, v.seen("known-kid-refused", readJWKS, 1, "Tokens are refused for their signature although %s is published%s.", v.kidList(held), map[bool]string{true: " and trusted", false: ""}[v.grid.ok]))
 	}
 	came, went := v.turnover()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"prunella"
+	"prunella/said"
 )
 
 const (
@@ -125,7 +126,7 @@ func isRemoval(c prunella.Change) bool { return c.Name == prunella.ChangeKeyRemo
 
 func (v *view) observeChanges() []observation {
 	var out []observation
-	said := func(row string, c *prunella.Change, strength float64, what string) {
+	tell := func(row string, c *prunella.Change, strength float64, what string) {
 		source := readChanges
 		if c.Name == prunella.ChangeDeploy {
 			source = readReleases
@@ -139,32 +140,32 @@ func (v *view) observeChanges() []observation {
 	}
 	rotated, removed, material := v.best(isRotation), v.best(isRemoval), v.materialChanged()
 	if rotated != nil {
-		said("rotation-at-onset", rotated, v.near(*rotated), v.told(*rotated))
+		tell("rotation-at-onset", rotated, v.near(*rotated), v.told(*rotated))
 	}
 	if removed != nil {
-		said("removal-at-onset", removed, v.near(*removed), v.told(*removed))
+		tell("removal-at-onset", removed, v.near(*removed), v.told(*removed))
 	}
 	if material != nil {
-		said("material-changed", material, max(0.5, v.near(*material)), v.told(*material))
+		tell("material-changed", material, max(0.5, v.near(*material)), v.told(*material))
 	}
 	if rotated == nil && removed == nil && material == nil && v.keys.ok {
 		out = append(out, v.seen("no-key-change", readChanges, 1, "No key of %s changed within the hour before the onset.", first(v.issuer(), "the issuer")))
 	}
 	if c := v.suspectDeploy(); c != nil {
-		said("deploy-before-onset", c, v.nearDeploy(*c), v.told(*c))
+		tell("deploy-before-onset", c, v.nearDeploy(*c), v.told(*c))
 		switch explained := v.explainedBy([]string{c.Service}); {
 		case c.Service == "" || len(v.failing) == 0 || v.isIssuer(c.Service):
 		case len(explained) == len(v.failing):
-			said("deploy-confined", c, 1, "Only "+names3(v.failing)+" "+verb(len(v.failing), "fails", "fail")+", and "+c.Service+" was released")
+			tell("deploy-confined", c, 1, "Only "+names3(v.failing)+" "+verb(len(v.failing), "fails", "fail")+", and "+c.Service+" was released")
 		default:
 			rest := slices.DeleteFunc(slices.Clone(v.failing), func(s string) bool { return slices.Contains(explained, s) })
-			said("deploy-elsewhere", c, share(len(rest), len(v.failing)), names3(rest)+" "+verb(len(rest), "fails", "fail")+" too, without a release and without calling "+c.Service+"; it was released")
+			tell("deploy-elsewhere", c, share(len(rest), len(v.failing)), names3(rest)+" "+verb(len(rest), "fails", "fail")+" too, without a release and without calling "+c.Service+"; it was released")
 		}
 	} else if v.releases.ok {
 		out = append(out, v.seen("no-deploy", readReleases, 1, "No failing service was released within the hour before the onset."))
 	}
 	if c := v.best(func(c prunella.Change) bool { return c.Name == prunella.ChangeConfig && v.concerns(c) }); c != nil {
-		said("config-before-onset", c, v.near(*c), v.told(*c))
+		tell("config-before-onset", c, v.near(*c), v.told(*c))
 	}
 	return out
 }
@@ -271,8 +272,8 @@ func isKeyFault(f prunella.Fault) bool {
 // toldChange makes the change that texts tell of. Its time is zero when they do
 // not say when.
 func (v *view) toldChange(f prunella.Fault) *prunella.Change {
-	said := v.facts.Classes()
-	rotated, removed := said[ClassRotated] > 0, said[ClassKeyRemoved] > 0
+	classes := v.facts.Classes()
+	rotated, removed := classes[said.Rotated] > 0, classes[said.KeyRemoved] > 0
 	c := prunella.Change{Name: prunella.ChangeSigner, Service: v.issuer(), Kid: v.newKid(), Before: v.oldKid()}
 	if removed && (f == removal || f == unknown && !rotated) {
 		c = prunella.Change{Name: prunella.ChangeKeyRemoved, Service: c.Service, Kid: c.Before}

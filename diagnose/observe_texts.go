@@ -6,57 +6,58 @@ import (
 	"time"
 
 	"prunella"
+	"prunella/said"
 )
 
 // classRows maps what texts say to rows of the table.
 var classRows = []struct {
-	class Class
+	class said.Class
 	row   string
 	said  string // "{who} say(s) that …"
 }{
-	{ClassUnknownKid, "text-unknown-kid", "the key of a token is not known"},
-	{ClassBadSignature, "text-bad-signature", "a signature is wrong"},
-	{ClassExpired, "text-expired", "a token is expired"},
-	{ClassNotYetValid, "text-not-yet-valid", "a token is not valid yet"},
-	{ClassClock, "text-clock", "a clock is off"},
-	{ClassAudience, "text-audience", "the audience is not the expected one"},
-	{ClassIssuer, "text-issuer", "the issuer is not the expected one"},
-	{ClassFetchFailed, "text-fetch-failed", "the key set cannot be fetched"},
-	{ClassDeliveryFailed, "text-delivery-failed", "a key was not delivered"},
-	{ClassKeyRemoved, "text-key-removed", "a key was removed"},
-	{ClassRotated, "text-rotated", "signing keys were rotated"},
-	{ClassStaticKeys, "text-static-keys", "keys come from a fixed file or store"},
-	{ClassStaleCache, "text-stale-cache", "keys come from a cache"},
-	{ClassMaterialChanged, "text-material-changed", "a kid has other material than before"},
-	{ClassTampered, "text-tampered", "tokens are forged"},
-	{ClassKidFlood, "text-kid-flood", "many invented kids arrive"},
-	{ClassVendor, "text-vendor", "the vendor is down"},
-	{ClassDeploy, "text-deploy", "something was released"},
-	{ClassServerError, "text-server-error", "there are server errors"},
+	{said.UnknownKid, "text-unknown-kid", "the key of a token is not known"},
+	{said.BadSignature, "text-bad-signature", "a signature is wrong"},
+	{said.Expired, "text-expired", "a token is expired"},
+	{said.NotYetValid, "text-not-yet-valid", "a token is not valid yet"},
+	{said.Clock, "text-clock", "a clock is off"},
+	{said.Audience, "text-audience", "the audience is not the expected one"},
+	{said.Issuer, "text-issuer", "the issuer is not the expected one"},
+	{said.FetchFailed, "text-fetch-failed", "the key set cannot be fetched"},
+	{said.DeliveryFailed, "text-delivery-failed", "a key was not delivered"},
+	{said.KeyRemoved, "text-key-removed", "a key was removed"},
+	{said.Rotated, "text-rotated", "signing keys were rotated"},
+	{said.StaticKeys, "text-static-keys", "keys come from a fixed file or store"},
+	{said.StaleCache, "text-stale-cache", "keys come from a cache"},
+	{said.MaterialChanged, "text-material-changed", "a kid has other material than before"},
+	{said.Tampered, "text-tampered", "tokens are forged"},
+	{said.KidFlood, "text-kid-flood", "many invented kids arrive"},
+	{said.Vendor, "text-vendor", "the vendor is down"},
+	{said.Deploy, "text-deploy", "something was released"},
+	{said.ServerError, "text-server-error", "there are server errors"},
 }
 
 var deniedRows = []struct {
-	class Class
+	class said.Class
 	row   string
 	said  string
 }{
-	{ClassDeploy, "denied-deploy", "there was no recent release"},
-	{ClassExpired, "denied-times", "tokens are not expired"},
-	{ClassClock, "denied-clock", "clocks are right"},
-	{ClassAudience, "denied-audience", "the audience is right"},
-	{ClassIssuer, "denied-issuer", "the issuer is right"},
-	{ClassFetchFailed, "denied-fetch", "the key set is served"},
-	{ClassRotated, "denied-rotation", "keys were not rotated"},
-	{ClassKeyRemoved, "denied-removal", "the old key is still published"},
-	{ClassVendor, "denied-vendor", "the vendor is well"},
+	{said.Deploy, "denied-deploy", "there was no recent release"},
+	{said.Expired, "denied-times", "tokens are not expired"},
+	{said.Clock, "denied-clock", "clocks are right"},
+	{said.Audience, "denied-audience", "the audience is right"},
+	{said.Issuer, "denied-issuer", "the issuer is right"},
+	{said.FetchFailed, "denied-fetch", "the key set is served"},
+	{said.Rotated, "denied-rotation", "keys were not rotated"},
+	{said.KeyRemoved, "denied-removal", "the old key is still published"},
+	{said.Vendor, "denied-vendor", "the vendor is well"},
 }
 
 // reports says whether a class tells of something done or arranged: one text is
 // enough for it, however many others complain.
-func reports(c Class) bool {
+func reports(c said.Class) bool {
 	switch c {
-	case ClassDeliveryFailed, ClassKeyRemoved, ClassRotated, ClassStaticKeys, ClassStaleCache, ClassMaterialChanged,
-		ClassTampered, ClassKidFlood, ClassVendor, ClassDeploy, ClassClock, ClassFetchFailed:
+	case said.DeliveryFailed, said.KeyRemoved, said.Rotated, said.StaticKeys, said.StaleCache, said.MaterialChanged,
+		said.Tampered, said.KidFlood, said.Vendor, said.Deploy, said.Clock, said.FetchFailed:
 		return true
 	}
 	return false
@@ -67,7 +68,7 @@ func (v *view) observeTexts() []observation {
 	live := v.measured()
 	complaints := 0 // signals whose text says why a token was refused
 	for _, t := range v.facts.Texts {
-		if slices.ContainsFunc(t.Classes, func(c Class) bool { return isComplaint(c) && !reports(c) }) {
+		if slices.ContainsFunc(t.Classes, func(c said.Class) bool { return isComplaint(c) && !reports(c) }) {
 			complaints += t.Count
 		}
 	}
@@ -86,7 +87,7 @@ func (v *view) observeTexts() []observation {
 		if len(monitors) > 1 {
 			strength *= min(1.3, 1+0.1*float64(len(monitors)-1))
 		}
-		if r.class == ClassClock && v.denies(ClassClock) {
+		if r.class == said.Clock && v.denies(said.Clock) {
 			continue
 		}
 		o := observation{row: r.row, strength: strength, source: source(monitors), signals: signals, at: at,
@@ -114,12 +115,12 @@ func (v *view) observeTexts() []observation {
 	return out
 }
 
-func (v *view) denies(c Class) bool {
+func (v *view) denies(c said.Class) bool {
 	return slices.ContainsFunc(v.facts.Texts, func(t TextFact) bool { return slices.Contains(t.Denied, c) })
 }
 
 // saying collects who says (or denies) a class, how often, and in which words.
-func (v *view) saying(c Class, denied bool) (who string, monitors []string, count int, example string, signals []prunella.SignalID, at time.Time) {
+func (v *view) saying(c said.Class, denied bool) (who string, monitors []string, count int, example string, signals []prunella.SignalID, at time.Time) {
 	most := 0
 	for _, t := range v.facts.Texts {
 		in := t.Classes

@@ -9,6 +9,7 @@ import (
 
 	"prunella"
 	"prunella/diagnose"
+	"prunella/said"
 )
 
 // an incident told by three monitors, in words of our own
@@ -134,24 +135,24 @@ func TestFacts(t *testing.T) {
 		known   []string
 		kids    map[string][]diagnose.Role
 		failing []string
-		classes []diagnose.Class
-		denied  []diagnose.Class
+		classes []said.Class
+		denied  []said.Class
 		counts  []diagnose.CountFact
 		shares  []diagnose.ShareFact
 	}{
 		{text: `rotated from key k-2025-09 to k-2026-03, all fine`,
-			kids: map[string][]diagnose.Role{"k-2025-09": {"old"}, "k-2026-03": {"new"}}, classes: []diagnose.Class{"key-rotated"}},
+			kids: map[string][]diagnose.Role{"k-2025-09": {"old"}, "k-2026-03": {"new"}}, classes: []said.Class{"key-rotated"}},
 		{text: `{"svc":"cart","msg":"jwt verify","error":"unknown kid","kid":"Zx81-p"}`, known: []string{"cart"},
-			kids: map[string][]diagnose.Role{"Zx81-p": {"failing"}}, failing: []string{"cart"}, classes: []diagnose.Class{"unknown-kid"}},
-		{text: `kid mismatch`, classes: []diagnose.Class{"unknown-kid"}},
-		{text: `no recent deploy, last release 3 days ago; tokens are not expired`, denied: []diagnose.Class{"deploy", "expired"}},
-		{text: `user and order services reject tokens: key not found`, failing: []string{"order", "user"}, classes: []diagnose.Class{"unknown-kid"}},
-		{text: `order-svc and Order service: signature verification failed`, known: []string{"order-service"}, failing: []string{"order-service"}, classes: []diagnose.Class{"bad-signature"}},
-		{text: `12.5% of requests rejected by pricing-service with unknown key`, failing: []string{"pricing"}, classes: []diagnose.Class{"unknown-kid"},
+			kids: map[string][]diagnose.Role{"Zx81-p": {"failing"}}, failing: []string{"cart"}, classes: []said.Class{"unknown-kid"}},
+		{text: `kid mismatch`, classes: []said.Class{"unknown-kid"}},
+		{text: `no recent deploy, last release 3 days ago; tokens are not expired`, denied: []said.Class{"deploy", "expired"}},
+		{text: `user and order services reject tokens: key not found`, failing: []string{"order", "user"}, classes: []said.Class{"unknown-kid"}},
+		{text: `order-svc and Order service: signature verification failed`, known: []string{"order-service"}, failing: []string{"order-service"}, classes: []said.Class{"bad-signature"}},
+		{text: `12.5% of requests rejected by pricing-service with unknown key`, failing: []string{"pricing"}, classes: []said.Class{"unknown-kid"},
 			shares: []diagnose.ShareFact{{Service: "pricing", Share: 0.125}}},
-		{text: `key pushed to 3 of 8 services, delivery failed for five services`, classes: []diagnose.Class{"delivery-failed"},
+		{text: `key pushed to 3 of 8 services, delivery failed for five services`, classes: []said.Class{"delivery-failed"},
 			counts: []diagnose.CountFact{{N: 3, M: 8}, {N: 5, Failing: true}}},
-		{text: `unknown kid lPuTBqZoaQIRKnV7dG2pW1kJ0N3xRz5sYc8eAhDfMgU`, kids: map[string][]diagnose.Role{"lPuTBqZoaQIRKnV7dG2pW1kJ0N3xRz5sYc8eAhDfMgU": {"failing"}}, classes: []diagnose.Class{"unknown-kid"}},
+		{text: `unknown kid lPuTBqZoaQIRKnV7dG2pW1kJ0N3xRz5sYc8eAhDfMgU`, kids: map[string][]diagnose.Role{"lPuTBqZoaQIRKnV7dG2pW1kJ0N3xRz5sYc8eAhDfMgU": {"failing"}}, classes: []said.Class{"unknown-kid"}},
 		{text: `users cannot search for orders`, known: []string{"user", "search", "order"}},
 	} {
 		f := diagnose.ExtractFacts([]diagnose.TextGroup{{Example: c.text}}, c.known...)
@@ -258,7 +259,7 @@ func TestServerErrorsByTheirException(t *testing.T) {
 // A count of kids is no kid; what nothing is known of is at least where it was told.
 func TestCountedKidsAndUnexplained(t *testing.T) {
 	f := diagnose.ExtractFacts([]diagnose.TextGroup{{Example: "made-up key ids: 12000 in five minutes"}})
-	if len(f.Kids) != 0 || !slices.Contains(f.Texts[0].Classes, diagnose.ClassKidFlood) {
+	if len(f.Kids) != 0 || !slices.Contains(f.Texts[0].Classes, said.KidFlood) {
 		t.Errorf("%+v", f)
 	}
 	got, _ := top(t, diagnose.Snapshot{Incident: prunella.Incident{Onset: onset, Impact: []prunella.Impact{{Service: "wal"}}},
@@ -271,16 +272,16 @@ func TestCountedKidsAndUnexplained(t *testing.T) {
 func TestWordingsOfKeys(t *testing.T) {
 	for _, c := range []struct {
 		text    string
-		yes, no []diagnose.Class
+		yes, no []said.Class
 	}{
-		{"gateway: could not get public key for kid m1-a, jwks cached for 3600s", []diagnose.Class{diagnose.ClassUnknownKid, diagnose.ClassStaleCache}, []diagnose.Class{diagnose.ClassDeliveryFailed, diagnose.ClassFetchFailed}},
-		{"six verifiers did not get the new key", []diagnose.Class{diagnose.ClassDeliveryFailed}, nil},
-		{"old kid rt-54 retired early", []diagnose.Class{diagnose.ClassKeyRemoved}, nil},
-		{"the new key signs, the old one was taken away at once", []diagnose.Class{diagnose.ClassKeyRemoved}, nil},
-		{"the old one was deleted from the disk", nil, []diagnose.Class{diagnose.ClassKeyRemoved}},
-		{"key zz-29-01 removed", []diagnose.Class{diagnose.ClassKeyRemoved}, nil},
-		{`jwx: failed to fetch "https://sso/keys": Get: dial tcp: lookup sso: no such host`, []diagnose.Class{diagnose.ClassFetchFailed}, nil},
-		{"no key in local keyset file", []diagnose.Class{diagnose.ClassUnknownKid, diagnose.ClassStaticKeys}, nil},
+		{"gateway: could not get public key for kid m1-a, jwks cached for 3600s", []said.Class{said.UnknownKid, said.StaleCache}, []said.Class{said.DeliveryFailed, said.FetchFailed}},
+		{"six verifiers did not get the new key", []said.Class{said.DeliveryFailed}, nil},
+		{"old kid rt-54 retired early", []said.Class{said.KeyRemoved}, nil},
+		{"the new key signs, the old one was taken away at once", []said.Class{said.KeyRemoved}, nil},
+		{"the old one was deleted from the disk", nil, []said.Class{said.KeyRemoved}},
+		{"key zz-29-01 removed", []said.Class{said.KeyRemoved}, nil},
+		{`jwx: failed to fetch "https://sso/keys": Get: dial tcp: lookup sso: no such host`, []said.Class{said.FetchFailed}, nil},
+		{"no key in local keyset file", []said.Class{said.UnknownKid, said.StaticKeys}, nil},
 	} {
 		got := diagnose.ExtractFacts([]diagnose.TextGroup{{Example: c.text}}).Texts[0].Classes
 		for _, want := range c.yes {

@@ -83,7 +83,7 @@ func TestObservationsAreInTheTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 0
-	for _, call := range []string{`v.seen("`, `said("`} {
+	for _, call := range []string{`v.seen("`, `tell("`} {
 		for _, rest := range strings.Split(string(b)+string(c), call)[1:] {
 			name, _, _ := strings.Cut(rest, `"`)
 			if _, ok := table[name]; !ok {

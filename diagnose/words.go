@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"prunella"
+	"prunella/said"
 )
 
 // complete fills in what follows from the fault: where it lies, who suffers,
@@ -258,7 +259,7 @@ func (v *view) summary(c *prunella.Cause) string {
 
 // extra is the third sentence: what a person would ask next.
 func (v *view) extra(c *prunella.Cause) string {
-	said := v.facts.Classes()
+	classes := v.facts.Classes()
 	switch c.Fault {
 	case partial, stale:
 		var parts []string
@@ -270,7 +271,7 @@ func (v *view) extra(c *prunella.Cause) string {
 		}
 		if r := v.best(isRemoval); r != nil {
 			parts = append(parts, fmt.Sprintf("the previous key %s was removed %s, so no tokens of it are left to fall back on", v.kid(r.Kid), v.when(*r)))
-		} else if said[ClassKeyRemoved] > 0 && !v.measured() {
+		} else if classes[said.KeyRemoved] > 0 && !v.measured() {
 			if old := v.oldKid(); old != "" {
 				parts = append(parts, fmt.Sprintf("the old key %s was removed prematurely, before they had the new one", v.kid(old)))
 			} else {

@@ -1,45 +1,35 @@
 package match
 
 import (
-	"regexp"
-	"strings"
+	"slices"
 	"time"
 
-	"prunella"
+	"prunella/said"
 )
 
-// saysWords tell what a text blames for a refused token. Texts that blame
-// different things are not one failure, though they begin together; a text may
-// blame several.
-var saysWords = []struct {
-	name string
-	re   *regexp.Regexp
+// saysNames are the tokens for what a text blames for a refused token, in a
+// fixed order, with the classes that blame it. Texts that blame different
+// things are not one failure, though they begin together; a text may blame
+// several.
+var saysNames = []struct {
+	name    string
+	classes []said.Class
 }{
-	{"says:key", regexp.MustCompile(`\b(?:unknown|unrecogni[sz]ed|missing|stale|outdated|no|(?:unable|failed|fails) to (?:find|locate|match|get|fetch|load|retrieve|obtain)|error (?:while )?(?:resolving|calling|fetching|getting)|(?:fetch|get)(?:ting|ing)?|cannot obtain|(?:could|did|can|does|do)(?: ?not|n't|'t)? (?:find|locate|match|get|have|resolve)|not find|lacks?) (?:[^\s;,.]+ ){0,4}?["']?(?:keys?|kids?|jwks?|key ids?)\b|\b(?:key|kid|key id|key\(s\))\b.{0,60}?\b(?:not (?:be )?(?:found|known|in|present|trusted|cached|match)|unknown|missing|mismatch|does(?: not|n't) (?:match|exist))|\bjwks?\b.{0,60}?\b(?:fail|refused|timed? ?out|timeout|unreachable|unavailable)|(?:fetch|retriev|load|refresh|obtain)\w* .{0,60}(?:\bjwks?\b|key ?set|well-known|openid-configuration)|openid-configuration returned|keys could not be|idx1050[01]|idx10517`)},
-	{"says:time", regexp.MustCompile(`\b(?:token|jwt|signature)s?\b(?:\W+(?:is|has|was|have|are|were|been|already|an?|error|claims?))*\W+expired|\bexpired (?:token|jwt|signature)|token too old|\b(?:exp|nbf|iat)\b|lifetime|jwt used before|(?:jwt|token) early|not (?:yet )?valid (?:yet|before)|not yet valid|before (?:issued|use|not before)|not active\b|\bclocks?\b|issued in the future|in the future|premature jwt|immature signature|idx1022[23]`)},
-	{"says:audience", regexp.MustCompile(`\baud\b|\baudiences?\b|idx10208|idx10214`)},
-	{"says:issuer", regexp.MustCompile(`\b(?:iss|issuers?)\b.{0,40}(?:invalid|mismatch|unexpected|untrusted|unknown|not |n't|wrong|expected|validation)|\biss claim\b|given .?iss\b|issued by (?:an? )?(?:different|other|unknown|untrusted)|(?:invalid|unexpected|untrusted|unknown|wrong) ["']?iss(?:uer)?\b|idx10205`)},
-	{"says:signature", regexp.MustCompile(`(?:invalid|bad|wrong|incorrect) (?:\S+ )?signature|signature\b.{0,25}(?:invalid|mismatch|wrong|fail|error|not valid|does(?: not|n't))|(?:fail\w*|could not|cannot|unable to) (?:to )?verif\w* .{0,30}signature|\bsig (?:mismatch|invalid|fail\w*|error)|jwt verification fail|verification error|idx10503|idx10511`)},
+	{"says:key", []said.Class{said.UnknownKid, said.FetchFailed}},
+	{"says:time", []said.Class{said.Expired, said.NotYetValid, said.Clock}},
+	{"says:audience", []said.Class{said.Audience}},
+	{"says:issuer", []said.Class{said.Issuer}},
+	{"says:signature", []said.Class{said.BadSignature}},
 }
 
-var (
-	compounds  = regexp.MustCompile(`([a-z])([A-Z])`) // ExpiredSignature
-	otherTimes = regexp.MustCompile(`(?:certificate|cert|cache|lease|licen[cs]e key)s? (?:is |has |was )?expired(?: or is not yet valid)?|expired (?:certificate|cert|cache|session|lease)`)
-)
-
-// saysOf returns what a text blames, in the fixed order of saysWords.
+// saysOf returns what a text blames, in the order of saysNames.
 func saysOf(text string) []string {
-	text = compounds.ReplaceAllString(prunella.Prose(text[:min(len(text), maxLine)]), "$1 $2")
-	text = strings.ToLower(strings.ReplaceAll(text, "_", " "))
-	text = otherTimes.ReplaceAllString(text, "~")
+	classes, _ := said.In(text[:min(len(text), maxLine)])
 	var out []string
-	for _, w := range saysWords {
-		if w.re.MatchString(text) {
+	for _, w := range saysNames {
+		if slices.ContainsFunc(classes, func(c said.Class) bool { return slices.Contains(w.classes, c) }) {
 			out = append(out, w.name)
 		}
-	}
-	if n := len(out); n > 1 && out[n-1] == "says:signature" && out[0] != "says:key" {
-		out = out[:n-1] // ExpiredSignatureError is about the time
 	}
 	return out
 }
@@ -95,7 +85,7 @@ func (b blames) since(n int64, failures float64) []string {
 		most = max(most, sums[name])
 	}
 	var out []string
-	for _, w := range saysWords {
+	for _, w := range saysNames {
 		if c := sums[w.name]; c >= 3 && 4*c >= most && 10*float64(c) >= min(failures, 300) {
 			out = append(out, w.name)
 		}

@@ -1,22 +1,18 @@
-package diagnose
+package said
 
-import (
-	"regexp"
-	"slices"
-	"strings"
-)
+import "regexp"
 
-// classRule says which wording means which class. Texts are matched in lower
-// case with white space folded. Order is how telling a class is: the first of a
-// text's classes names it.
-type classRule struct {
+// rule says which wording means which class. Texts are matched as read returns
+// them. Order is how telling a class is: the first of a text's classes names it.
+type rule struct {
 	class Class
-	any   []string // literals of which the text must hold one, which is quick to see; none asks for none
-	re    *regexp.Regexp
+	any   []*expression
 }
 
-func (r classRule) possible(low string) bool {
-	return len(r.any) == 0 || slices.ContainsFunc(r.any, func(s string) bool { return strings.Contains(low, s) })
+// means is a rule as it is written below.
+type means struct {
+	class Class
+	any   []string
 }
 
 const (
@@ -33,10 +29,10 @@ const (
 	mismatch = `(?:invalid|unexpected|wrong|bad|mismatch\w*|not allowed|not permitted|not accepted|not valid|not satisfied|not configured|not trusted|not match\w*|does(?:n't| not) (?:match|contain|include)|did(?:n't| not) match|do(?:n't| not) match|must be|must contain|expected|untrusted|unknown|incorrect|no match|different|rejected|failed|disallowed|unacceptable|required|not intended|not one\b|not among|not recogni[sz]ed|should be|differs?)`
 )
 
-var classRules = []classRule{
-	{ClassUnknownKid, []string{"key", "kid", "jwk", "cert", "idx10", "only"}, words(
-		keyNoun+`\b.{0,70}?\b`+absent,
-		fruitless+` (?:\S+ ){0,4}?`+keyNoun+`\b`,
+var classRules = vocabulary.rules([]means{
+	{UnknownKid, []string{
+		keyNoun + `\b.{0,70}?\b` + absent,
+		fruitless + ` (?:\S+ ){0,4}?` + keyNoun + `\b`,
 		`(?:kid|key ?id)\b.{0,30}(?:mismatch|(?:does|did)(?:n't| not) match)|mismatch\w* .{0,20}\b(?:kid|key ?id)\b`,
 		`(?:could(?:n't| not)|cannot|can't|failed to) (?:get|obtain|retrieve|load) (?:the |a )?(?:public|signing|verification) key\b`,
 		`(?:does|do|did)(?:n't| not) have .{0,40}\bkey`,
@@ -50,52 +46,52 @@ var classRules = []classRule{
 		`signingkeynotfound|jwksnomatchingkey|keynotfound|unknownkid|invalidkid|"kid" invalid|kid invalid|invalid kid`,
 		`idx10500|idx10501|idx10517`,
 		`key .{0,30}\bnot (?:cached|loaded|trusted|distributed)\b`,
-	)},
-	{ClassNotYetValid, []string{"valid", "before", "nbf", "future", "prior", "immature", "active", "iat", "idx10222", "issued", "yet", "early"}, words(
+	}},
+	{NotYetValid, []string{
 		`not (?:yet )?valid (?:yet|before|until)|not yet (?:valid|active|usable|effective)|isn't valid yet|not valid yet`,
 		`used before|before (?:the )?(?:issued|nbf|not[- ]before|use time)|not[- ]before|\bnbf\b|prior to`,
 		`(?:issued|iat|issue time|issued[- ]at).{0,30}future|future.{0,20}\b(?:iat|nbf|issued)\b`,
 		`immature|premature ?jwt|\b(?:jwt|token) (?:is )?(?:too )?early\b|not active\b|must not be accepted before|notbefore`,
 		`invalid "?'?iat|['"]?\biat\b['"]? (?:claim )?(?:not satisfied|timestamp check failed|check failed|is invalid)`,
 		`idx10222`,
-	)},
-	{ClassExpired, []string{"exp", "idx10223", "lifetime", "valid", "old"}, words(
+	}},
+	{Expired, []string{
 		`\bexpired\b|expiredsignature|tokenexpired|expiredjwt|expiredtoken|jwtexpired`,
 		`['"]?\bexp\b['"]? .{0,30}(?:not satisfied|failed|in the past|passed|exceeded|elapsed|invalid)`,
 		`(?:expiry|expiration|exp)(?: time| date| claim)? .{0,30}(?:in the past|passed|exceeded|elapsed|is before|was \d)`,
 		`claim:? "?'?exp\b|past (?:its |the )?(?:expiry|expiration|exp\b)|idx10223|lifetime validation failed|no longer valid`,
 		`token (?:is )?too old`,
-	)},
-	{ClassAudience, []string{"aud", "idx102", "intended"}, words(
-		`\b(?:audiences?|aud)\b.{0,70}\b`+mismatch,
-		mismatch+`.{0,40}\b(?:audiences?|aud)\b`,
+	}},
+	{Audience, []string{
+		`\b(?:audiences?|aud)\b.{0,70}\b` + mismatch,
+		mismatch + `.{0,40}\b(?:audiences?|aud)\b`,
 		`\baud(?:ience)?s?\b.{0,40}\b(?:do(?:es)?(?:n't| not) exist|missing|absent|lacking)`,
 		`invalidaudience|idx10208|idx10214|not intended for (?:this|us)`,
-	)},
-	{ClassIssuer, []string{"iss", "idx10205"}, words(
-		`\b(?:issuer|iss)\b.{0,50}\b`+mismatch,
-		mismatch+`.{0,30}\b(?:issuer|iss)\b`,
+	}},
+	{Issuer, []string{
+		`\b(?:issuer|iss)\b.{0,50}\b` + mismatch,
+		mismatch + `.{0,30}\b(?:issuer|iss)\b`,
 		`invalidissuer|idx10205|issued by (?:a |an )?(?:different|other|unknown|untrusted)|no credentials found for given 'iss'`,
-	)},
-	{ClassDeliveryFailed, []string{"deliver", "distribut", "webhook", "push", "propagat", "fan", "replicat", "broadcast", "receiv", "reach", "got", "get", "sent", "rotation", "rollout", "only", "arriv"}, words(
+	}},
+	{DeliveryFailed, []string{
 		`\b(?:deliver\w*|distribut\w*|webhooks?|push(?:ed|ing)?|propagat\w*|fan-?out|replicat\w*|broadcast\w*)\b.{0,80}?(?:\bfail|refused|\berror|timed? ?out|incomplete|\bpartial|undeliver|dead[- ]letter|gave up|giving up|unreachable|did(?:n't| not) (?:reach|arrive)|could(?:n't| not)|\b5\d\d\b|not acknowledg|abandoned|exhausted)`,
 		`(?:fail\w*|incomplete|partial\w*|could(?:n't| not)|unable to|error).{0,40}\b(?:deliver\w*|distribut\w*|push(?:ed|ing)?|propagat\w*|key rotation|key rollout)`,
 		`(?:never|not|n't) (?:been )?(?:received?|got|delivered|pushed|distributed|propagated)\b.{0,40}\bkeys?\b|\bkeys?\b.{0,50}(?:never|not|n't) (?:yet )?(?:been )?(?:received?|delivered|pushed|distributed|propagated|arriv\w*|reach\w*)`,
 		`(?:never|did(?:n't| not)|do(?:es)?(?:n't| not)) get\b.{0,40}\bkeys?\b`,
 		`(?:push|pushed|deliver|delivered|distributed|propagated|sent) (?:only )?to (?:only )?(?:\S+ ){1,4}(?:services |verifiers )?only|only reached`,
 		`(?:refused|econnrefused).{0,60}(?:key )?distribution`,
-	)},
-	{ClassFetchFailed, []string{"jwk", "key set", "keyset", "keys from", "keys endpoint", "key endpoint", "/keys", "get keys", "discovery", "openid", "oidc", "metadata", "provider conf", "well-known", "certs", "idx", "data from the url", "keys could"}, words(
-		fetching+`\w*.{0,50}`+keyPlace+`.{0,140}`+broken,
-		broken+`.{0,50}`+fetching+`\w*.{0,50}`+keyPlace,
-		`(?:fail\w*|unable|could(?:n't| not)|cannot|can't|error)(?: to)? (?:\S+ ){0,3}?`+fetching+`\w* [^,;]{0,40}`+keyPlace,
+	}},
+	{FetchFailed, []string{
+		fetching + `\w*.{0,50}` + keyPlace + `.{0,140}` + broken,
+		broken + `.{0,50}` + fetching + `\w*.{0,50}` + keyPlace,
+		`(?:fail\w*|unable|could(?:n't| not)|cannot|can't|error)(?: to)? (?:\S+ ){0,3}?` + fetching + `\w* [^,;]{0,40}` + keyPlace,
 		`(?:openid[- ]configuration|discovery document|provider metadata|\.well-known\S*|(?:certs|keys?) endpoint) (?:returned?|answer\w*|responded|gave) (?:with )?(?:http )?(?:status )?5\d\d`,
 		`(?:public|signing|verification) keys could(?:n't| not) be (?:returned|fetched|retrieved|loaded|obtained|downloaded)`,
 		`jwks?\b.{0,60}(?:unreachable|unavailable|timed? ?out|timeout|refused|\bis down\b|fetch.{0,12}fail|returned? (?:http )?(?:status )?5\d\d|answer\w* 5\d\d|\b50\d\b)`,
 		`get keys failed|err jwks timeout|expected 200 ok from the json web key set|fail to fetch data from the url|error calling jwks|idx20803|idx20804|idx10803|cannot obtain jwks|remote jwk set|jwks remote fetch`,
-		`(?:get|post|fetch|load|retrieve|download) "?'?https?://\S*(?:jwks|well-known|/certs|/keys)\S*.{0,60}`+broken,
-	)},
-	{ClassKeyRemoved, []string{"key", "kid", "prematur", "removed", "purged", "revoked", "retired", "deleted", "withdrawn"}, words(
+		`(?:get|post|fetch|load|retrieve|download) "?'?https?://\S*(?:jwks|well-known|/certs|/keys)\S*.{0,60}` + broken,
+	}},
+	{KeyRemoved, []string{
 		`\b(?:old|previous|prior|former|retired|outgoing|signing|public|current|active|\S*20\d\d\S*) (?:\S+ ){0,3}?keys?\b.{0,50}?\b(?:removed|purged|deleted|revoked|withdrawn|dropped|pulled|taken (?:out|from|off|away)|no longer (?:in|published|served|listed|present|advertised)|gone from|pruned|disappeared)\b`,
 		`\b(?:old|previous|prior|former) one (?:was |is |has been )?(?:\S+ )?(?:removed|deleted|revoked|withdrawn|dropped|retired|taken (?:out|from|off|away))\b`,
 		`\b(?:old|previous|prior|former|outgoing) (?:keys?|kids?)\b.{0,50}?\b(?:removed|purged|deleted|revoked|withdrawn|dropped|pulled|retired|no longer|gone|pruned|disappeared)\b`,
@@ -104,17 +100,17 @@ var classRules = []classRule{
 		`\bkid\b.{0,50}\b(?:removed|purged|deleted|revoked|withdrawn|dropped|pulled|unpublished|no longer (?:in|published|served|listed|advertised)|disappeared)\b`,
 		`(?:stopped|ceased) (?:publish|serv|list|advertis|expos)\w* .{0,30}\b(?:key|kid)\b`,
 		`prematurel?y? (?:key )?(?:remov|purg|revo|retir|delet)\w*|(?:removed|purged|revoked|retired|deleted|withdrawn) (?:too (?:early|soon)|prematurely|before)`,
-	)},
-	{ClassMaterialChanged, []string{"kid", "key", "material", "thumbprint", "fingerprint", "modulus"}, words(
+	}},
+	{MaterialChanged, []string{
 		`same (?:kid|key id)\b|(?:kid|key id) (?:was |is )?re-?used?|re-?us(?:ed?|ing) (?:the )?(?:same )?(?:kid|key id)`,
 		`(?:thumbprint|fingerprint|modulus|key material|public key bytes).{0,40}(?:changed|differs?|mismatch|different|does(?:n't| not) match)`,
 		`(?:different|new|other|changed) (?:key )?material`,
-	)},
-	{ClassKidFlood, []string{"kid", "key id", "flood"}, words(
+	}},
+	{KidFlood, []string{
 		`random kids?|(?:many|distinct|different|unique|unheard-of|invented|made-up|bogus|fabricated) (?:unknown |random )?(?:kids?|key ids?)\b|kid flood|flood(?:ed|ing)? .{0,40}\b(?:kids?|key ids?|tokens?)\b`,
-	)},
-	{ClassTampered, []string{"forge", "tamper", "spoof", "counterfeit", "confusion", "stuffing"}, words(`\bforge[dr]\w*|tamper\w*|spoof\w*|counterfeit|alg(?:orithm)?[ -]confusion|credential[- ]stuffing`)},
-	{ClassBadSignature, []string{"signature", "sig ", "verif", "idx", "cryptographic", "jws"}, words(
+	}},
+	{Tampered, []string{`\bforge[dr]\w*|tamper\w*|spoof\w*|counterfeit|alg(?:orithm)?[ -]confusion|credential[- ]stuffing`}},
+	{BadSignature, []string{
 		`(?:invalid|bad|wrong|incorrect|broken) (?:jwt |token |jws |rsa |ecdsa |ed25519 |crypto\w* )*signature|invalidsignature|signatureinvalid|badsignature|signatureexception|err jws signature`,
 		`signature.{0,25}(?:invalid\b|mismatch|wrong|fail|raised|\berror|could(?:n't| not)|cannot|not valid|not verif|does(?:n't| not)|did(?:n't| not))`,
 		`\bsig (?:mismatch|invalid|failed|failure|error|bad|wrong|not valid)|\b(?:bad|invalid|wrong) sig\b`,
@@ -122,37 +118,37 @@ var classRules = []classRule{
 		`(?:fail\w*|could(?:n't| not)|cannot|can't|unable to|error).{0,30}verif\w+.{0,40}(?:signature|message using any)`,
 		`crypto/\w+: (?:rsa )?verification error|rsa verification error|jwt verification fail|square/go-jose: error in cryptographic primitive|error in cryptographic primitive|does(?:n't| not) match locally computed`,
 		`idx10503|idx10511|verification failed for (?:jwt|token)|(?:jwt|token) (?:signature )?verification fail`,
-	)},
-	{ClassVendor, []string{"outage", "down", "degraded", "incident", "disruption", "status"}, words(
+	}},
+	{Vendor, []string{
 		`(?:vendor|provider|auth0|okta|cognito|entra|azure ad|keycloak cloud|onelogin|ping ?identity|firebase auth|clerk|workos|stytch)\b.{0,50}(?:outage|is down|degraded|major incident|service disruption)`,
 		`(?:outage|incident) (?:at|of|with|reported by) (?:our |the )?(?:vendor|identity provider|auth0|okta|cognito|entra)`,
 		`status ?page.{0,40}(?:outage|incident|major|critical)`,
-	)},
-	{ClassClock, []string{"clock", "time", "ntp", "chrony"}, words(
+	}},
+	{Clock, []string{
 		`clock[ -]?(?:skew|drift|offset|jump)|clock .{0,20}(?:ahead|behind|wrong|off by|slow|fast|unsynchroni[sz]ed|not synchroni[sz]ed|drifted)|time (?:skew|drift)|\bntp(?:d|sec)?\b|chrony|timesyncd|system time .{0,20}(?:off|wrong|ahead|behind)`,
-	)},
-	{ClassStaticKeys, []string{"static", "key", "jwks", ".pem", "baked", "/etc/"}, words(
+	}},
+	{StaticKeys, []string{
 		`static (?:\S+ )?(?:keys?|jwks|public|pem|file)|key ?(?:set ?)?file|local (?:\S+ )?(?:key ?(?:set|store|ring|file)|keys|jwks)\b|keystore|pinned (?:public |signing )?keys?|hard-?coded (?:\S+ )?key|\.pem\b|bundled (?:keys|jwks|key)|baked[- ]in|jwks(?: \S+){0,2} not configured|no jwks (?:refresh|url|uri|endpoint)|(?:keys?|jwks|key ?ring) .{0,20}(?:mounted|from disk|on disk|from file)|/etc/\S*(?:keys?|jwks|jwt)\b`,
-	)},
-	{ClassStaleCache, []string{"cache", "jwk", "refresh", "key set", "keyset"}, words(
+	}},
+	{StaleCache, []string{
 		`(?:stale|outdated|old|expired) (?:\S+ )?(?:jwks|cache|cached|key ?set|jwk set)|cached (?:jwks?|keys?|key ?set|set|public|copy)|(?:jwks?|jwk sets?|key ?sets?|keys?)(?: \S+)? (?:was |is |are |were )?cached\b|jwks[ -]cache|key[ -]?(?:set )?cache|cache.{0,30}(?:ttl|24 ?h|86400)|too many requests to the jwks|refresh.{0,30}(?:rate[- ]?limit|cool-?down|throttl|next in|not due)`,
-	)},
-	{ClassRotated, []string{"rotat", "cert", "key", "roll", "signer"}, words(
+	}},
+	{Rotated, []string{
 		`\bkeys?\b.{0,50}\brotat|\brotat\w*.{0,50}\bkeys?\b|jwks rotation|key rollover|rolled over|(?:signing key|signer) .{0,20}(?:changed|switched|replaced|promoted|activated)|new signing key|(?:signing|public) (?:keys?|cert\w*) (?:\S+ ){0,2}(?:replaced|renewed|switched|swapped)|(?:switched|promoted|moved|changed) .{0,20}\bto (?:the )?(?:new )?(?:signing )?key`,
-	)},
-	{ClassDeploy, []string{"deploy", "release", "rollout", "rolled", "ship", "live"}, words(
+	}},
+	{Deploy, []string{
 		`(?:recent|new|after|since|following|latest|last|this|bad|faulty) (?:the |a |our )?(?:code |canary )?(?:deploy\w*|release|rollout)\b`,
 		`(?:deployed|released|rolled out|shipped) (?:version |tag |image |build )?v?\d`,
 		`(?:deploy\w*|release|rollout) (?:of )?(?:\S+ )?(?:version )?v?\d+\.\d+`,
 		`v?\d+\.\d+(?:\.\d+)?\S* (?:was |has been )?(?:deployed|released|rolled out|shipped|went live|is live)`,
 		`(?:deploy|deployment|release|rollout) (?:finished|completed|succeeded|started|went out|just|\d+ ?(?:m|s|min|sec|h|hour))`,
 		`no (?:\S+ )?(?:deploys?|deployments?|releases?|rollouts?)\b|\bdeploys?\b.{0,15}\bnone\b`,
-	)},
-	{ClassServerError, []string{"50", "51", "52", "53", "5xx", "gateway", "server", "panic", "nil", "null", "exception", "traceback", "seg", "typeerror", "undefined"}, words(
+	}},
+	{ServerError, []string{
 		`internal server error|bad gateway|(?:http|status|returned|responded|response|code|error)\W{0,3}(?:\S+ )?5\d\d\b|\b5xx\b|\b50\d (?:internal|bad|service|gateway|error)|panic:|nil pointer|nullpointer|null pointer|unhandled exception|traceback|segfault|segmentation fault|\btypeerror\b|\breferenceerror\b|cannot read propert|undefined is not`,
-	)},
-	{ClassRefused, []string{"refused"}, words(`connection refused|econnrefused|actively refused|connect: refused|connectionrefused`)},
-}
+	}},
+	{Refused, []string{`connection refused|econnrefused|actively refused|connect: refused|connectionrefused`}},
+})
 
 // phrases that hold a telling word without its meaning
 var decoys = regexp.MustCompile(`api[-_ ]?keys?\b|(?:certificate|cert|cache|cached entry|session|lease|password|licen[cs]e|timer|ttl|x509:? certificate)(?: has| is| was)? expired(?: or is not yet valid)?|expired (?:certificate|cert|session|lease|password)|primary key|foreign key|idempotency[- ]key|key ring|rotating (?:log|file)s?|log rotat\w*|partition key|routing key|cache key|message key|redis key`)
@@ -161,79 +157,20 @@ var decoys = regexp.MustCompile(`api[-_ ]?keys?\b|(?:certificate|cert|cache|cach
 var negated = regexp.MustCompile(`(?:\b(?:no|not|never|without|nor|neither|nothing|zero|exclud\w+|rul(?:ed|ing|es) out)|n't)(?: (?:a|an|any|the|been|be|recent|recently|new|yet|sign of|signs of|evidence of|really|actually|code|prior|known|other|single|there|were|was|is|had|of|its|our|token|tokens|are|key|due to|because of|caused by|a case of))*[ :]*$`)
 
 // denials say that something is fine
-var denials = []classRule{
-	{ClassDeploy, []string{"deploy", "release", "rollout"}, words(
+var denials = vocabulary.rules([]means{
+	{Deploy, []string{
 		`(?:last|latest|most recent) (?:deploy\w*|release|rollout) (?:was |is )?(?:\S+ )?(?:>|over |more than )?(?:\d+ ?(?:h|hr|hrs|hours?|d|days?|weeks?)\b|yesterday|days|weeks|last week)`,
 		`(?:no|without|not) (?:\S+ ){0,3}(?:deploys?|deployed|deployments?|releases?|released|rollouts?)\b`,
-		`(?:deploys?|deployments?|releases?|rollouts?)\b.{0,20}(?:none|ruled out|excluded)|nothing (?:\S+ ){0,2}(?:deployed|released|shipped|rolled out)`)},
-	{ClassExpired, []string{"exp", "lifetime"}, words(`not (?:yet )?expired|(?:exp|expiry|expiration|lifetime)\b.{0,25}\b(?:ok|fine|valid|correct|in the future|not (?:the )?(?:problem|issue|cause))\b|well within (?:its|their|the) (?:lifetime|expiry)|unexpired`)},
-	{ClassAudience, []string{"aud"}, words(`\b(?:audience|aud)\b (?:claim )?(?:is |are |was |looks )?(?:ok|fine|correct|unchanged|as expected|matches)\b`)},
-	{ClassIssuer, []string{"iss"}, words(`\b(?:issuer|iss)\b (?:claim )?(?:is |are |was |looks )?(?:ok|fine|correct|unchanged|as expected|matches)\b`)},
-	{ClassFetchFailed, []string{"jwks", "key set", "keys endpoint", "discovery"}, words(`(?:jwks|key set|keys endpoint|discovery)\b.{0,40}\b(?:reachable|healthy|updated|is up|ok\b|fine|serving|serves|accessible|answers 200|returns? 200|200 ok)\b`)},
-	{ClassClock, []string{"clock", "time"}, words(`clocks?\b.{0,30}\b(?:in sync|synchroni[sz]ed|agree|ok|fine|correct|accurate|within)\b`, `(?:no|without|not) (?:\S+ ){0,3}(?:clock[ -]?(?:skew|drift)|time (?:skew|drift))`)},
-	{ClassRotated, []string{"rotat", "rollover", "key"}, words(`(?:no|not|without|never) (?:\S+ ){0,4}?(?:key )?(?:rotat\w+|rollover)|\bkeys?\b.{0,20}\b(?:unchanged|not changed|did(?:n't| not) change|have(?:n't| not) changed)\b`)},
-	{ClassKeyRemoved, []string{"key"}, words(`(?:old|previous|prior|former) (?:\S+ ){0,2}keys?\b.{0,30}\b(?:still|remains?|kept|keeps)\b`)},
-	{ClassVendor, []string{"vendor", "provider", "auth0", "okta", "cognito", "entra"}, words(`(?:vendor|provider|auth0|okta|cognito|entra)\b.{0,40}\b(?:all systems operational|operational|healthy|green|no incidents?)`)},
-}
-
-// words compiles alternatives into one expression. Every alternative is a
-// constant of this package.
-func words(alternatives ...string) *regexp.Regexp {
-	return regexp.MustCompile(`(?:` + strings.Join(alternatives, `|`) + `)`)
-}
+		`(?:deploys?|deployments?|releases?|rollouts?)\b.{0,20}(?:none|ruled out|excluded)|nothing (?:\S+ ){0,2}(?:deployed|released|shipped|rolled out)`}},
+	{Expired, []string{`not (?:yet )?expired|(?:exp|expiry|expiration|lifetime)\b.{0,25}\b(?:ok|fine|valid|correct|in the future|not (?:the )?(?:problem|issue|cause))\b|well within (?:its|their|the) (?:lifetime|expiry)|unexpired`}},
+	{Audience, []string{`\b(?:audience|aud)\b (?:claim )?(?:is |are |was |looks )?(?:ok|fine|correct|unchanged|as expected|matches)\b`}},
+	{Issuer, []string{`\b(?:issuer|iss)\b (?:claim )?(?:is |are |was |looks )?(?:ok|fine|correct|unchanged|as expected|matches)\b`}},
+	{FetchFailed, []string{`(?:jwks|key set|keys endpoint|discovery)\b.{0,40}\b(?:reachable|healthy|updated|is up|ok\b|fine|serving|serves|accessible|answers 200|returns? 200|200 ok)\b`}},
+	{Clock, []string{`clocks?\b.{0,30}\b(?:in sync|synchroni[sz]ed|agree|ok|fine|correct|accurate|within)\b`, `(?:no|without|not) (?:\S+ ){0,3}(?:clock[ -]?(?:skew|drift)|time (?:skew|drift))`}},
+	{Rotated, []string{`(?:no|not|without|never) (?:\S+ ){0,4}?(?:key )?(?:rotat\w+|rollover)|\bkeys?\b.{0,20}\b(?:unchanged|not changed|did(?:n't| not) change|have(?:n't| not) changed)\b`}},
+	{KeyRemoved, []string{`(?:old|previous|prior|former) (?:\S+ ){0,2}keys?\b.{0,30}\b(?:still|remains?|kept|keeps)\b`}},
+	{Vendor, []string{`(?:vendor|provider|auth0|okta|cognito|entra)\b.{0,40}\b(?:all systems operational|operational|healthy|green|no incidents?)`}},
+})
 
 // keyish is needed before a failed delivery or a removal is one of keys
 var keyish = regexp.MustCompile(`\bkeys?\b|jwks?\b|\bkid\b|keyset|rotation`)
-
-// specific classes explain a bad signature that is mentioned beside them
-var specific = []Class{ClassUnknownKid, ClassExpired, ClassNotYetValid, ClassAudience, ClassIssuer}
-
-// classify returns the classes of a tidied text, most telling first, and those
-// that it denies.
-func classify(text string) (classes, denied []Class) {
-	low := decoys.ReplaceAllString(strings.ToLower(strings.ReplaceAll(text, "_", " ")), "~")
-	for _, d := range denials {
-		if d.possible(low) && d.re.MatchString(low) {
-			denied = append(denied, d.class)
-		}
-	}
-	for _, r := range classRules {
-		if !r.possible(low) {
-			continue
-		}
-		yes, no := false, false
-		for _, at := range r.re.FindAllStringIndex(low, 20) {
-			if negated.MatchString(low[max(0, at[0]-60):at[0]]) {
-				no = true
-			} else {
-				yes = true
-			}
-		}
-		switch {
-		case slices.Contains(denied, r.class) && !yes:
-		case slices.Contains(denied, r.class) && deniedWins(r.class):
-		case yes:
-			if (r.class == ClassDeliveryFailed || r.class == ClassKeyRemoved) && !keyish.MatchString(low) {
-				continue
-			}
-			classes = append(classes, r.class)
-		case no && !slices.Contains(denied, r.class):
-			denied = append(denied, r.class)
-		}
-	}
-	if slices.ContainsFunc(classes, func(c Class) bool { return slices.Contains(specific, c) }) {
-		classes = slices.DeleteFunc(classes, func(c Class) bool { return c == ClassBadSignature })
-	}
-	slices.Sort(denied)
-	return classes, slices.Compact(denied)
-}
-
-// deniedWins says for which classes a denial beats a mention in the same text:
-// those whose denial repeats the words of the mention ("no recent deploy").
-func deniedWins(c Class) bool {
-	switch c {
-	case ClassDeploy, ClassClock, ClassExpired, ClassVendor, ClassAudience, ClassIssuer:
-		return true
-	}
-	return false
-}

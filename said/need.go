@@ -1,0 +1,264 @@
+package said
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strings"
+)
+
+// An expression is one alternative of a rule with what every match of it holds.
+type expression struct {
+	re    *regexp.Regexp
+	needs [][]int // of each list one literal, by its number in the vocabulary
+}
+
+// words is every literal that some expression needs, each once.
+type words struct {
+	literals []string
+	number   map[string]int
+}
+
+var vocabulary = &words{number: map[string]int{}}
+
+// rules compiles rules. It panics on an expression that is none: all are
+// constants of this package.
+func (w *words) rules(list []means) []rule {
+	var out []rule
+	for _, m := range list {
+		r := rule{class: m.class}
+		for _, alternatives := range m.any {
+			for _, expr := range split(alternatives) {
+				r.any = append(r.any, w.expression(expr))
+			}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func (w *words) expression(expr string) *expression {
+	e := &expression{re: regexp.MustCompile(expr)}
+	tree, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		panic(err)
+	}
+	for _, group := range factsOf(tree).all() {
+		var numbers []int
+		for _, literal := range group {
+			n, known := w.number[literal]
+			if !known {
+				n = len(w.literals)
+				w.number[literal] = n
+				w.literals = append(w.literals, literal)
+			}
+			numbers = append(numbers, n)
+		}
+		e.needs = append(e.needs, numbers)
+	}
+	return e
+}
+
+// split returns the alternatives of an expression that stand in no group.
+func split(expr string) []string {
+	var out []string
+	depth, from, class := 0, 0, false
+	for i := 0; i < len(expr); i++ {
+		switch c := expr[i]; {
+		case c == '\\':
+			i++
+		case class:
+			class = c != ']'
+		case c == '[':
+			class = true
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case c == '|' && depth == 0:
+			out = append(out, expr[from:i])
+			from = i + 1
+		}
+	}
+	return append(out, expr[from:])
+}
+
+// text is one text with which literals it is known to hold.
+type text struct {
+	words *words
+	low   string
+	held  []int8 // by number: 0 not looked for, 1 it holds it, -1 it does not
+}
+
+func (w *words) text(low string) *text {
+	return &text{words: w, low: low, held: make([]int8, len(w.literals))}
+}
+
+func (t *text) holds(n int) bool {
+	if t.held[n] == 0 {
+		t.held[n] = -1
+		if strings.Contains(t.low, t.words.literals[n]) {
+			t.held[n] = 1
+		}
+	}
+	return t.held[n] > 0
+}
+
+func (t *text) possible(e *expression) bool {
+	for _, group := range e.needs {
+		if !slices.ContainsFunc(group, t.holds) {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *text) matches(e *expression) bool { return t.possible(e) && e.re.MatchString(t.low) }
+
+// find returns where the first n matches stand.
+func (t *text) find(e *expression, n int) [][]int {
+	if !t.possible(e) {
+		return nil
+	}
+	return e.re.FindAllStringIndex(t.low, n)
+}
+
+// Bounds on what is derived: a literal of one letter is in every text, and
+// looking for many costs more than it saves.
+const (
+	leastLetters = 2
+	mostExact    = 40
+)
+
+// facts are what is known of every match of a part of an expression.
+type facts struct {
+	exact []string   // the match is one of these; nil when that is not known
+	some  [][]string // of each list it holds one
+}
+
+// all returns the lists that are worth asking for.
+func (f facts) all() [][]string { return append(f.some, useful(f.exact)...) }
+
+// useful returns strings as a list to ask for, or nothing when one of them says
+// too little.
+func useful(exact []string) [][]string {
+	var list []string
+	for _, s := range exact {
+		if len(s) < leastLetters {
+			return nil
+		}
+		if !slices.ContainsFunc(exact, func(o string) bool { return o != s && strings.Contains(s, o) }) {
+			list = append(list, s)
+		}
+	}
+	if list == nil {
+		return nil
+	}
+	slices.Sort(list)
+	return [][]string{slices.Compact(list)}
+}
+
+// factsOf derives them, as codesearch and RE2 do for their indexes (Cox,
+// "Regular Expression Matching with a Trigram Index", 2012), without trigrams:
+// a text is short enough to look for whole literals.
+func factsOf(e *syntax.Regexp) facts {
+	switch e.Op {
+	case syntax.OpLiteral:
+		if e.Flags&syntax.FoldCase == 0 {
+			return facts{exact: []string{string(e.Rune)}}
+		}
+	case syntax.OpEmptyMatch, syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText, syntax.OpWordBoundary, syntax.OpNoWordBoundary:
+		return facts{exact: []string{""}}
+	case syntax.OpCharClass:
+		var exact []string
+		for i := 0; i < len(e.Rune); i += 2 {
+			for r := e.Rune[i]; r <= e.Rune[i+1]; r++ {
+				if exact = append(exact, string(r)); len(exact) > 8 {
+					return facts{}
+				}
+			}
+		}
+		return facts{exact: exact}
+	case syntax.OpCapture:
+		return factsOf(e.Sub[0])
+	case syntax.OpQuest:
+		if f := factsOf(e.Sub[0]); f.exact != nil && len(f.exact) < mostExact {
+			return facts{exact: append(slices.Clone(f.exact), "")}
+		}
+	case syntax.OpPlus:
+		return facts{some: factsOf(e.Sub[0]).all()}
+	case syntax.OpRepeat:
+		if e.Min > 0 {
+			return facts{some: factsOf(e.Sub[0]).all()}
+		}
+	case syntax.OpConcat:
+		return sequence(e.Sub)
+	case syntax.OpAlternate:
+		return eitherOf(e.Sub)
+	}
+	return facts{}
+}
+
+func sequence(parts []*syntax.Regexp) facts {
+	var out facts
+	exact, whole := []string{""}, true
+	for _, p := range parts {
+		f := factsOf(p)
+		if f.exact != nil && len(exact)*len(f.exact) <= mostExact {
+			var next []string
+			for _, a := range exact {
+				for _, b := range f.exact {
+					next = append(next, a+b)
+				}
+			}
+			exact = next
+			continue
+		}
+		whole = false
+		out.some = append(append(out.some, useful(exact)...), f.some...)
+		if exact = f.exact; exact == nil {
+			exact = []string{""}
+		}
+	}
+	if whole {
+		return facts{exact: exact}
+	}
+	out.some = append(out.some, useful(exact)...)
+	return out
+}
+
+func eitherOf(branches []*syntax.Regexp) facts {
+	var exact, one []string
+	isExact := true
+	for _, b := range branches {
+		f := factsOf(b)
+		isExact = isExact && f.exact != nil
+		exact = append(exact, f.exact...)
+		lists := f.all()
+		if len(lists) == 0 && !isExact {
+			return facts{}
+		}
+		one = append(one, rarest(lists)...)
+		if len(lists) == 0 {
+			one = append(one, "")
+		}
+	}
+	if isExact && len(exact) <= mostExact {
+		return facts{exact: exact}
+	}
+	return facts{some: useful(one)}
+}
+
+// rarest chooses the list that the fewest texts will hold one of: that whose
+// shortest literal is the longest.
+func rarest(lists [][]string) []string {
+	var best []string
+	most := 0
+	for _, list := range lists {
+		least := len(slices.MinFunc(list, func(a, b string) int { return len(a) - len(b) }))
+		if least > most || least == most && len(list) < len(best) {
+			best, most = list, least
+		}
+	}
+	return best
+}
