@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"condition": {},
 	"said":      {},                    // pure
 	"match":     {"condition", "said"}, // pure
-	"correlate": {},                    // pure
+	"correlate": {"said"},              // pure
 	"diagnose":  {"said"},              // pure
 	"skill":     {"condition"},
 	"heal":      {"condition"}, // pure

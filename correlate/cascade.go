@@ -2,7 +2,6 @@ package correlate
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"prunella"
+	"prunella/said"
 )
 
 // OldTokensExpire is the FullReason of a FullAt that is certain: tokens of the
@@ -29,9 +29,6 @@ type CascadeInput struct {
 	Over          bool                   // the failing has ended
 	Now           time.Time
 }
-
-// issuerLike is how services that issue tokens are called.
-var issuerLike = regexp.MustCompile(`(?i)^(?:auth[nz]?|oauth2?|authentication|identity|idp|iam|sso|token|sts|keycloak|issuer)(?:[-_](?:service|server|svc|api|provider))?$`)
 
 // full is the share from which on everything fails: traffic that needs no
 // token, and rounding, keep it from 1.
@@ -74,7 +71,7 @@ func Cascade(in CascadeInput) prunella.Cascade {
 	when(&c, in, share, n > 0)
 	unnamed := in.StatedHit
 	for _, s := range c.Hit { // whoever hands out keys tells of the others and is not counted among them
-		if !issuerLike.MatchString(s) && !slices.Contains(in.Graph.issuers, s) {
+		if !said.IssuerName(s) && !slices.Contains(in.Graph.issuers, s) {
 			unnamed--
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"prunella"
+	"prunella/said"
 )
 
 // serviceWords is how a text names a service when no inventory does: "the user
@@ -15,10 +16,6 @@ var serviceWords = regexp.MustCompile(`(?i)\b([a-z][a-z0-9]*(?:-[a-z0-9]+)*)[ -]
 // servicesCalled is what services are called when they are counted; each
 // delivery of a key goes to one.
 var servicesCalled = regexp.MustCompile(`service|^(?:verifier|consumer|subscriber|recipient|backend|app|application|deliver)`)
-
-// notNames stand before "service" without naming one.
-var notNames = []string{"the", "a", "an", "this", "that", "each", "every", "any", "all", "our", "their", "downstream", "upstream", "affected", "web", "internal",
-	"external", "other", "same", "one", "per", "rest", "http", "key", "of", "in", "to", "from", "by", "for", "self", "third-party", "no", "which", "and", "or", "dependent", "public", "authenticated"}
 
 // StatedImpacts reads the impact that texts state: a row for each service that
 // a share of failing is stated for, worst first, Stated set. A statement about
@@ -87,7 +84,7 @@ func namedIn(text string, known []string) []string {
 	lower := strings.ToLower(text)
 	if len(known) == 0 {
 		for _, m := range serviceWords.FindAllStringSubmatch(lower, 16) {
-			if !slices.Contains(notNames, m[1]) && !slices.Contains(out, m[1]) {
+			if !said.NoName(m[1]) && !slices.Contains(out, m[1]) {
 				out = append(out, m[1])
 			}
 		}

@@ -102,22 +102,6 @@ var (
 	listSplit  = regexp.MustCompile(`, and |, | and | & |/`)
 )
 
-// words that stand before "service" without being its name
-var notNames = set(`downstream upstream affected each every the this that these those a an our their its all some several many other
-		failing remaining which one two three four five six seven eight nine ten no any per micro web whole entire same another single healthy broken
-		customer-facing internal external backend back-end critical production new old public and or of to from in on with for by at as is are was were
-		will would both multiple various most few more dependent consuming validating verifying listed named unknown unavailable degraded first second
-		third last next only not when while if because reports verifying rest target receiving protected resource relying authenticated self full
-		customer-impacting impacted out-of-date stale missed skipped key kubernetes out`)
-
-func set(words string) map[string]bool {
-	out := map[string]bool{}
-	for _, w := range strings.Fields(words) {
-		out[w] = true
-	}
-	return out
-}
-
 type found struct {
 	raw  string
 	from int
@@ -157,7 +141,7 @@ func serviceWords(text, low string, bare []bareName) []found {
 	}
 	kept := out[:0]
 	for _, f := range out {
-		if w := strings.Trim(f.raw, "-_ "); len(w) > 1 && len(w) <= 60 && !notNames[w] {
+		if w := strings.Trim(f.raw, "-_ "); len(w) > 1 && len(w) <= 60 && !said.NoName(w) {
 			kept = append(kept, found{w, f.from})
 		}
 	}
@@ -165,12 +149,9 @@ func serviceWords(text, low string, bare []bareName) []found {
 }
 
 var (
-	issuerName = regexp.MustCompile(`^(?:auth|oauth2?|authn|authentication|identity|idp|iam|sso|login|token|tokens|keycloak|hydra|dex|auth0|okta|cognito|zitadel|sts|security-token|issuer)(?:[-_](?:service|server|svc|api|provider))?$`)
 	healthy    = regexp.MustCompile(`\b(?:healthy|unaffected|working|recovered|not affected|is fine|are fine|succeed\w*|delivered to|received the|pushed to|verifies fine|verify fine|accept\w* (?:the )?new|200 ok|(?:is|are) ok)\b`)
 	issuerNoun = regexp.MustCompile(`\b(auth|oauth2?|identity|token|authentication|iam|sso|login|idp|sts)[ -](?:service|server|provider|issuer|svc)\b|\b(auth0|okta|cognito|keycloak|hydra|dex|zitadel|entra)\b`)
 )
-
-func isIssuerName(s string) bool { return issuerName.MatchString(strings.ToLower(s)) }
 
 // issuerIn returns the service that a text says issues tokens or keys, or "".
 func (n names) issuerIn(text string) string {
@@ -199,7 +180,7 @@ func (n names) rotator(text string, g TextGroup, classes []said.Class) (name str
 		return "", false
 	}
 	name = n.known[strings.ToLower(strings.TrimSpace(g.Services[0]))]
-	if isIssuerName(name) {
+	if said.IssuerName(name) {
 		return name, true
 	}
 	if slices.Contains(classes, said.UnknownKid) || slices.Contains(classes, said.BadSignature) || !doing.MatchString(strings.ToLower(text)) {
@@ -226,12 +207,12 @@ func (n names) mentions(text string, g TextGroup, classes []said.Class) []mentio
 			continue
 		}
 		m := get(n.known[strings.ToLower(strings.TrimSpace(s))], true)
-		m.Failing = m.Failing || complaint && !isIssuerName(s)
+		m.Failing = m.Failing || complaint && !said.IssuerName(s)
 	}
 	for _, f := range serviceWords(text, low, n.bare) {
 		name, known := n.resolve(f.raw)
 		m := get(name, known)
-		if isIssuerName(name) {
+		if said.IssuerName(name) {
 			continue
 		}
 		switch clause := clauseAround(low, f.from); {
@@ -344,7 +325,7 @@ func sharesIn(text string, n names, g TextGroup) []ShareFact {
 	} else if w := serviceWords(text, low, n.bare); len(w) > 0 {
 		service, _ = n.resolve(w[0].raw)
 	}
-	if isIssuerName(service) {
+	if said.IssuerName(service) {
 		return nil
 	}
 	var out []ShareFact

@@ -49,6 +49,25 @@ type refusals struct {
 	key, signature, times, audience, issuer, fetch, server, vague []string
 }
 
+// classList is where a service goes whose refusal has a class.
+type classList struct {
+	class said.Class
+	list  *[]string
+}
+
+// byClass is in the order in which a refusal of several classes is taken.
+func (r *refusals) byClass() []classList {
+	return []classList{
+		{said.UnknownKid, &r.key},
+		{said.BadSignature, &r.signature},
+		{said.NotYetValid, &r.times}, {said.Expired, &r.times},
+		{said.Audience, &r.audience},
+		{said.Issuer, &r.issuer},
+		{said.FetchFailed, &r.fetch}, {said.Refused, &r.fetch},
+		{said.ServerError, &r.server},
+	}
+}
+
 // refused sorts the services that refuse the signer by their reason; a reason
 // without a meaning is looked up in the service's own texts.
 func (v *view) refused() refusals {
@@ -59,26 +78,17 @@ func (v *view) refused() refusals {
 		if len(classes) == 0 {
 			classes = v.classesOf(s)
 		}
-		switch {
-		case slices.Contains(classes, said.UnknownKid):
-			r.key = append(r.key, s)
-		case slices.Contains(classes, said.BadSignature):
-			r.signature = append(r.signature, s)
-		case slices.Contains(classes, said.NotYetValid), slices.Contains(classes, said.Expired):
-			r.times = append(r.times, s)
-		case slices.Contains(classes, said.Audience):
-			r.audience = append(r.audience, s)
-		case slices.Contains(classes, said.Issuer):
-			r.issuer = append(r.issuer, s)
-		case slices.Contains(classes, said.FetchFailed), slices.Contains(classes, said.Refused):
-			r.fetch = append(r.fetch, s)
-		case slices.Contains(classes, said.ServerError):
-			r.server = append(r.server, s)
-		case material:
-			r.signature = append(r.signature, s)
-		default:
-			r.vague = append(r.vague, s)
+		put := &r.vague
+		if material {
+			put = &r.signature
 		}
+		for _, to := range r.byClass() {
+			if slices.Contains(classes, to.class) {
+				put = to.list
+				break
+			}
+		}
+		*put = append(*put, s)
 	}
 	return r
 }

@@ -14,50 +14,43 @@ const (
 	deployLate   = 20 * time.Second // a release list carries the true time, give or take the rollout
 )
 
+// age says how suspect a change is that came so long before the onset.
+type age struct {
+	upTo time.Duration
+	near float64
+}
+
+// Keys break tokens at once; releases break things by warming up, by traffic,
+// by a slow rollout, and stay suspect for longer.
+var (
+	keyAges    = []age{{-5 * time.Second, 0.6}, {15 * time.Second, 1}, {time.Minute, 0.85}, {5 * time.Minute, 0.6}, {15 * time.Minute, 0.35}, {changeWindow, 0.2}}
+	deployAges = []age{{5 * time.Minute, 1}, {15 * time.Minute, 0.8}, {30 * time.Minute, 0.6}, {changeWindow, 0.4}}
+)
+
 // near says how well a change lines up with the onset, from 0 to 1.
-func (v *view) near(c prunella.Change) float64 {
+func (v *view) near(c prunella.Change) float64 { return v.aged(c, keyAges) }
+
+// nearDeploy is near for releases.
+func (v *view) nearDeploy(c prunella.Change) float64 { return v.aged(c, deployAges) }
+
+func (v *view) aged(c prunella.Change, ages []age) float64 {
 	if v.s.Incident.Onset.IsZero() || c.At.IsZero() {
 		return 0
 	}
-	before := v.s.Incident.Onset.Sub(c.At)
 	late := changeLate
 	if c.Name == prunella.ChangeDeploy {
 		late = deployLate
 	}
-	switch {
-	case before < -late || before > changeWindow:
-		return 0
-	case before < -5*time.Second:
-		return 0.6
-	case before <= 15*time.Second:
-		return 1
-	case before <= time.Minute:
-		return 0.85
-	case before <= 5*time.Minute:
-		return 0.6
-	case before <= 15*time.Minute:
-		return 0.35
-	}
-	return 0.2
-}
-
-// nearDeploy is near for releases, which break things by warming up, by
-// traffic, by a slow rollout: they stay suspect for longer than a key change.
-func (v *view) nearDeploy(c prunella.Change) float64 {
-	n := v.near(c)
-	if n == 0 {
-		return 0
-	}
 	before := v.s.Incident.Onset.Sub(c.At)
-	switch {
-	case before <= 5*time.Minute:
-		return 1
-	case before <= 15*time.Minute:
-		return 0.8
-	case before <= 30*time.Minute:
-		return 0.6
+	if before < -late {
+		return 0
 	}
-	return 0.4
+	for _, a := range ages {
+		if before <= a.upTo {
+			return a.near
+		}
+	}
+	return 0
 }
 
 // best returns the change that passes keep and lines up best; of several within

@@ -234,25 +234,20 @@ func TestWhoHandsOutKeys(t *testing.T) {
 	}
 }
 
-// A cached set still holds the key that was taken away, so the cache is what
-// the refusals come from.
-func TestCacheOutweighsRemoval(t *testing.T) {
-	got, _ := top(t, messages(
-		"lending-service: no matching key(s) found; JWK set cached for 12 hours",
-		"the identity provider rotated its keys; kid v1-aa no longer in its published set",
-	).Snapshot)
-	if got.Fault != prunella.FaultStaleCache {
-		t.Error(diagnose.Explain(got))
-	}
-}
-
-func TestServerErrorsByTheirException(t *testing.T) {
-	got, _ := top(t, messages(
-		"rollout of profile 3.0.1 finished",
-		"profile-service: 48% of requests fail right after deployment; TypeError: cannot read properties of undefined",
-	).Snapshot)
-	if got.Fault != prunella.FaultBadDeploy {
-		t.Error(diagnose.Explain(got))
+// One fact outweighs another: a cached set still holds the key that was taken
+// away, and an exception after a release is its doing.
+func TestWhatOutweighs(t *testing.T) {
+	for fault, texts := range map[prunella.Fault][]string{
+		prunella.FaultStaleCache: {
+			"lending-service: no matching key(s) found; JWK set cached for 12 hours",
+			"the identity provider rotated its keys; kid v1-aa no longer in its published set"},
+		prunella.FaultBadDeploy: {
+			"rollout of profile 3.0.1 finished",
+			"profile-service: 48% of requests fail right after deployment; TypeError: cannot read properties of undefined"},
+	} {
+		if got, _ := top(t, messages(texts...).Snapshot); got.Fault != fault {
+			t.Errorf("want %s: %s", fault, diagnose.Explain(got))
+		}
 	}
 }
 

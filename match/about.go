@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"prunella"
+	"prunella/said"
 )
 
 // How a text names the service that it is about.
@@ -15,11 +16,6 @@ var (
 	namedIssuer  = regexp.MustCompile(`(?i)\b(auth|authentication|oauth2?|identity|token|sso|login|idp)[ _-](?:server|provider|issuer)\b`)
 	watcherWords = regexp.MustCompile(`(?i)[ _-]+(?:monitor(?:ing)?|alerts?|check|watch(?:er)?|probe|service|svc)$`)
 )
-
-// words that stand before "service" without being its name
-var noService = strings.Fields(`the a an this that each every any all our your their its downstream upstream affected web internal external other same one
-	per rest http of in to from by for self third-party no which and or dependent public authenticated customer micro failing second first single
-	another whole entire some key is was are out unavailable 503 degraded`)
 
 // serviceOf names what a text is about when its sender did not say: the
 // service of its attributes, the first that the text itself names, or else
@@ -35,7 +31,7 @@ func (d *Detector) serviceOf(s prunella.Signal) string {
 	body := s.Body[:min(len(s.Body), maxLine)]
 	for _, re := range []*regexp.Regexp{labelService, namedService, namedIssuer} {
 		for _, m := range re.FindAllStringSubmatch(body, 8) {
-			if name := strings.ToLower(m[1]); !slices.Contains(noService, name) {
+			if name := strings.ToLower(m[1]); !said.NoName(name) {
 				return d.asKnown(name)
 			}
 		}

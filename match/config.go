@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"time"
 
 	"prunella"
@@ -58,46 +59,29 @@ func (c Config) Scaled(f float64) Config {
 	return c
 }
 
-// filled returns c with defaults in place of zero values.
+// filled returns c with defaults in place of values that decide nothing.
 func (c Config) filled() Config {
 	d := Default()
-	if c.Bucket <= 0 {
-		c.Bucket = d.Bucket
-	}
-	if c.Window < 2*c.Bucket {
-		c.Window = 6 * c.Bucket
-	}
-	if c.Sustain <= 0 {
-		c.Sustain = 2 * c.Bucket
-	}
-	if c.ChangeWithin <= 0 {
-		c.ChangeWithin = d.ChangeWithin
-	}
-	if c.HalfLife <= 0 {
-		c.HalfLife = d.HalfLife
-	}
-	if c.MinHistory <= 0 {
-		c.MinHistory = d.MinHistory
-	}
-	if c.Factor <= 1 {
-		c.Factor = d.Factor
-	}
-	if c.MinShare <= 0 {
-		c.MinShare = d.MinShare
-	}
-	if c.StrongShare <= 0 {
-		c.StrongShare = d.StrongShare
-	}
-	if c.MinRequests <= 0 {
-		c.MinRequests = d.MinRequests
-	}
-	if c.MinFailures <= 0 {
-		c.MinFailures = d.MinFailures
-	}
-	if c.ProbeFails <= 0 {
-		c.ProbeFails = d.ProbeFails
-	}
+	c.Bucket = above(0, c.Bucket, d.Bucket)
+	c.Window = above(2*c.Bucket-1, c.Window, 6*c.Bucket)
+	c.Sustain = above(0, c.Sustain, 2*c.Bucket)
+	c.ChangeWithin = above(0, c.ChangeWithin, d.ChangeWithin)
+	c.HalfLife = above(0, c.HalfLife, d.HalfLife)
+	c.MinHistory = above(0, c.MinHistory, d.MinHistory)
+	c.Factor = above(1, c.Factor, d.Factor)
+	c.MinShare = above(0, c.MinShare, d.MinShare)
+	c.StrongShare = above(0, c.StrongShare, d.StrongShare)
+	c.MinRequests = above(0, c.MinRequests, d.MinRequests)
+	c.MinFailures = above(0, c.MinFailures, d.MinFailures)
+	c.ProbeFails = above(0, c.ProbeFails, d.ProbeFails)
 	return c
+}
+
+func above[T cmp.Ordered](least, v, otherwise T) T {
+	if v > least {
+		return v
+	}
+	return otherwise
 }
 
 // Step is what one Observe found.
