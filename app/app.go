@@ -47,6 +47,7 @@ type App struct {
 	log     *slog.Logger
 
 	registry *prometheus.Registry
+	panics   *prometheus.CounterVec
 	hub      *hub
 	wiki     *wiki.Wiki
 	skills   *skills
@@ -117,6 +118,7 @@ func New(cfg Config, version string, log *slog.Logger) (a *App, err error) {
 	a.undo("world", func() error { a.world.Close(); return nil })
 
 	metrics := engine.NewMetrics(a.registry)
+	a.panics = metrics.Panics
 	state := engineStore{a.store, a.hub}
 	detect := match.Default().Scaled(cfg.TimeScale)
 	related := correlate.Default().Scaled(cfg.TimeScale)
@@ -135,8 +137,8 @@ func New(cfg Config, version string, log *slog.Logger) (a *App, err error) {
 		source{consumer}, state, metrics, log); err != nil {
 		return a, err
 	}
-	a.monitors = monitor.NewRunner(a.bus, a.jobs(), monitor.Config{Log: log, Metrics: a.registry})
-	if a.sender, err = notify.New(a.store, cfg.Notify.Webhooks, a.registry, log); err != nil {
+	a.monitors = monitor.NewRunner(a.bus, a.jobs(), monitor.Config{Log: log, Metrics: a.registry, Caught: a.caught})
+	if a.sender, err = notify.New(a.store, cfg.Notify.Webhooks, a.registry, log, a.caught); err != nil {
 		return a, err
 	}
 	if err := a.openSlack(ctx); err != nil {
@@ -226,11 +228,13 @@ func (a *App) Failed() <-chan error { return a.failed }
 func (a *App) Start(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.stop = cancel
-	for _, loop := range []func(context.Context){a.pipeline.Run, a.engine.Run, a.monitors.Run, a.sender.Run, a.prune, a.followWiki, a.drills} {
-		a.running.Go(func() { loop(ctx) })
-	}
+	loops := map[string]func(context.Context){"pipeline": a.pipeline.Run, "engine": a.engine.Run, "monitors": a.monitors.Run, "notify": a.sender.Run,
+		"prune": a.prune, "wiki": a.followWiki, "drill": a.drills}
 	if a.slack != nil {
-		a.running.Go(func() { a.readSlack(ctx) })
+		loops["slack"] = a.readSlack
+	}
+	for name, loop := range loops {
+		a.running.Go(func() { a.keep(ctx, name, loop) })
 	}
 	a.running.Go(func() {
 		if err := a.server.Serve(a.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {

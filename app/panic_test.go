@@ -13,6 +13,7 @@ import (
 
 	"prunella"
 	"prunella/action"
+	"prunella/client"
 	"prunella/engine"
 )
 
@@ -97,5 +98,34 @@ func TestAServerThatStopsServingFails(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("nobody was told")
+	}
+}
+
+// A loop that panics is told of once, counted, and takes nothing else with it.
+func TestALoopThatPanicsIsTold(t *testing.T) {
+	data := t.TempDir()
+	a := drillServer(t, data, Drill{Every: prunella.Duration(168 * time.Hour)})
+	if err := a.keepDrill(t.Context(), client.DrillStatus{Next: time.Now().Add(-time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	a.ProveWith(func(context.Context, string, prunella.SkillName) (client.DrilledSkill, error) { panic("no lab") })
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer a.Stop(context.Background())
+	var told []prunella.Notification
+	deadline(t, "somebody to be told", func() bool {
+		var err error
+		told, err = a.store.Notifications(t.Context(), "")
+		return err == nil && len(told) == 1
+	})
+	if n := told[0]; n.Kind != "fault" || n.Reason.Name != "own-fault" || !strings.Contains(n.Text, "no lab") || !strings.Contains(n.Title, "drill") {
+		t.Errorf("%+v", n)
+	}
+	if n := testutil.ToFloat64(a.panics.WithLabelValues("drill")); n != 1 {
+		t.Errorf("%v panics were counted", n)
+	}
+	if _, err := client.New(a.URL()).Status(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

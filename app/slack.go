@@ -69,7 +69,7 @@ func (a *App) openSlack(ctx context.Context) (err error) {
 	}
 	s := a.cfg.Slack
 	a.slack, err = live.New(live.Config{SigningSecret: s.SigningSecret, AppToken: s.AppToken, BotToken: s.BotToken, Channels: s.Channels,
-		Changed: a.draft, Settle: a.cfg.scaled(prunella.Duration(30*time.Second), 200*time.Millisecond), Log: a.log}, a.threads)
+		Changed: a.draft, Settle: a.cfg.scaled(prunella.Duration(30*time.Second), 200*time.Millisecond), Log: a.log, Caught: a.caught}, a.threads)
 	return err
 }
 

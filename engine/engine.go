@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -242,7 +241,7 @@ func (e *Engine) deferStage(id prunella.IncidentID, fence int64, cause error) {
 	if f.since.IsZero() {
 		f.since = now
 	}
-	if f.panics++; !errors.Is(cause, errPanic) {
+	if f.panics++; !panicked(cause) {
 		f.panics = 0
 	}
 	e.failing[id] = f

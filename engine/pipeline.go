@@ -208,13 +208,13 @@ func (p *Pipeline) collect(ctx context.Context) (all []Message, err error) {
 // message by message, and one that no pass survives is set aside, loudly.
 func (p *Pipeline) Pass(ctx context.Context, messages []Message, now time.Time) error {
 	err := p.try(ctx, messages, now)
-	if !errors.Is(err, errPanic) || len(messages) == 0 {
+	if !panicked(err) || len(messages) == 0 {
 		return err
 	}
 	for _, m := range messages {
 		one := []Message{m}
 		for tries := 1; ; tries++ {
-			if err = p.try(ctx, one, now); !errors.Is(err, errPanic) {
+			if err = p.try(ctx, one, now); !panicked(err) {
 				break
 			}
 			if len(one[0].Signals) == 0 { // it is not the message
@@ -236,7 +236,7 @@ func (p *Pipeline) Pass(ctx context.Context, messages []Message, now time.Time) 
 // try is a pass after whose panic the Pipeline is as it was before it.
 func (p *Pipeline) try(ctx context.Context, messages []Message, now time.Time) error {
 	err := guarded("pass", p.metrics, p.log, func() error { return p.pass(ctx, messages, now) })
-	if !errors.Is(err, errPanic) {
+	if !panicked(err) {
 		return err
 	}
 	half := map[prunella.SignalID]bool{}

@@ -29,6 +29,7 @@ type Config struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // may be nil
 	Now     func() time.Time      // nil: time.Now
+	Caught  prunella.Caught       // is told when a monitor panics; the monitor goes on in its rhythm
 }
 
 // Status is how a monitor fares.
@@ -48,6 +49,7 @@ type Runner struct {
 	log  *slog.Logger
 	now  func() time.Time
 
+	caught  prunella.Caught
 	runs    *prometheus.CounterVec
 	success *prometheus.GaugeVec
 
@@ -58,9 +60,9 @@ type Runner struct {
 // NewRunner returns a Runner of the jobs.
 func NewRunner(sink Sink, jobs []Job, cfg Config) *Runner {
 	r := &Runner{
-		sink: sink, jobs: jobs, log: cfg.Log.With("component", "monitor"), now: cfg.Now, status: map[string]Status{},
+		sink: sink, jobs: jobs, log: cfg.Log.With("component", "monitor"), now: cfg.Now, caught: cfg.Caught, status: map[string]Status{},
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "prunella_monitor_runs_total",
-			Help: "Runs of each monitor by outcome: ok, error (it could not look), unpublished (its signals were not taken)."}, []string{"monitor", "outcome"}),
+			Help: "Runs of each monitor by outcome: ok, error (it could not look), unpublished (its signals were not taken), panic (a fault of our own)."}, []string{"monitor", "outcome"}),
 		success: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "prunella_monitor_last_success_timestamp_seconds",
 			Help: "When each monitor last looked and published without an error, in Unix seconds."}, []string{"monitor"}),
 	}
@@ -89,7 +91,10 @@ func (r *Runner) Run(ctx context.Context) {
 func (r *Runner) loop(ctx context.Context, j Job) {
 	for {
 		start := time.Now()
-		r.runOnce(ctx, j)
+		name := j.Monitor.Name()
+		if err := r.caught.Contain("monitor "+name, func() error { r.runOnce(ctx, j); return nil }); err != nil {
+			r.note(name, "panic", err)
+		}
 		wait := time.Duration(float64(j.Every)*(0.9+0.2*rand.Float64())) - time.Since(start)
 		timer := time.NewTimer(max(wait, 0))
 		select {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"prunella"
 	"prunella/monitor"
@@ -193,4 +194,32 @@ func TestHeartbeat(t *testing.T) {
 	if _, err := m.RunOnce(t.Context(), start); err == nil || strings.Contains(err.Error(), "secret-id") {
 		t.Errorf("nobody there: %v", err)
 	}
+}
+
+// A monitor that panics is shown, counted and told, tried again in its rhythm,
+// and takes no other with it.
+func TestAMonitorThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := &scripted{name: "broken", run: func(context.Context, int) ([]prunella.Signal, error) { panic("nil map") }}
+		quick := &scripted{name: "quick", run: func(context.Context, int) ([]prunella.Signal, error) { return nil, nil }}
+		metrics := prometheus.NewRegistry()
+		var told []*prunella.Panic
+		r := monitor.NewRunner(&sink{}, []monitor.Job{{Monitor: broken, Every: time.Second}, {Monitor: quick, Every: time.Second}},
+			monitor.Config{Log: slog.New(slog.DiscardHandler), Metrics: metrics, Caught: func(p *prunella.Panic) { told = append(told, p) }})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { r.Run(ctx); close(done) }()
+		time.Sleep(5 * time.Second)
+		cancel()
+		<-done
+		if n, _ := broken.counts(); n < 4 || len(told) != n || told[0].In != "monitor broken" || !strings.Contains(string(told[0].Stack), "TestAMonitorThatPanics") {
+			t.Errorf("it ran %d times, told were %d", n, len(told))
+		}
+		if s := r.Status(); !strings.Contains(s[0].LastError, "nil map") || s[0].Runs != len(told) || s[1].LastError != "" || s[1].Runs < 4 {
+			t.Errorf("status %+v", s)
+		}
+		if n := testutil.CollectAndCount(metrics, "prunella_monitor_runs_total"); n != 2 {
+			t.Errorf("%d series of runs", n)
+		}
+	})
 }

@@ -40,8 +40,11 @@ type Outbox interface {
 type Webhook struct {
 	URL    string   `yaml:"url"`
 	Secret string   `yaml:"secret"` // base64, with or without the prefix whsec_
-	Kinds  []string `yaml:"kinds"`  // opened, escalated, approval, resolved; empty: all
+	Kinds  []string `yaml:"kinds"`  // of kinds; empty: all
 }
+
+// kinds of notification that a receiver may ask for.
+var kinds = []string{"opened", "escalated", "approval", "resolved", "drill", "fault"}
 
 // tries are the waits between deliveries; after the last one it is given up.
 var tries = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour}
@@ -54,6 +57,7 @@ type Sender struct {
 	outbox    Outbox
 	receivers []*receiver
 	client    *http.Client
+	caught    prunella.Caught
 	log       *slog.Logger
 	sent      *prometheus.CounterVec
 
@@ -74,9 +78,10 @@ type delivery struct {
 	failed map[*receiver]error
 }
 
-// New checks the receivers. Invalid: a URL or secret cannot be used.
-func New(outbox Outbox, hooks []Webhook, reg prometheus.Registerer, log *slog.Logger) (*Sender, error) {
-	s := &Sender{outbox: outbox, open: map[string]*delivery{}, log: log.With("component", "notify"),
+// New checks the receivers. Invalid: a URL, secret or kind cannot be used. caught is
+// told when a worker panics; it goes on.
+func New(outbox Outbox, hooks []Webhook, reg prometheus.Registerer, log *slog.Logger, caught prunella.Caught) (*Sender, error) {
+	s := &Sender{outbox: outbox, open: map[string]*delivery{}, caught: caught, log: log.With("component", "notify"),
 		client: &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		sent:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "prunella_notifications_total", Help: "Deliveries by kind and result."}, []string{"kind", "result"})}
 	reg.MustRegister(s.sent)
@@ -89,6 +94,12 @@ func New(outbox Outbox, hooks []Webhook, reg prometheus.Registerer, log *slog.Lo
 		if err != nil || h.Secret == "" {
 			return nil, &prunella.Error{Kind: prunella.Invalid, Where: where + ".secret", Reason: "the secret is not base64",
 				Remedy: "make one with: openssl rand -base64 32", Err: err}
+		}
+		for _, k := range h.Kinds {
+			if !slices.Contains(kinds, k) {
+				return nil, &prunella.Error{Kind: prunella.Invalid, Where: where + ".kinds", Reason: fmt.Sprintf("%q is no kind of notification", k),
+					Remedy: "write some of " + strings.Join(kinds, ", ") + "; none means all"}
+			}
 		}
 		s.receivers = append(s.receivers, &receiver{Webhook: h, sign: w})
 	}
@@ -145,9 +156,14 @@ func (s *Sender) workers() []*receiver {
 	return s.receivers
 }
 
-// round hands everything that is due at now to one receiver. Each attempt is
-// made as of the second in which it begins.
+// round hands everything that is due at now to one receiver.
 func (s *Sender) round(ctx context.Context, r *receiver, now time.Time) error {
+	return s.caught.Contain("notify", func() error { return s.handOver(ctx, r, now) })
+}
+
+// handOver makes each attempt as of the second in which it begins. An attempt
+// that panics has failed, and is made again or given up as any other.
+func (s *Sender) handOver(ctx context.Context, r *receiver, now time.Time) error {
 	began := time.Now()
 	due, err := s.outbox.DueNotifications(ctx, now, atOnce)
 	if err != nil {
@@ -176,7 +192,7 @@ func (s *Sender) round(ctx context.Context, r *receiver, now time.Time) error {
 		at := now.Add(time.Since(began).Truncate(time.Second))
 		var failed error
 		if r.wants(n.Kind) {
-			failed = s.deliver(ctx, r, n, at)
+			failed = s.caught.Contain("notify", func() error { return s.deliver(ctx, r, n, at) })
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -223,17 +239,20 @@ func (s *Sender) report(ctx context.Context, r *receiver, n prunella.Notificatio
 	}
 	s.mu.Unlock()
 	var err error
+	mark := func(sent, next time.Time, text string) error {
+		return s.caught.Contain("notify", func() error { return s.outbox.MarkNotification(ctx, n.ID, sent, next, text) })
+	}
 	result, over := "failed", false
 	switch {
 	case text == "":
 		result, over = "delivered", true
-		err = s.outbox.MarkNotification(ctx, n.ID, now, time.Time{}, "")
+		err = mark(now, time.Time{}, "")
 	case n.Tries >= len(tries):
 		result, over = "given-up", true
-		err = s.outbox.MarkNotification(ctx, n.ID, time.Time{}, time.Time{}, "given up: "+text)
+		err = mark(time.Time{}, time.Time{}, "given up: "+text)
 		s.log.Error("a notification could not be delivered and is given up", "id", n.ID, "to", n.To, "title", n.Title, "err", text)
 	default:
-		err = s.outbox.MarkNotification(ctx, n.ID, time.Time{}, now.Add(tries[n.Tries]), text)
+		err = mark(time.Time{}, now.Add(tries[n.Tries]), text)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -31,7 +32,7 @@ func sender(t *testing.T, hooks ...notify.Webhook) (*store.Store, *notify.Sender
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	n, err := notify.New(s, hooks, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	n, err := notify.New(s, hooks, prometheus.NewRegistry(), slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,8 +156,9 @@ func TestWrongReceiversAreNamed(t *testing.T) {
 	for want, h := range map[string]notify.Webhook{
 		"notify.webhooks[0].url":    {URL: "ftp://x", Secret: secret},
 		"notify.webhooks[0].secret": {URL: "https://x", Secret: "not base64!"},
+		"notify.webhooks[0].kinds":  {URL: "https://x", Secret: secret, Kinds: []string{"escalated", "aproval"}},
 	} {
-		_, err := notify.New(nil, []notify.Webhook{h}, prometheus.NewRegistry(), slog.Default())
+		_, err := notify.New(nil, []notify.Webhook{h}, prometheus.NewRegistry(), slog.Default(), nil)
 		if prunella.KindOf(err) != prunella.Invalid || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
@@ -268,5 +270,53 @@ func TestASignatureIsAsOldAsItsAttempt(t *testing.T) {
 	}
 	if len(at) != 2 || at[1] <= at[0] {
 		t.Errorf("signed at %v", at)
+	}
+}
+
+// faulty is an outbox that hits a fault of our own when it is read, and then
+// when something is marked in it.
+type faulty struct {
+	*store.Store
+	reads, marks int
+}
+
+func (f *faulty) DueNotifications(ctx context.Context, now time.Time, limit int) ([]prunella.Notification, error) {
+	if f.reads++; f.reads == 1 {
+		panic("nil map")
+	}
+	return f.Store.DueNotifications(ctx, now, limit)
+}
+
+func (f *faulty) MarkNotification(ctx context.Context, id string, sent, nextTry time.Time, errText string) error {
+	if f.marks++; f.marks == 1 {
+		panic("index out of range")
+	}
+	return f.Store.MarkNotification(ctx, id, sent, nextTry, errText)
+}
+
+// A worker that panics is told of and goes on; what it was at is delivered, the
+// second time under the same id.
+func TestAWorkerThatPanicsGoesOn(t *testing.T) {
+	var ids []string
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { ids = append(ids, r.Header.Get("webhook-id")) }))
+	defer receiver.Close()
+	s, _ := sender(t)
+	outbox, told := &faulty{Store: s}, 0
+	n, err := notify.New(outbox, []notify.Webhook{{URL: receiver.URL, Secret: secret}}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler),
+		func(*prunella.Panic) { told++ })
+	if err != nil {
+		t.Fatal(err)
+	}
+	one(t, s, "escalated", time.Now())
+	for range 2 {
+		if err := n.Once(t.Context(), time.Now()); !errors.As(err, new(*prunella.Panic)) {
+			t.Errorf("it says %v", err)
+		}
+	}
+	if err := n.Once(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if got := state(t, s); got.Sent.IsZero() || told != 2 || len(ids) != 2 || ids[0] != ids[1] {
+		t.Errorf("told %d times, called as %v: %+v", told, ids, got)
 	}
 }

@@ -48,6 +48,14 @@ func (i *id) UnmarshalJSON(b []byte) error {
 // accept stores what an envelope brings. nil means that Slack may forget it.
 // An envelope that cannot be read is Invalid; sending it again will not help.
 func (l *Live) accept(ctx context.Context, raw []byte) (challenge string, err error) {
+	err = l.cfg.Caught.Contain("slack", func() (err error) {
+		challenge, err = l.open(ctx, raw)
+		return err
+	})
+	return challenge, err
+}
+
+func (l *Live) open(ctx context.Context, raw []byte) (challenge string, err error) {
 	var env envelope
 	if err := json.Unmarshal(raw, &env); err != nil {
 		return "", &prunella.Error{Kind: prunella.Invalid, Op: "read event", Err: err}

@@ -39,6 +39,7 @@ type Config struct {
 	Client *http.Client     // nil: one with a timeout of 30 s
 	Now    func() time.Time // nil: time.Now
 	Log    *slog.Logger     // nil: slog.Default
+	Caught prunella.Caught  // is told when an event or a job panics; the next one goes on
 }
 
 // Status counts what happened since the start.

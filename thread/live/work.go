@@ -81,7 +81,7 @@ func (l *Live) work(ctx context.Context) {
 				}
 				continue
 			}
-			if err := l.do(ctx, j); err != nil && ctx.Err() == nil {
+			if err := l.cfg.Caught.Contain("slack", func() error { return l.do(ctx, j) }); err != nil && ctx.Err() == nil {
 				l.log.Warn("reading back from Slack", "channel", j.channel, "ts", j.ts, "user", j.user, "err", err)
 			}
 		}
@@ -112,7 +112,7 @@ func (l *Live) settle(ctx context.Context, dirty map[string]*settling) time.Dura
 		}
 		ch, err := l.channel(ctx, id)
 		if err == nil {
-			err = l.cfg.Changed(ctx, ch.Name)
+			err = l.cfg.Caught.Contain("slack", func() error { return l.cfg.Changed(ctx, ch.Name) })
 		}
 		if err != nil && ctx.Err() == nil {
 			l.log.Error("a channel changed", "channel", id, "err", err)
