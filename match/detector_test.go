@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +91,53 @@ func TestDetectsFailingServices(t *testing.T) {
 					t.Errorf("share %v, seed %d: the failing spoiled the baseline of %s: %v", share, seed, b.Service, b.Share)
 				}
 			}
+		}
+	}
+}
+
+// While a failure fades and is not yet known to be over, nothing is found: what
+// is found is above its limit.
+func TestFindsOnlyAboveTheLimit(t *testing.T) {
+	found := 0
+	for seed := range int64(4) {
+		w := newWorld(seed, lab(), 3, "user")
+		w.services["user"].share["401"] = 0.002
+		w.run(25 * time.Second)
+		w.services["user"].share["401"] = 0.4
+		w.run(20 * time.Second)
+		w.services["user"].share["401"] = 0
+		w.run(20 * time.Second)
+		for _, f := range w.findings {
+			limit, err := strconv.ParseFloat(f.Reason.Operands["limit"], 64)
+			if f.Rule == prunella.RuleErrorRate {
+				found++
+				if err != nil || f.Share < limit-0.001 {
+					t.Errorf("seed %d: a share of %v is found, the limit is %v", seed, f.Share, f.Reason.Operands["limit"])
+				}
+			}
+		}
+	}
+	if found < 60 {
+		t.Errorf("%d findings in four times twenty seconds of failing", found)
+	}
+}
+
+// A service that few call recovers too, once enough calls went well.
+func TestRecoversAtLowRates(t *testing.T) {
+	for _, rate := range []float64{0.3, 0.5, 1} { // requests a second; the window is three seconds
+		w := newWorld(2, lab(), rate, "user")
+		w.run(2 * time.Minute)
+		w.services["user"].share["401"] = 0.9
+		w.run(80 * time.Second)
+		if _, ok := w.first(prunella.RuleErrorRate, "user"); !ok {
+			t.Fatalf("rate %v: not found", rate)
+		}
+		w.services["user"].share["401"] = 0
+		healed := w.now
+		w.run(time.Minute)
+		f, ok := w.first(prunella.RuleRecovered, "user")
+		if enough := time.Duration(15 / rate * float64(time.Second)); !ok || f.Time.Sub(healed) > enough {
+			t.Errorf("rate %v: recovered %v after %s, want within %s", rate, ok, f.Time.Sub(healed), enough)
 		}
 	}
 }

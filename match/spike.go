@@ -93,8 +93,11 @@ func (d *Detector) follow(name string, sv *service, k int, status string, sp *sp
 	if d.index(now) <= sp.Said || now.Sub(sv.Watermark) > max(d.cfg.Window, 2*sv.Lag) {
 		return // said already, or nothing new is known
 	}
-	sp.Said = d.index(now)
 	e := d.since(sv, k, sp.Onset, sp.Threshold)
+	if e.share < sp.Threshold {
+		return // it fades: not over, but what was found does not hold now
+	}
+	sp.Said = d.index(now)
 	e.failed, e.total = sp.Failed, sp.Total
 	if e.share > sp.Peak {
 		sp.Peak, sp.Rise = e.share, e.rise.Seconds()
@@ -145,14 +148,15 @@ func logOdds(b bucket, k int, q, quietShare float64) float64 {
 }
 
 // calm returns the requests and failures of the newest time, half a window at
-// least, that speaks strongly for quiet and is below the limit.
+// least, that speaks strongly for quiet and is below the limit. Where few
+// requests come, that is as long a time as it takes for enough of them.
 func (d *Detector) calm(sv *service, k int, sp *spike, quietShare float64) (bucket, bool) {
 	quietShare = min(quietShare, sp.Threshold/2)
 	q := clamp(max(sp.Peak/2, sp.Threshold), 1.01*quietShare, 0.995)
 	var sum bucket
 	odds := 0.0
-	least, most := int(d.cfg.Window/d.cfg.Bucket)/2, 2*int(d.cfg.Window/d.cfg.Bucket)
-	for i := len(sv.Buckets) - 1; i >= 0 && len(sv.Buckets)-i <= most && !d.start(sv.Buckets[i].N).Before(sp.Onset); i-- {
+	least := int(d.cfg.Window/d.cfg.Bucket) / 2
+	for i := len(sv.Buckets) - 1; i >= 0 && odds > -minSurprise && !d.start(sv.Buckets[i].N).Before(sp.Onset); i-- {
 		b := sv.Buckets[i]
 		odds -= logOdds(b, k, q, quietShare)
 		sum.Requests += b.Requests
