@@ -102,7 +102,7 @@ func inOrder(set prunella.KeySet) []prunella.PublicKey {
 // cellMark has the tone that the answer deserves for this key: a removed key
 // should be refused, a next one may still be, the signer's may not.
 func cellMark(t prunella.Trust, k prunella.PublicKey, set prunella.KeySet) mark {
-	m := trustMark(t)
+	m := trustMarks.of(t)
 	gone := k.Kid != set.Signer && !k.Published && k.State != "next"
 	switch {
 	case k.State == "revoked" && t == prunella.Trusts:

@@ -50,14 +50,14 @@ var functions = template.FuncMap{
 	"whole":     func(n int) string { return thousands(int64(n)) },
 	"params":    func(m map[string]any) []pair { return pairs(m) },
 	"texts":     func(m map[string]string) []pair { return pairs(m) },
-	"severity":  severityMark, "state": stateMark, "step": stepMark, "result": resultMark, "verdict": verdictMark, "fresh": freshMark,
-	"stepText": func(s string) mark { return stepMark(prunella.StepState(s)) },
+	"severity":  severityMarks.of, "state": stateMarks.of, "step": stepMarks.of, "result": resultMarks.of, "verdict": verdictMarks.of, "fresh": freshMarks.of,
+	"stepText": func(s string) mark { return stepMarks.of(prunella.StepState(s)) },
 	"pct100":   func(share float64) float64 { return 100 * min(1, max(0, share)) },
 	"weighed": func(c prunella.Cause, anchors map[prunella.SignalID]string) map[string]side {
 		return map[string]side{"For": fold("for", c.For, anchors), "Against": fold("against", c.Against, anchors)}
 	},
 	"adds":    func(more, said string) bool { return more != "" && !strings.Contains(said, more) },
-	"allowed": allowedWord, "fault": faultWord, "lint": lintMark, "freshnesses": func() []string { return []string{"fresh", "due", "stale", "never"} },
+	"allowed": allowedWord, "fault": faultWord, "lint": lintMarks.of, "freshnesses": func() []string { return []string{"fresh", "due", "stale", "never"} },
 	"inc":   func(i int) int { return i + 1 },
 	"abs":   func(x float64) string { return number(max(x, -x)) },
 	"at":    func(now time.Time, v any) withNow { return withNow{now, v} },
