@@ -15,11 +15,12 @@ type Config struct {
 	Token      time.Duration // a shared key or change joins findings this long after an incident's last one
 	Recurrence time.Duration // the same failure so soon after it was resolved reopens the incident
 	Hops       int           // calls between neighbours
+	Settle     time.Duration // so long may it take until texts tell what failed; a weak bond waits for them
 }
 
 // Default returns the production configuration.
 func Default() Config {
-	return Config{Onset: 2 * time.Minute, Token: 15 * time.Minute, Recurrence: 30 * time.Minute, Hops: 1}
+	return Config{Onset: 2 * time.Minute, Token: 15 * time.Minute, Recurrence: 30 * time.Minute, Hops: 1, Settle: 20 * time.Second}
 }
 
 // Scaled divides the durations by f, within floors.
@@ -33,6 +34,7 @@ func (c Config) Scaled(f float64) Config {
 	c.Onset = div(c.Onset, 5*time.Second)
 	c.Token = div(c.Token, 30*time.Second)
 	c.Recurrence = div(c.Recurrence, time.Minute)
+	c.Settle = div(c.Settle, time.Second)
 	return c
 }
 
@@ -75,6 +77,10 @@ type bond struct {
 // the texts of both sides blame on different things ("says:key", "says:time",
 // "says:audience", "says:issuer", "says:signature"; see contradict).
 //
+// Where texts tell failures apart, a bond weaker than a shared token waits for
+// them: a failure that began just now and blames nothing yet is ignored until
+// its texts came, or Config.Settle is over.
+//
 // A finding that only supports (error-log), and the end of a failure
 // (recovered), join or are ignored; they never open an incident. A resolved
 // incident takes nothing new: its late echoes are ignored, and the same failure
@@ -91,6 +97,9 @@ func Assign(f prunella.Finding, incidents []prunella.Incident, g Graph, now time
 		}
 	}
 	if join != "" {
+		if best.strength < sameToken && untold(f, byID(incidents, join), now, cfg) {
+			return ignore("too-early-to-tell", "it may belong to "+string(join)+", but texts do not yet tell what failed: "+best.reason.Text, f)
+		}
 		return Decision{Do: Join, Join: join, Reason: best.reason}
 	}
 	if f.Rule == prunella.RuleRecovered {
@@ -259,6 +268,22 @@ func contradict(f prunella.Finding, inc prunella.Incident) string {
 		return differentWording
 	}
 	return differentFault
+}
+
+// untold reports that a finding and an incident are to be told apart by what
+// their texts blame, and one of them has no texts yet that blame anything. The
+// finding is repeated while it holds, so nothing is lost by waiting.
+func untold(f prunella.Finding, inc prunella.Incident, now time.Time, cfg Config) bool {
+	if f.Rule != prunella.RuleErrorRate || family(f.Status) != "auth" {
+		return false
+	}
+	mine, theirs := len(withPrefix(f.Tokens, "says:")) > 0, len(withPrefix(inc.Tokens, "says:")) > 0
+	young := !inc.OpenedAt.IsZero() && now.Sub(inc.OpenedAt) < cfg.Settle
+	return !mine && theirs && f.Attrs["blame"] == "pending" || mine && !theirs && young
+}
+
+func byID(incidents []prunella.Incident, id prunella.IncidentID) prunella.Incident {
+	return incidents[slices.IndexFunc(incidents, func(inc prunella.Incident) bool { return inc.ID == id })]
 }
 
 // issuerBetween names the issuer when one side is a failing issuer and the other

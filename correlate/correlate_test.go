@@ -174,6 +174,38 @@ func TestBlamesKeepFailuresApart(t *testing.T) {
 	}
 }
 
+// A failure that blames nothing yet does not join one that blames something for
+// good, nor the other way round: it waits until its texts came.
+func TestWaitsForWhatTextsBlame(t *testing.T) {
+	pending := spike("search", "401", 3)
+	pending.Attrs = map[string]string{"blame": "pending"}
+	keys := incident("A", 0, "401", []string{"says:key"}, "order")
+	keys.OpenedAt = at(5)
+	blank := incident("A", 0, "401", nil, "order")
+	blank.OpenedAt = at(5)
+	for _, c := range []struct {
+		name string
+		f    prunella.Finding
+		inc  prunella.Incident
+		now  float64
+		want correlate.Do
+	}{
+		{"nothing told yet", pending, keys, 6, correlate.Ignore},
+		{"another blame came", spike("search", "401", 3, "says:time"), keys, 8, correlate.Open},
+		{"the same blame came", spike("search", "401", 3, "says:key"), keys, 8, correlate.Join},
+		{"no blame came", spike("search", "401", 3), keys, 30, correlate.Join},
+		{"neither tells anything", pending, blank, 6, correlate.Join},
+		{"the incident has told nothing yet", spike("search", "401", 3, "says:time"), blank, 8, correlate.Ignore},
+		{"the incident tells nothing", spike("search", "401", 3, "says:time"), blank, 30, correlate.Join},
+		{"one of the incident's services", func() prunella.Finding { f := pending; f.Service = "order"; return f }(), keys, 6, correlate.Join},
+		{"no other failure", pending, incident("B", 0, "5xx", nil, "till"), 6, correlate.Open},
+	} {
+		if d := correlate.Assign(c.f, []prunella.Incident{c.inc}, shop, at(c.now), correlate.Default()); d.Do != c.want {
+			t.Errorf("%s: %s (%s), want %s", c.name, d.Do, d.Reason.Text, c.want)
+		}
+	}
+}
+
 // fold is what a pipeline does with the decisions.
 func fold(findings []prunella.Finding, g correlate.Graph, cfg correlate.Config) []prunella.Incident {
 	var open []prunella.Incident

@@ -49,8 +49,9 @@
 // Tokens are what it shares with others: "kid:…", "trace:…", "host:…" (hosts
 // that run few services only), "change:…" for a key change or release that preceded
 // it, and "says:…" for what its texts blame: a key, a time, the audience, the
-// issuer or a signature. Lines of key=value pairs and JSON are read for all of
-// that as sentences are.
+// issuer or a signature. The first findings of a spike whose texts blame nothing
+// yet have the attribute blame=pending. Lines of key=value pairs and JSON are
+// read for all of that as sentences are.
 //
 // # Recognition
 //

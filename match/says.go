@@ -73,13 +73,16 @@ func (b blames) forget(before int64) {
 
 // since returns what was blamed often enough since a bucket: three times, a
 // quarter of the most frequent, and for a tenth of the failures, so that the few
-// tokens that are expired at any time blame nobody.
+// tokens that are expired at any time blame nobody. Two texts are enough for
+// what nobody blamed before, when no other blames anything else.
 func (b blames) since(n int64, failures float64) []string {
-	sums, most := map[string]int{}, 0
+	sums, before, most := map[string]int{}, map[string]int{}, 0
 	for name, counts := range b {
 		for at, c := range counts {
 			if at >= n {
 				sums[name] += c
+			} else {
+				before[name] += c
 			}
 		}
 		most = max(most, sums[name])
@@ -88,6 +91,13 @@ func (b blames) since(n int64, failures float64) []string {
 	for _, w := range saysNames {
 		if c := sums[w.name]; c >= 3 && 4*c >= most && 10*float64(c) >= min(failures, 300) {
 			out = append(out, w.name)
+		}
+	}
+	if len(out) == 0 && most == 2 && len(sums) == 1 {
+		for name := range sums {
+			if before[name] == 0 && name != "says:signature" {
+				out = append(out, name)
+			}
 		}
 	}
 	return out

@@ -100,3 +100,41 @@ func TestSpikeBlamesWhatMostTextsSay(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// Two texts that blame what nobody blamed before are enough for the first
+// finding of a spike; one that comes before any says that its texts may follow.
+func TestBlameOfTheFirstFinding(t *testing.T) {
+	for _, c := range []struct {
+		name, before string   // said in quiet times
+		texts        []string // said as the spike begins
+		says, blame  string   // of the first finding
+	}{
+		{"nothing said", "", nil, "", "pending"},
+		{"one text", "", []string{"token used before issued"}, "", "pending"},
+		{"two texts", "", []string{"token used before issued", "token used before issued"}, "time", ""},
+		{"what is always said", "token is expired", []string{"token is expired", "token is expired"}, "", "pending"},
+		{"two opinions", "", []string{"token used before issued", "no key for kid k2"}, "", "pending"},
+		{"a signature may be a key", "", []string{"token signature is invalid", "token signature is invalid"}, "", "pending"},
+	} {
+		w := newWorld(5, lab(), 20, "user")
+		w.services["user"].share["401"] = 0.002
+		for range 25 {
+			if c.before != "" {
+				w.log("user", prunella.Warning, c.before)
+			}
+			w.run(time.Second)
+		}
+		w.services["user"].share["401"] = 0.9
+		for _, text := range c.texts {
+			w.log("user", prunella.Warning, text)
+		}
+		w.run(10 * time.Second)
+		f, ok := w.first(prunella.RuleErrorRate, "user")
+		if !ok || says(f) != c.says || f.Attrs["blame"] != c.blame {
+			t.Errorf("%s: the first finding says %q, blame %q, want %q, %q", c.name, says(f), f.Attrs["blame"], c.says, c.blame)
+		}
+		if last := w.findings[len(w.findings)-1]; last.Attrs["blame"] != "" {
+			t.Errorf("%s: ten seconds later the blame is still %s", c.name, last.Attrs["blame"])
+		}
+	}
+}

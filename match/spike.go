@@ -12,6 +12,7 @@ import (
 // spike is the failing of one service with one status class.
 type spike struct {
 	Active    bool      `json:"active"`
+	Found     time.Time `json:"found,omitzero"` // when the first Finding was made
 	Onset     time.Time `json:"onset"`
 	Failed    float64   `json:"failed"` // since the onset
 	Total     float64   `json:"total"`
@@ -68,7 +69,7 @@ func (d *Detector) judgeSpike(name string, sv *service, k int, status string, no
 		e.share < limit || surprise(e.failed, e.total, expected) < minSurprise {
 		return
 	}
-	*sp = spike{Active: true, Onset: e.onset, Failed: e.failed, Total: e.total, Peak: e.share, Rise: e.rise.Seconds(),
+	*sp = spike{Active: true, Found: now, Onset: e.onset, Failed: e.failed, Total: e.total, Peak: e.share, Rise: e.rise.Seconds(),
 		Said: d.index(now), SkipTo: sp.SkipTo, Threshold: limit}
 	step.Findings = append(step.Findings, d.spikeFinding(name, sv, status, sp, e, base, now))
 }
@@ -274,7 +275,11 @@ func (d *Detector) spikeFinding(name string, sv *service, status string, sp *spi
 	}
 	f.Tokens = append(sv.Tokens.top(), d.hostTokens(name)...)
 	if status != "5xx" {
-		f.Tokens = append(append(f.Tokens, d.keyChangeTokens(sp.Onset)...), d.blamedSince(d.Services[name], sp.Onset, e.failed)...)
+		blamed := d.blamedSince(sv, sp.Onset, e.failed)
+		f.Tokens = append(append(f.Tokens, d.keyChangeTokens(sp.Onset)...), blamed...)
+		if len(blamed) == 0 && now.Sub(sp.Found) < d.cfg.Sustain {
+			f.Attrs["blame"] = "pending" // its texts may be on their way
+		}
 	}
 	f.Tokens = append(f.Tokens, d.deployTokens(name, sp.Onset)...)
 	f.Signals = append(append(f.Signals, sv.LastFailing...), sv.LastErrors...)
