@@ -90,6 +90,7 @@ var lintMarks = marks[string]{
 var allowedWords = map[prunella.Allowed]string{
 	prunella.AllowUnattended: "runs alone",
 	prunella.AllowApproval:   "asks first",
+	prunella.AllowLater:      "waits for another run",
 	prunella.AllowAdvise:     "advises only",
 	prunella.AllowNothing:    "forbidden",
 }
