@@ -17,9 +17,10 @@ type Counts struct {
 
 // ServiceCounts are the calls to one service. Logins count for "auth".
 type ServiceCounts struct {
-	Total  int `json:"total"`
-	Failed int `json:"failed"`
-	Noise  int `json:"noise"`
+	Total   int `json:"total"`
+	Failed  int `json:"failed"`
+	Noise   int `json:"noise"`
+	Refused int `json:"refused"` // of the failed ones: the service itself answered 401
 }
 
 // Share is the share of calls that failed unexpectedly, 0 without calls.
@@ -54,6 +55,7 @@ const (
 	callOK uint8 = iota
 	callFailed
 	callNoise
+	callRefused // failed, since the service refused the token
 )
 
 // counter remembers the last callsKept calls; older ones are known only in the
@@ -89,7 +91,7 @@ func (c *counter) add(service string, began time.Time, outcome uint8, status int
 		c.next = (c.next + 1) % callsKept
 	}
 	c.totals[service] = c.totals[service].plus(outcome)
-	if outcome == callFailed {
+	if outcome == callFailed || outcome == callRefused {
 		c.failures = append(c.failures, Failure{service, began.UTC(), status, reason})
 		if len(c.failures) > 10*failuresTold {
 			c.failures = append([]Failure(nil), c.failures[len(c.failures)-failuresTold:]...)
@@ -102,6 +104,9 @@ func (s ServiceCounts) plus(outcome uint8) ServiceCounts {
 	switch outcome {
 	case callFailed:
 		s.Failed++
+	case callRefused:
+		s.Failed++
+		s.Refused++
 	case callNoise:
 		s.Noise++
 	}

@@ -19,6 +19,7 @@ type Fault struct {
 	Name   string
 	Doc    string
 	Params []prunella.ParamSpec
+	about  func(w *World, p *faultParams) ([]string, error) // the services that it singles out, known before it is injected; nil for none
 	inject func(ctx context.Context, w *World, p *faultParams) (injected, error)
 }
 
@@ -46,28 +47,13 @@ func Faults() []Fault {
 // false when what was observed is not what the fault should do. An unknown fault
 // or parameter is Invalid; a fault that this world cannot show is Conflict.
 func (w *World) Inject(ctx context.Context, name string, params map[string]string) (prunella.FaultRecord, error) {
-	var names []string
-	var fault *Fault
-	for _, f := range Faults() {
-		names = append(names, f.Name)
-		if f.Name == name {
-			fault = &f
-		}
-	}
-	if fault == nil {
-		return prunella.FaultRecord{}, &prunella.Error{Kind: prunella.Invalid, Op: "inject", Where: name,
-			Reason: "there is no such fault", Remedy: "faults are " + strings.Join(names, ", ")}
-	}
-	p := &faultParams{w: w, fault: fault, given: params, resolved: maps.Clone(params)}
-	if p.resolved == nil {
-		p.resolved = map[string]string{}
-	}
-	if err := p.known(); err != nil {
-		return prunella.FaultRecord{}, err
-	}
 	w.faultMu.Lock()
 	defer w.faultMu.Unlock()
-	in, err := fault.inject(ctx, w, p)
+	p, err := w.paramsOf(name, w.asPlanned(name, params))
+	if err != nil {
+		return prunella.FaultRecord{}, err
+	}
+	in, err := p.fault.inject(ctx, w, p)
 	if in.revert != nil {
 		w.active = append(w.active, activeFault{name, in.revert})
 	}
@@ -151,9 +137,24 @@ func (w *World) restart(ctx context.Context, names []string) error {
 // faultParams reads a fault's parameters and remembers what they came to.
 type faultParams struct {
 	w        *World
-	fault    *Fault
+	fault    Fault
 	given    map[string]string
 	resolved map[string]string
+}
+
+// paramsOf looks the fault up and holds the parameters against its list.
+func (w *World) paramsOf(name string, given map[string]string) (*faultParams, error) {
+	var names []string
+	for _, f := range Faults() {
+		if f.Name == name {
+			p := &faultParams{w: w, fault: f, given: given, resolved: map[string]string{}}
+			maps.Copy(p.resolved, given)
+			return p, p.known()
+		}
+		names = append(names, f.Name)
+	}
+	return nil, &prunella.Error{Kind: prunella.Invalid, Op: "inject", Where: name,
+		Reason: "there is no such fault", Remedy: "faults are " + strings.Join(names, ", ")}
 }
 
 func (p *faultParams) known() error {
@@ -260,7 +261,9 @@ func (p *faultParams) services(name string, otherwise int, from []string) ([]str
 }
 
 // fetches are the services that fetch the key set over HTTP.
-func (w *World) fetches() []string { return w.servicesOf(WholeSet, PerKid, Keyfunc, GoOIDC, JWX) }
+func (w *World) fetches() []string { return w.servicesOf(fetching...) }
+
+var fetching = []Kind{WholeSet, PerKid, Keyfunc, GoOIDC, JWX}
 
 // ridesOut says whether every service is on keyset, which key faults do not
 // bite: what proves such a fault then is the issuer's own set.

@@ -22,17 +22,17 @@ func keyFaults() []Fault {
 				{Name: "early_removal", Type: "bool", Doc: "the old key leaves the published set at once (its private part is kept); default true"},
 				{Name: "reopen_after", Type: "duration", Doc: "when the closed ports open again; default 3s"},
 				{Name: "stay_closed", Type: "bool", Doc: "the ports stay closed; default false"},
-			}, inject: injectPartial},
+			}, about: missedOf, inject: injectPartial},
 		{Name: "remove-old-key-early", Doc: "A rotation after which the old key leaves the set, and its removal is announced, while its tokens live.",
 			Params: []prunella.ParamSpec{
 				{Name: "restart", Type: "bool", Doc: "services that fetch the set are restarted, so that they see it without the key; default true"},
-			}, inject: injectEarlyRemoval},
+			}, about: aboutEverybody, inject: injectEarlyRemoval},
 		{Name: "stale-cache-double-rotation", Doc: "Rotations inside the cache TTL of verifiers: the signer is in no set that they hold.",
-			Params: []prunella.ParamSpec{{Name: "rotations", Type: "number", Doc: "how many; default 2"}}, inject: injectDouble},
+			Params: []prunella.ParamSpec{{Name: "rotations", Type: "number", Doc: "how many; default 2"}}, about: aboutKinds(WholeSet, JWX), inject: injectDouble},
 		{Name: "rotate-and-revoke", Doc: "An emergency: a key made just now signs, the old signer is revoked, and so is the next key that lay beside it.",
-			inject: injectRevoke},
+			about: aboutEverybody, inject: injectRevoke},
 		{Name: "same-kid-new-material", Doc: "The signing key is replaced under its kid, as by a restore from the wrong backup; verifiers hold the old material.",
-			inject: injectSameKid},
+			about: aboutKinds(StaticFile, WholeSet, PerKid, Keyfunc, JWX), inject: injectSameKid},
 	}
 }
 
@@ -167,14 +167,25 @@ func injectRotate(ctx context.Context, w *World, _ *faultParams) (injected, erro
 		proof: fmt.Sprintf("key %s signs instead of %s; its tokens: %s; tokens of the old key: %s", next, old, describe(withNew), describe(withOld))}, nil
 }
 
-func injectPartial(ctx context.Context, w *World, p *faultParams) (injected, error) {
-	told := w.servicesOf(StaticFile, KeySet)
+// told are the services that the issuer's webhooks come to.
+func (w *World) told() []string { return w.servicesOf(StaticFile, KeySet) }
+
+// missedOf are the services that a key does not reach; none when nobody is told.
+func missedOf(w *World, p *faultParams) ([]string, error) {
+	told := w.told()
 	if len(told) == 0 {
-		return injected{}, cannot("no service of this world gets the issuer's webhooks", "use profile distributed")
+		return nil, nil
 	}
-	missed, err := p.services("missed", max(1, min(4, len(told)-1)), told)
+	return p.services("missed", max(1, min(4, len(told)-1)), told)
+}
+
+func injectPartial(ctx context.Context, w *World, p *faultParams) (injected, error) {
+	missed, err := missedOf(w, p)
 	if err != nil {
 		return injected{}, err
+	}
+	if len(missed) == 0 {
+		return injected{}, cannot("no service of this world gets the issuer's webhooks", "use profile distributed")
 	}
 	early, err := p.bool("early_removal", true)
 	if err != nil {
@@ -213,7 +224,19 @@ func injectPartial(ctx context.Context, w *World, p *faultParams) (injected, err
 			}
 		}, func(ctx context.Context) error { cancel(); return revert(ctx) })
 	}
-	kid, err := w.newSigner(ctx)
+	// Who can be reached has the key, beside the old one, before it signs.
+	kid, err := w.admin.create(ctx)
+	if err == nil {
+		err = w.admin.post(ctx, kid, "publish", nil)
+	}
+	if err != nil {
+		return injected{revert: restore}, err
+	}
+	reached := slices.DeleteFunc(w.told(), func(name string) bool { return slices.Contains(missed, name) })
+	if _, err := w.probe(ctx, kid, reached); err != nil {
+		return injected{revert: restore}, err
+	}
+	err = w.admin.post(ctx, kid, "activate", nil)
 	at := time.Now()
 	if err != nil {
 		return injected{revert: restore}, err

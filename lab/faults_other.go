@@ -24,16 +24,16 @@ func otherFaults() []Fault {
 	}
 	return []Fault{
 		{Name: "jwks-down", Doc: "The key set's endpoint stops answering.", Params: []prunella.ParamSpec{
-			{Name: "mode", Type: "text", Doc: "refused (the port is closed), 500 or timeout; default refused"}, expire}, inject: injectJWKSDown},
+			{Name: "mode", Type: "text", Doc: "refused (the port is closed), 500 or timeout; default refused"}, expire}, about: aboutKinds(fetching...), inject: injectJWKSDown},
 		{Name: "vendor-down", Doc: "The identity vendor has an outage: its status page says so, and every endpoint of the issuer answers 503.",
-			Params: []prunella.ParamSpec{expire}, inject: injectVendorDown},
+			Params: []prunella.ParamSpec{expire}, about: aboutKinds(fetching...), inject: injectVendorDown},
 		{Name: "clock-skew", Doc: "The clock of one service's host is wrong.", Params: []prunella.ParamSpec{
 			{Name: "service", Type: "text", Doc: "which; default one picked by the seed"},
-			{Name: "skew", Type: "duration", Doc: "by how much, ahead is positive; default -10m"}}, inject: injectSkew},
+			{Name: "skew", Type: "duration", Doc: "by how much, ahead is positive; default -10m"}}, about: aboutService, inject: injectSkew},
 		{Name: "wrong-audience", Doc: "One service is configured to expect another audience, or the issuer writes another one into its tokens.", Params: []prunella.ParamSpec{
 			{Name: "service", Type: "text", Doc: "which; default one picked by the seed"},
 			{Name: "issuer", Type: "bool", Doc: "it is the issuer that is wrong; default false"},
-			{Name: "audience", Type: "text", Doc: "the wrong audience; default https://legacy-api.acme.example"}}, inject: injectAudience},
+			{Name: "audience", Type: "text", Doc: "the wrong audience; default https://legacy-api.acme.example"}}, about: aboutAudience, inject: injectAudience},
 		{Name: "forged-tokens", Doc: "Somebody sends tokens with the signer's kid and a signature that is not its own.", Params: attackParams("40"),
 			inject: func(ctx context.Context, w *World, p *faultParams) (injected, error) {
 				return injectAttack(ctx, w, p, 40, func(signer string) string { return w.forge(signer) }, "tokens with the signer's kid and a false signature")
@@ -43,7 +43,7 @@ func otherFaults() []Fault {
 				return injectAttack(ctx, w, p, 100, func(string) string { return w.forge(newID("k")) }, "tokens with made-up kids")
 			}},
 		{Name: "bad-deploy", Doc: "A release of one service is published and rolled out, and answers some requests with 500 and some with 401. A rollout undo mends it.",
-			Params: []prunella.ParamSpec{{Name: "service", Type: "text", Doc: "which; default one picked by the seed"}}, inject: injectBadDeploy},
+			Params: []prunella.ParamSpec{{Name: "service", Type: "text", Doc: "which; default one picked by the seed"}}, about: aboutService, inject: injectBadDeploy},
 	}
 }
 
@@ -129,7 +129,7 @@ func injectVendorDown(ctx context.Context, w *World, p *faultParams) (injected, 
 
 func injectSkew(ctx context.Context, w *World, p *faultParams) (injected, error) {
 	// keyset reads the clock of this machine, which is not moved.
-	movable := slices.DeleteFunc(slices.Clone(w.order), func(name string) bool { return w.nodes[name].spec.Kind == KeySet })
+	movable := slices.DeleteFunc(w.spec.names(), func(name string) bool { return w.nodes[name].spec.Kind == KeySet })
 	if len(movable) == 0 {
 		return injected{}, cannot("every service is on keyset, whose clock is the machine's", "leave one on another kind of verifier")
 	}
@@ -154,6 +154,14 @@ func injectSkew(ctx context.Context, w *World, p *faultParams) (injected, error)
 	offset := time.Until(cells[0].date).Round(time.Second)
 	return injected{at: at, revert: revert, proven: (offset-skew).Abs() <= 3*time.Second && len(refusing(cells)) == 1,
 		proof: fmt.Sprintf("the Date header of %s is off by %s; a token issued just now: %s", service, offset, describe(cells))}, nil
+}
+
+// aboutAudience is about everybody when it is the issuer that is wrong.
+func aboutAudience(w *World, p *faultParams) ([]string, error) {
+	if atIssuer, err := p.bool("issuer", false); err != nil || atIssuer {
+		return w.spec.names(), err
+	}
+	return aboutService(w, p)
 }
 
 func injectAudience(ctx context.Context, w *World, p *faultParams) (injected, error) {

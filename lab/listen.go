@@ -13,15 +13,24 @@ import (
 
 // reservePort finds a free loopback port outside the ephemeral range, so that
 // it can be closed and opened again later without losing it to an outgoing
-// connection.
-func reservePort() (string, error) {
+// connection. Other worlds on the machine leave it alone while this one runs:
+// whoever wants a TCP port must first get the UDP port of that number, and keeps
+// it.
+func (w *World) reservePort() (string, error) {
 	var last error
 	for range 50 {
 		addr := fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(16000))
+		claim, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			last = err
+			continue
+		}
 		ln, err := net.Listen("tcp", addr)
 		if err == nil {
+			w.claims = append(w.claims, claim)
 			return addr, ln.Close()
 		}
+		_ = claim.Close() // nothing was sent or received
 		last = err
 	}
 	return "", fmt.Errorf("find a free port: %w", last)

@@ -41,7 +41,8 @@ type ServiceSpec struct {
 type Spec struct {
 	Profile       string        // "distributed" (default) or "cached": which Kinds the services get
 	ServiceCount  int           // default 7, at most 16; ignored when Services is set
-	Keyset        string        // services that are on KeySet whatever the profile says: "none" (default), "all", how many (the last ones), or names as "user,order"
+	Keyset        string        // services that are on KeySet whatever the profile says: "healthy" (those that no fault of Faults is about), "all", "none", how many (the last ones), or names as "user,order"; default healthy when Faults are known and Services is not set, else none
+	Faults        []Coming      // what will be injected, as far as it is known
 	Services      []ServiceSpec // overrides Profile and ServiceCount
 	Issuer        string        // "manual" (default): an operator moves the keys by hand; "rotation": package rotation does
 	Alg           string        // RS256 (default) or ES256
@@ -136,6 +137,9 @@ func (s Spec) withDefaults() (Spec, error) {
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
+	if s.Keyset == "" && len(s.Faults) > 0 && s.Services == nil {
+		s.Keyset = keysetHealthy
+	}
 	if s.Services == nil {
 		s.Services = profileServices(s.Profile, s.ServiceCount)
 	}
@@ -190,7 +194,7 @@ func profileServices(profile string, n int) []ServiceSpec {
 func (s Spec) onKeyset() error {
 	n, err := strconv.Atoi(s.Keyset)
 	switch {
-	case s.Keyset == "" || s.Keyset == "none":
+	case s.Keyset == "" || s.Keyset == "none" || s.Keyset == keysetHealthy: // who is healthy is settled with the faults
 		return nil
 	case s.Keyset == "all":
 		n = len(s.Services)
@@ -198,7 +202,7 @@ func (s Spec) onKeyset() error {
 		for name := range strings.SplitSeq(s.Keyset, ",") {
 			i := slices.IndexFunc(s.Services, func(v ServiceSpec) bool { return v.Name == strings.TrimSpace(name) })
 			if i < 0 {
-				return fmt.Errorf("there is no service %q; write all, none, how many, or names as user,order", name)
+				return fmt.Errorf("there is no service %q; write healthy, all, none, how many, or names as user,order", name)
 			}
 			s.Services[i].Kind = KeySet
 		}
@@ -210,6 +214,14 @@ func (s Spec) onKeyset() error {
 		s.Services[len(s.Services)-n+i].Kind = KeySet
 	}
 	return nil
+}
+
+func (s Spec) names() []string {
+	out := make([]string, len(s.Services))
+	for i, v := range s.Services {
+		out[i] = v.Name
+	}
+	return out
 }
 
 // callsOf returns the services that name calls in a world of these services.

@@ -176,6 +176,8 @@ func (t *traffic) call(c call) {
 	switch {
 	case c.noise:
 		outcome = callNoise
+	case status == http.StatusUnauthorized:
+		outcome = callRefused
 	case status != http.StatusOK:
 		outcome = callFailed
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -30,7 +31,8 @@ type World struct {
 	auth     process
 	authLn   *net.TCPListener
 	issuer   string
-	jwks     string // address of the key set's own port
+	jwks     string           // address of the key set's own port
+	claims   []net.PacketConn // of the ports that faults close
 	secrets  secrets
 	control  *control
 	admin    *adminClient
@@ -41,6 +43,7 @@ type World struct {
 
 	faultMu sync.Mutex // one fault at a time
 	active  []activeFault
+	planned []planned      // faults still to come
 	bg      sync.WaitGroup // timers of faults
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -73,6 +76,11 @@ func Start(ctx context.Context, spec Spec) (*World, error) {
 	w := &World{spec: spec, nodes: map[string]*node{}, client: newClient(3 * time.Second),
 		rng:     mrand.New(mrand.NewPCG(uint64(spec.Seed), 0x6c6162)),
 		secrets: secrets{newSecret(), newSecret(), newSecret(), newSecret()}}
+	if spec.Keyset == keysetHealthy {
+		if err := w.plan(); err != nil {
+			return nil, fmt.Errorf("start lab: %w", err)
+		}
+	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	if err := w.build(ctx); err != nil {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -147,7 +155,7 @@ func (w *World) makeNodes() ([]subscriber, error) {
 			continue
 		}
 		n.base.KeysFile, n.base.Secret = filepath.Join(n.dir, "keys.json"), newSecret()
-		if n.base.WebhookAddr, err = reservePort(); err != nil {
+		if n.base.WebhookAddr, err = w.reservePort(); err != nil {
 			return nil, err
 		}
 		subs = append(subs, subscriber{Service: s.Name, URL: "http://" + n.base.WebhookAddr + "/keys", Secret: n.base.Secret})
@@ -173,7 +181,7 @@ func (w *World) startAuth(ctx context.Context, subs []subscriber) (err error) {
 	if w.authLn, err = listen(); err != nil {
 		return err
 	}
-	if w.jwks, err = reservePort(); err != nil {
+	if w.jwks, err = w.reservePort(); err != nil {
 		return err
 	}
 	w.issuer = "http://" + w.authLn.Addr().String()
@@ -277,14 +285,21 @@ func (w *World) Inventory() prunella.Inventory {
 // Counts are the calls of the world's clients that began at since or later.
 func (w *World) Counts(since time.Time) Counts { return w.traffic.counts.since(since) }
 
-// ServicesOfKind returns the services with one of the kinds, sorted.
+// Verifiers is how each service verifies tokens.
+func (w *World) Verifiers() map[string]Kind {
+	out := map[string]Kind{}
+	for _, s := range w.spec.Services {
+		out[s.Name] = s.Kind
+	}
+	return out
+}
+
+// servicesOf returns the services with one of the kinds, sorted.
 func (w *World) servicesOf(kinds ...Kind) []string {
 	var out []string
-	for _, name := range w.order {
-		for _, k := range kinds {
-			if w.nodes[name].spec.Kind == k {
-				out = append(out, name)
-			}
+	for _, s := range w.spec.Services {
+		if slices.Contains(kinds, s.Kind) {
+			out = append(out, s.Name)
 		}
 	}
 	sort.Strings(out)
@@ -309,6 +324,9 @@ func (w *World) Stop(ctx context.Context) error {
 	}
 	if w.authLn != nil {
 		errs = append(errs, w.authLn.Close())
+	}
+	for _, c := range w.claims {
+		errs = append(errs, c.Close())
 	}
 	w.client.CloseIdleConnections()
 	if w.mirrored != nil {

@@ -47,7 +47,7 @@ func (w *World) joinRotation(ctx context.Context) (*rotationConfig, error) {
 }
 
 func (w *World) addMirror(ctx context.Context, n *node) error {
-	addr, err := reservePort()
+	addr, err := w.reservePort()
 	if err != nil {
 		return err
 	}

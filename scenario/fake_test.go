@@ -24,6 +24,7 @@ type fakeWorld struct {
 	mu        sync.Mutex
 	failing   int // of every 100 calls, before the fault
 	afterHeal int // failed calls since the heal
+	refused   []string
 	unproven  bool
 	missed    string // the fact; default order,user
 	onInject  func(fault string, with map[string]string)
@@ -52,7 +53,7 @@ func (w *fakeWorld) Inject(_ context.Context, fault string, with map[string]stri
 func (w *fakeWorld) Requests(since time.Time) scenario.Tally {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return scenario.Tally{Total: 100, Failed: w.failing + w.afterHeal}
+	return scenario.Tally{Total: 100, Failed: w.failing + w.afterHeal, Refused: w.refused}
 }
 
 func (w *fakeWorld) Stop(context.Context) error { w.stopped = true; return nil }

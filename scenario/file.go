@@ -74,9 +74,10 @@ type World struct {
 	Alg           string
 	TokenLifetime time.Duration
 	NextPublished *bool
-	Issuer        string  // manual | rotation
-	Keyset        string  // all, none, how many or which services are on keyset whatever the profile
-	Rate          float64 // calls per second
+	Issuer        string      // manual | rotation
+	Keyset        string      // healthy, all, none, how many or which services are on keyset whatever the profile
+	Coming        []Injection // what the scenario injects; tells the lab who is healthy
+	Rate          float64     // calls per second
 	Sessions      int
 	Noise         float64 // share of calls that fail in quiet times too
 	Processes     bool
@@ -156,8 +157,9 @@ type Expect struct {
 	Verdict     []string
 	Steps       *Steps
 	Within      []Bound
-	Failed      *int // requests that failed after the heal
-	FailedMax   *int // requests that failed since the fault
+	Failed      *int     // requests that failed after the heal
+	FailedMax   *int     // requests that failed since the fault
+	Unharmed    []string // services that refused no customer since the fault
 	Facts       []Fact
 	Never       []Never
 	EscalatedTo []string // all of them
@@ -241,7 +243,7 @@ type TrustRule struct {
 func (e Expect) empty() bool {
 	return e.Incidents == nil && e.Pattern == nil && e.Skill == nil && e.Severity == nil && e.Correlation == nil && e.Cascade == nil &&
 		e.Cause == nil && e.Remediation == nil && e.Verdict == nil && e.Steps == nil && e.Within == nil && e.Failed == nil &&
-		e.Never == nil && e.EscalatedTo == nil && e.FailedMax == nil && e.Facts == nil
+		e.Never == nil && e.EscalatedTo == nil && e.FailedMax == nil && e.Facts == nil && e.Unharmed == nil
 }
 
 func (a After) empty() bool {

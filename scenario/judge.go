@@ -160,6 +160,9 @@ func (d *drill) judge() []prunella.ReportCheck {
 			rep.Requests.Total > 0 && rep.Requests.Failed <= *e.FailedMax)
 		s.checks[len(s.checks)-1].Note = strings.Join(d.failed, "; ")
 	}
+	s.compare("requests.unharmed", e.Unharmed, d.refusedBy, "no customer refused by ", func(want []string) bool {
+		return rep.Requests.Total > 0 && !slices.ContainsFunc(want, func(name string) bool { return slices.Contains(d.refusedBy, name) })
+	})
 	for _, b := range e.Within {
 		judgeBound(s, b, rep.Timings)
 	}

@@ -67,6 +67,9 @@ func StartLab(ctx context.Context, w World, seed int64) (LiveWorld, error) {
 	for _, v := range w.Named {
 		spec.Services = append(spec.Services, lab.ServiceSpec{Name: v.Name, Kind: lab.Kind(v.Verifier), CacheTTL: v.CacheTTL, Criticality: v.Criticality, Owner: v.Owner})
 	}
+	for _, f := range w.Coming {
+		spec.Faults = append(spec.Faults, lab.Coming{Name: f.Fault, Params: f.With})
+	}
 	started, err := lab.Start(ctx, spec)
 	if err != nil {
 		return nil, err
@@ -84,6 +87,11 @@ func (w *labWorld) Requests(since time.Time) Tally {
 			t.Said = append(t.Said, said)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Services)) {
+		if c.Services[name].Refused > 0 {
+			t.Refused = append(t.Refused, name)
+		}
+	}
 	return t
 }
 
@@ -92,9 +100,10 @@ func (w *labWorld) Stop(ctx context.Context) error {
 	return w.World.Stop(ctx)
 }
 
-// Inject adds to what the lab says three facts that are looked up in the world:
-// old_kid and new_kid, the signer before and after, and refused, the services
-// that refuse a fresh token of that signer.
+// Inject adds to what the lab says facts that are looked up in the world:
+// old_kid and new_kid, the signer before and after; refused, the services that
+// refuse a fresh token of that signer; keyset, the services that verify with
+// package keyset.
 func (w *labWorld) Inject(ctx context.Context, fault string, with map[string]string) (prunella.FaultRecord, error) {
 	before := w.signer(ctx)
 	rec, err := w.World.Inject(ctx, fault, with)
@@ -106,6 +115,14 @@ func (w *labWorld) Inject(ctx context.Context, fault string, with map[string]str
 		facts = map[string]string{}
 	}
 	facts["old_kid"], facts["new_kid"] = before, w.signer(ctx)
+	var onKeyset []string
+	for name, kind := range w.Verifiers() {
+		if kind == lab.KeySet {
+			onKeyset = append(onKeyset, name)
+		}
+	}
+	slices.Sort(onKeyset)
+	facts["keyset"] = strings.Join(onKeyset, ",")
 	if refused := w.refusing(ctx, facts["new_kid"]); len(refused) > 0 {
 		facts["refused"] = strings.Join(refused, ",")
 	}

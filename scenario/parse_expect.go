@@ -26,6 +26,7 @@ func (r *reader) expect(n *yaml.Node) Expect {
 			r.mapping(n, "requests", fields{
 				"failed_after_heal": func(n *yaml.Node) { e.Failed = new(r.integer(n, "failed_after_heal", 0)) },
 				"failed_max":        func(n *yaml.Node) { e.FailedMax = new(r.integer(n, "failed_max", 0)) },
+				"unharmed":          func(n *yaml.Node) { e.Unharmed = r.texts(n, "unharmed") },
 			})
 		},
 		"facts":        func(n *yaml.Node) { e.Facts = r.facts(n) },

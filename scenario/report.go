@@ -15,7 +15,7 @@ func (d *drill) gather(ctx context.Context) error {
 	if d.world != nil {
 		t := d.world.Requests(d.injected)
 		d.report.Requests = prunella.Requests{Total: t.Total, Failed: t.Failed, FailedAfterHeal: -1}
-		d.failed = t.Said
+		d.failed, d.refusedBy = t.Said, t.Refused
 		if len(d.views) > 0 {
 			if at := lastMutation(d.views[0].Runs); !at.IsZero() {
 				d.report.Requests.FailedAfterHeal = d.world.Requests(at).Failed

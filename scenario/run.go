@@ -25,6 +25,7 @@ type LiveWorld interface {
 type Tally struct {
 	Total, Failed int
 	Said          []string // why the last ones failed, a few different answers
+	Refused       []string // services that refused a customer's token, sorted
 }
 
 // Share is the failing share, 0 without requests.
@@ -110,6 +111,7 @@ type drill struct {
 	timedOut  bool
 	end       ending
 	failed    []string // why requests failed since the fault
+	refusedBy []string // services that refused a customer since then
 }
 
 // ending is what the world looks like after the hold.
@@ -158,7 +160,9 @@ func (d *drill) startWorld(ctx context.Context) error {
 		d.say("", "no world: monitors will speak, nothing is behind them")
 		return nil
 	}
-	w, err := d.Runner.World(ctx, d.s.Given.World, d.seed)
+	given := d.s.Given.World
+	given.Coming = d.s.Inject
+	w, err := d.Runner.World(ctx, given, d.seed)
 	if err != nil {
 		return fmt.Errorf("start the world: %w", err)
 	}

@@ -41,7 +41,7 @@ expect:
   verdict: healed
   steps: {includes: [keys.activate], excludes: [keys.retire]}
   within: {detected: 2s, verified: 15s}
-  requests: {failed_after_heal: 0, failed_max: 0}
+  requests: {failed_after_heal: 0, failed_max: 0, unharmed: payment}
   facts: {missed: [user, order], new_kid: k-new}
   never: [keys.retire, {effect: irreversible}]
 after: {failing_share_max: 0, open_incidents: 0, canaries: true, trust: [{kid: "${fault.old_kid}", services: all}]}
@@ -108,6 +108,7 @@ func TestEachCheckCanFail(t *testing.T) {
 			w.afterHeal = 1
 		},
 		"requests.failed":     func(_ *client.IncidentView, w *fakeWorld) { w.afterHeal = 1 },
+		"requests.unharmed":   func(_ *client.IncidentView, w *fakeWorld) { w.refused = []string{"payment"} },
 		"facts.missed":        func(_ *client.IncidentView, w *fakeWorld) { w.missed = "order,payment" },
 		"after.failing-share": func(_ *client.IncidentView, w *fakeWorld) { w.afterHeal = 1 },
 	} {

@@ -16,6 +16,7 @@ import (
 
 type labCmd struct {
 	Profile  string            `help:"How services get their keys: distributed (by webhook) or cached (fetched)." default:"distributed" enum:"distributed,cached"`
+	Keyset   string            `help:"Services that verify with keyset instead: healthy (all that the fault is not about; the default with --fault), all, none, how many, or names." placeholder:"WHICH"`
 	Services int               `help:"How many services." default:"7" placeholder:"N"`
 	Alg      string            `help:"Algorithm of the signing keys." default:"RS256" enum:"RS256,ES256"`
 	Lifetime time.Duration     `help:"Lifetime of tokens." default:"1h" name:"token-lifetime"`
@@ -41,7 +42,11 @@ func (cmd labCmd) Run(c *console) (err error) {
 	if cmd.Seed == 0 {
 		cmd.Seed = newSeed()
 	}
-	w, err := lab.Start(c.ctx, lab.Spec{Profile: cmd.Profile, ServiceCount: cmd.Services, Alg: cmd.Alg, TokenLifetime: cmd.Lifetime,
+	var coming []lab.Coming
+	if cmd.Fault != "" {
+		coming = append(coming, lab.Coming{Name: cmd.Fault, Params: cmd.Set})
+	}
+	w, err := lab.Start(c.ctx, lab.Spec{Profile: cmd.Profile, Keyset: cmd.Keyset, Faults: coming, ServiceCount: cmd.Services, Alg: cmd.Alg, TokenLifetime: cmd.Lifetime,
 		Processes: cmd.Process, Seed: cmd.Seed, Log: logger(c.err, c.debug)})
 	if err != nil {
 		return err
@@ -54,7 +59,7 @@ func (cmd labCmd) Run(c *console) (err error) {
 	inv := w.Inventory()
 	fmt.Fprintf(c.out, "A world with seed %d. Its issuer: %s\n", cmd.Seed, inv.Issuers[0].URL)
 	for _, s := range inv.Services {
-		fmt.Fprintf(c.out, "  %-14s %s%s\n", s.Name, s.URL, s.Canary)
+		fmt.Fprintf(c.out, "  %-14s %s%s  %s\n", s.Name, s.URL, s.Canary, w.Verifiers()[s.Name])
 	}
 	if cmd.Config != "" {
 		if err := writeConfig(cmd.Config, inv); err != nil {
