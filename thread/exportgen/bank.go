@@ -3,6 +3,7 @@ package exportgen
 import (
 	"embed"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -19,6 +20,7 @@ const (
 	HeldOut     Bank = "held-out"
 	Third       Bank = "third"
 	Fresh       Bank = "fresh"
+	Fifth       Bank = "fifth"
 )
 
 //go:embed bank/*.txt
@@ -38,6 +40,7 @@ var sources = []source{
 	{HeldOut, nil, reader("heldout")},
 	{Third, &person{id: "B0INCIDENT", handle: "incident", real: "Incident", bot: true}, reader("third")},
 	{Fresh, &person{id: "B0WARDENXX", handle: "warden", real: "Warden", bot: true}, reader("fresh")},
+	{Fifth, &person{id: "B0LANTERNX", handle: "lantern", real: "Lantern", bot: true}, reader("fifth")},
 }
 
 // Banks names all banks, in the order in which they were made.
@@ -119,6 +122,17 @@ func parseBank(text string) *phrases {
 		}
 	}
 	return p
+}
+
+// discussions are the conversations of the bank about something else than an
+// incident of now, in a fixed order.
+func (p *phrases) discussions() (list []string) {
+	for _, act := range slices.Sorted(maps.Keys(p.acts)) {
+		if strings.HasPrefix(act, "talk.") {
+			list = append(list, p.acts[act]...)
+		}
+	}
+	return list
 }
 
 var (

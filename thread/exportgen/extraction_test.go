@@ -31,6 +31,7 @@ var seeds = map[exportgen.Bank][]uint64{
 	exportgen.HeldOut:     {2201, 2202, 2203, 2204},
 	exportgen.Third:       {3301, 3302, 3303, 3304},
 	exportgen.Fresh:       {4401, 4402, 4403, 4404},
+	exportgen.Fifth:       {5501, 5502, 5503, 5504},
 }
 
 func extract(t testing.TB, e *thread.Export) []thread.Extraction {

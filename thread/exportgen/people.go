@@ -66,7 +66,10 @@ var toBritish = strings.NewReplacer("canceled", "cancelled", "behavior", "behavi
 var articles = regexp.MustCompile(`\b(the|a|an) `)
 
 // write puts a text into the person's own way of writing.
-func (p *person) write(r *rand.Rand, s string) string {
+func (p *person) write(r *rand.Rand, s string) string { return p.writePart(r, s, true, true) }
+
+// writePart does so with a text that need not begin or end a sentence.
+func (p *person) writePart(r *rand.Rand, s string, begins, ends bool) string {
 	marks := held.FindAllStringIndex(s, -1)
 	var b strings.Builder
 	at := 0
@@ -77,15 +80,17 @@ func (p *person) write(r *rand.Rand, s string) string {
 	}
 	out := b.String()
 	if p.stops && out != "" {
-		if c := out[0]; c >= 'a' && c <= 'z' && !strings.Contains(firstWord(out), "-") {
+		if c := out[0]; begins && c >= 'a' && c <= 'z' && !strings.Contains(firstWord(out), "-") {
 			out = strings.ToUpper(out[:1]) + out[1:]
 		}
-		if last := out[len(out)-1]; last >= 'a' && last <= 'z' || last >= '0' && last <= '9' || last == '%' {
+		if last := out[len(out)-1]; ends && (last >= 'a' && last <= 'z' || last >= '0' && last <= '9' || last == '%') {
 			out += "."
 		}
 	}
 	if p.emoji && chance(r, 0.2) {
-		out += pick(r, []string{" :sweat_smile:", " :fire:", " :thinking_face:", " :pray:", " :ok_hand:"})
+		if emoji := pick(r, []string{" :sweat_smile:", " :fire:", " :thinking_face:", " :pray:", " :ok_hand:"}); ends {
+			out += emoji
+		}
 	}
 	return out
 }

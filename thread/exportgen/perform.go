@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -132,7 +133,7 @@ func (p *performance) speak(role string, list []segment) {
 		t := specialSlot.ReplaceAllStringFunc(seg.text, func(m string) string { return p.value(who, m[1:len(m)-1]) })
 		t = expand(p.r, t, p.slots)
 		if !who.bot {
-			t = who.write(p.r, t)
+			t = who.writePart(p.r, t, i == 0 || list[i].join != " ", i == len(list)-1 || list[i+1].join != " ")
 		}
 		texts[i] = t
 	}
@@ -200,10 +201,15 @@ func (p *performance) mark(m *wire, text string, tag []string) {
 		p.in.Recurs = append(p.in.Recurs, said)
 	case "todo", "done":
 		p.in.FollowUps = append(p.in.FollowUps, FollowUp{Said: said, Done: tag[0] == "done"})
+	case "did": // what remained is done
+		n, _ := strconv.Atoi(tag[1])
+		p.in.FollowUps[n-1].Done = true
 	case "by": // a bot writes down who reported
 		p.in.Reporter = handle(p.who(tag[1]))
 	case "own":
 		p.in.Owners = []string{handle(p.who(tag[1]))}
+	case "also": // repairs it while another one commands
+		p.in.AlsoOwners = []string{handle(p.who(tag[1]))}
 	case "cause":
 		if p.in.Diagnosed.IsZero() {
 			p.in.Diagnosed = stamp(m)
@@ -234,6 +240,8 @@ func (p *performance) mark(m *wire, text string, tag []string) {
 		if i, ok := p.tried["x"]; ok {
 			p.in.Attempts[i].TS = append(p.in.Attempts[i].TS, m.TS)
 		}
+	case "may": // may stand under that field and need not
+		p.allow(tag[1], m, said.Text)
 	case "idle":
 		p.idle = append(p.idle, m)
 	case "react":
@@ -309,6 +317,11 @@ func (p *performance) value(who *person, name string) string {
 		return p.hold(p.in.Ticket)
 	case "ticket":
 		return p.hold(fmt.Sprintf("OPS-%d", 100+p.r.IntN(8000)))
+	case "jira": // the same number each time
+		if p.lists[name] == nil {
+			p.lists[name] = []string{fmt.Sprintf("PLAT-%d", 1000+p.r.IntN(8000))}
+		}
+		return p.hold(p.lists[name][0])
 	case "team":
 		if p.lists["team"] == nil {
 			p.lists["team"] = []string{fmt.Sprintf("<!subteam^S%08X|@%s>", p.r.Uint32(), p.fam.values["team"][0])}
@@ -363,6 +376,8 @@ func (p *performance) part(key, form string) string {
 		c := command(p.lookAt(n))
 		p.in.Commands = append(p.in.Commands, c)
 		return p.code([]Command{c}, form)
+	case key == "proof":
+		return p.proof(form)
 	}
 	d := p.deeds[key]
 	if d == nil {
@@ -387,6 +402,17 @@ func (p *performance) part(key, form string) string {
 	p.in.Attempts[i].Commands = d.cmds
 	p.in.Commands = append(p.in.Commands, d.cmds...)
 	return p.code(d.cmds, form)
+}
+
+// proof is a command that shows the repair, with what it answers.
+func (p *performance) proof(form string) string {
+	f := parts(p.take("proof"))
+	c := command(f[0])
+	p.in.Commands = append(p.in.Commands, c)
+	if form == "inline" {
+		return p.hold("`" + c.Text + "` -> `" + f[1] + "`")
+	}
+	return p.hold("\n```\n$ " + c.Text + "\n" + f[1] + "\n```")
 }
 
 func (p *performance) lookAt(n int) string {

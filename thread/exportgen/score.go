@@ -171,8 +171,8 @@ func (c *comparison) miss(field, want, got string) {
 
 // one compares an incident with its extraction.
 func (c *comparison) one(in *Incident, x thread.Extraction) {
-	c.set("reporter", nonEmpty(in.Reporter), nonEmpty(x.Reporter))
-	c.set("owners", in.Owners, x.Owners)
+	c.set("reporter", nonEmpty(in.Reporter), nil, nonEmpty(x.Reporter))
+	c.set("owners", in.Owners, in.AlsoOwners, x.Owners)
 	c.commands(in, x)
 	c.attempts(in, x)
 	c.said("symptoms", in.Symptoms, in.Allowed["symptoms"], x.Symptoms)
@@ -198,8 +198,8 @@ func nonEmpty(s string) []string {
 	return []string{s}
 }
 
-// set compares names, without '@' and case.
-func (c *comparison) set(field string, want, got []string) {
+// set compares names, without '@' and case. Allowed names count for nothing.
+func (c *comparison) set(field string, want, allowed, got []string) {
 	norm := func(list []string) []string {
 		var out []string
 		for _, s := range list {
@@ -208,7 +208,8 @@ func (c *comparison) set(field string, want, got []string) {
 		slices.Sort(out)
 		return slices.Compact(out)
 	}
-	w, g := norm(want), norm(got)
+	w, g, free := norm(want), norm(got), norm(allowed)
+	g = slices.DeleteFunc(g, func(s string) bool { return slices.Contains(free, s) && !slices.Contains(w, s) })
 	both := 0
 	for _, s := range w {
 		if slices.Contains(g, s) {

@@ -120,17 +120,36 @@ func (c *comparison) commands(in *Incident, x thread.Extraction) {
 // command with.
 func (c *comparison) attempts(in *Incident, x thread.Extraction) {
 	which := func(a thread.Attempt) int {
+		var told, shares []int
 		for i, w := range in.Attempts {
 			if len(a.Sources) > 0 && slices.Contains(w.TS, a.Sources[0].TS) {
-				return i
+				told = append(told, i)
 			}
-		}
-		for i, w := range in.Attempts {
 			for _, s := range normalTrue(w.Commands) {
 				if slices.ContainsFunc(normalFound(a.Commands), func(t string) bool { return sameCommand(s, t) }) {
-					return i
+					shares = append(shares, i)
+					break
 				}
 			}
+		}
+		// Where one message tells of several, the command decides, then the outcome.
+		likely := func(i, j int) int {
+			grade := func(i int) int {
+				switch {
+				case slices.Contains(shares, i):
+					return 0
+				case in.Attempts[i].Outcome == a.Outcome:
+					return 1
+				}
+				return 2
+			}
+			return grade(i) - grade(j)
+		}
+		switch {
+		case len(told) > 0:
+			return slices.MinFunc(told, likely)
+		case len(shares) > 0:
+			return shares[0]
 		}
 		return -1
 	}

@@ -22,6 +22,7 @@ type Incident struct {
 	TS              []string // of every message of it
 	Reporter        string   // handle, or the name of a bot
 	Owners          []string // handles
+	AlsoOwners      []string // handles of those who may be named as well
 	Commands        []Command
 	Attempts        []Attempt
 	Symptoms        []Said
