@@ -10,12 +10,11 @@
 // made; nothing is read back from the text.
 //
 // Wording comes from a Bank: templates for what people do in an incident and
-// failure families with their own figures, commands, causes and cures. There
-// are four, made apart from each other. Development, HeldOut and Third are what
-// rules may be written against. Fresh has other phrases, families, tools and
-// turns and serves only to measure. The first two fill the plot of this
-// package; Third and Fresh bring scripts, each a way to run an incident: by
-// terse lines, by a commander's reports, by a bot, by a report afterwards.
+// failure families with their own figures, commands, causes and cures. They are
+// made apart from each other, so that rules that were written against one can be
+// measured on another. The first two fill the plot of this package; the others
+// bring scripts, each a way to run an incident: by terse lines, by a commander's
+// reports, by a bot, by a report afterwards.
 // Every person has a way to write on top of that (lower case, no full stops,
 // British or American, a foreign tongue, emoji), and a clock.
 //
