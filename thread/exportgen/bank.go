@@ -21,6 +21,7 @@ const (
 	Third       Bank = "third"
 	Fresh       Bank = "fresh"
 	Fifth       Bank = "fifth"
+	Unseen      Bank = "unseen"
 )
 
 //go:embed bank/*.txt
@@ -41,6 +42,7 @@ var sources = []source{
 	{Third, &person{id: "B0INCIDENT", handle: "incident", real: "Incident", bot: true}, reader("third")},
 	{Fresh, &person{id: "B0WARDENXX", handle: "warden", real: "Warden", bot: true}, reader("fresh")},
 	{Fifth, &person{id: "B0LANTERNX", handle: "lantern", real: "Lantern", bot: true}, reader("fifth")},
+	{Unseen, &person{id: "B0RESPONDR", handle: "responder", real: "Responder", bot: true}, reader("unseen")},
 }
 
 // Banks names all banks, in the order in which they were made.
@@ -82,13 +84,18 @@ type phrases struct {
 }
 
 // family is one way to fail: its components, figures, causes and cures. Most
-// fields are lists of templates of which one is taken at a time.
+// fields are lists of templates of which one is taken at a time. The n-th cause,
+// the n-th also (the cause in other words) and the n-th fix belong together.
 type family struct {
 	name   string
 	comps  []string
 	values map[string][]string
 }
 
+// parseBank reads a bank, by lines. "== NAME" begins an act, a list of templates
+// for one thing to say; acts called talk.NAME are whole conversations, turns
+// parted by " > ". "@@ NAME" begins a family of "key: value" lines, where ;;
+// parts the fields of a value. "%% NAME PACE" begins a script. "# " is a remark.
 func parseBank(text string) *phrases {
 	p := &phrases{acts: map[string][]string{}}
 	act := ""

@@ -32,6 +32,7 @@ var seeds = map[exportgen.Bank][]uint64{
 	exportgen.Third:       {3301, 3302, 3303, 3304},
 	exportgen.Fresh:       {4401, 4402, 4403, 4404},
 	exportgen.Fifth:       {5501, 5502, 5503, 5504},
+	exportgen.Unseen:      {6601, 6602, 6603, 6604},
 }
 
 func extract(t testing.TB, e *thread.Export) []thread.Extraction {

@@ -105,3 +105,32 @@ func TestScoreFalls(t *testing.T) {
 		t.Error("an invented incident went unnoticed")
 	}
 }
+
+// TestWhatMayStandDoesNotHurt names somebody who repairs while another one
+// commands, and splits what one message tells of two attempts.
+func TestWhatMayStandDoesNotHurt(t *testing.T) {
+	wrong := exportgen.Attempt{TS: []string{"2.0"}, Outcome: thread.Failed, Commands: []exportgen.Command{{Text: "reboot", Lang: "bash"}}}
+	right := exportgen.Attempt{TS: []string{"2.0", "3.0"}, Outcome: thread.Worked, Commands: []exportgen.Command{{Text: "renew", Lang: "bash"}}}
+	truth := &exportgen.Truth{Incidents: []*exportgen.Incident{{Channel: "ops", RootTS: "1.0", TS: []string{"1.0", "2.0", "3.0"},
+		Owners: []string{"maya"}, AlsoOwners: []string{"sam"}, Attempts: []exportgen.Attempt{wrong, right}}}}
+	for _, c := range []struct {
+		owners            []string
+		precision, recall float64
+	}{
+		{[]string{"@maya"}, 1, 1},
+		{[]string{"@maya", "@sam"}, 1, 1},
+		{[]string{"@sam"}, 1, 0},
+		{[]string{"@maya", "@jon"}, 0.5, 1},
+	} {
+		got := told(truth)
+		got[0].Owners = c.owners
+		got[0].Tried[1].Sources[0].TS = "2.0"
+		score, _ := exportgen.Compare(truth, got)
+		if o := score.Of("owners"); o.Precision() != c.precision || o.Recall() != c.recall {
+			t.Errorf("owners %v: precision %.2f, recall %.2f", c.owners, o.Precision(), o.Recall())
+		}
+		if o := score.Of("outcome"); o.Precision() != 1 || o.Recall() != 1 {
+			t.Errorf("two attempts in a message: precision %.2f, recall %.2f", o.Precision(), o.Recall())
+		}
+	}
+}
