@@ -162,21 +162,11 @@ func boardOf(t *testing.T) keysBoard {
 
 func minted(t *testing.T, url string) string {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, url+"/keys/sign", strings.NewReader(`{"claims":{"sub":"ada","aud":"orders"}}`))
+	token, err := signedBy(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+clientToken)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var answer struct{ Token, Detail string }
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.Token == "" {
-		t.Fatalf("%v %s", err, answer.Detail)
-	}
-	return answer.Token
+	return token
 }
 
 const twoServices = `[{name: search, class: answering, secrets: [` + hookSecret + `]}, {name: user, class: answering, secrets: [` + hookSecret + `]}]`

@@ -20,7 +20,8 @@ import (
 const idleBoundKiB = 120_000_000 / 1024
 
 // TestProcess runs the real program as a process of its own: idle, killed with
-// SIGKILL at every step of a heal and of an undo, and restarted politely.
+// SIGKILL at every step of a heal and of an undo, and restarted politely; and
+// three nodes of a rotation server, of which those that take a step die of it.
 // PRUNELLA_SOAK=1 also kills it at each step alone.
 func TestProcess(t *testing.T) {
 	if testing.Short() {
@@ -32,6 +33,7 @@ func TestProcess(t *testing.T) {
 		t.Run("at every step", func(t *testing.T) { t.Parallel(); killedAtEveryStep(t, binary) })
 		t.Run("at every restart of a service", func(t *testing.T) { t.Parallel(); killedAtEveryRestart(t, binary) })
 		t.Run("while it takes back", func(t *testing.T) { t.Parallel(); killedWhileItTakesBack(t, binary) })
+		t.Run("nodes of a rotation", func(t *testing.T) { t.Parallel(); rotationNodes(t, binary) })
 	})
 	if os.Getenv("PRUNELLA_SOAK") != "" {
 		t.Run("killed at each step alone", func(t *testing.T) { killedAtEachStepAlone(t, binary) })

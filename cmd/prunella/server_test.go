@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,6 +36,7 @@ func build(t *testing.T) string {
 type server struct {
 	t      *testing.T
 	binary string
+	verb   []string // of the command that serves
 	config string
 	data   string
 	listen string
@@ -55,7 +57,7 @@ func newServer(t *testing.T, binary string, config any) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, binary: binary, config: filepath.Join(dir, "prunella.yaml"), data: filepath.Join(dir, "data"), listen: freeAddress(t)}
+	s := &server{t: t, binary: binary, verb: []string{"serve"}, config: filepath.Join(dir, "prunella.yaml"), data: filepath.Join(dir, "data"), listen: freeAddress(t)}
 	if err := os.WriteFile(s.config, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +86,15 @@ func freeAddress(t *testing.T) string {
 // start begins a process and returns when it is ready.
 func (s *server) start() {
 	s.t.Helper()
+	s.begin()
+	s.ready()
+}
+
+// begin begins a process.
+func (s *server) begin() {
+	s.t.Helper()
 	s.mu.Lock()
-	cmd := exec.Command(s.binary, "serve", "--config", s.config, "--data", s.data, "--listen", s.listen)
+	cmd := exec.Command(s.binary, append(slices.Clone(s.verb), "--config", s.config, "--data", s.data, "--listen", s.listen)...)
 	cmd.Stderr = (*lockedLog)(s)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	err := cmd.Start()
@@ -99,6 +108,12 @@ func (s *server) start() {
 		defer close(exited)
 		_ = cmd.Wait() // how it ended is looked at by who ended it
 	}()
+}
+
+// ready returns when the process that begin began is ready.
+func (s *server) ready() {
+	s.t.Helper()
+	exited := s.exited
 	s.until("the server to be ready", 20*time.Second, func(ctx context.Context) error {
 		select {
 		case <-exited:

@@ -21,7 +21,18 @@ import (
 )
 
 // Store is an open database.
-type Store struct{ db *sql.DB }
+type Store struct {
+	db    *sql.DB
+	begin string // what every transaction begins with; may be empty
+}
+
+// A node that freezes in the middle of a transaction holds the ring's row, and
+// with it every other node. The server ends such a transaction.
+const notFrozen = `SET LOCAL idle_in_transaction_session_timeout = '3s'`
+
+// migrating is the advisory lock (of PostgreSQL, by session) of the node that
+// makes the tables, when several start at once.
+const migrating = 0x70727565
 
 var _ rotation.Store = (*Store)(nil)
 
@@ -36,10 +47,10 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	scheme, _, isURL := strings.Cut(dsn, "://")
 	var db *sql.DB
 	var err error
-	dialect := goose.DialectSQLite3
+	dialect, begin := goose.DialectSQLite3, ""
 	switch {
 	case scheme == "postgres" || scheme == "postgresql":
-		dialect = goose.DialectPostgres
+		dialect, begin = goose.DialectPostgres, notFrozen
 		if db, err = sql.Open("pgx", dsn); err == nil {
 			db.SetMaxOpenConns(8)
 			db.SetConnMaxIdleTime(time.Minute)
@@ -55,10 +66,10 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	if err := db.PingContext(ctx); err != nil {
 		return nil, errors.Join(failed(err), db.Close())
 	}
-	if err := migrate(ctx, db, dialect); err != nil {
+	if err := alone(ctx, db, dialect, func() error { return migrate(ctx, db, dialect) }); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Store{db}, nil
+	return &Store{db, begin}, nil
 }
 
 func openSQLite(file string) (*sql.DB, error) {
@@ -82,6 +93,23 @@ func openSQLite(file string) (*sql.DB, error) {
 
 // Close ends every connection.
 func (s *Store) Close() error { return s.db.Close() }
+
+// alone runs fn while no other node does. SQLite's nodes are one.
+func alone(ctx context.Context, db *sql.DB, dialect goose.Dialect, fn func() error) error {
+	if dialect != goose.DialectPostgres {
+		return fn()
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return failed(err)
+	}
+	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, migrating); err != nil {
+		return errors.Join(failed(err), conn.Close())
+	}
+	err = fn()
+	_, unlocked := conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, migrating)
+	return errors.Join(err, failed(unlocked), failed(conn.Close()))
+}
 
 func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect) error {
 	dir, err := fs.Sub(migrations, "migrations")

@@ -18,6 +18,7 @@ import (
 	"prunella/rotation"
 	"prunella/rotation/signer"
 	"prunella/rotation/sqlstore"
+	"prunella/rotation/sqlstore/postgrestest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -46,7 +47,7 @@ func TestSQLite(t *testing.T) {
 }
 
 func TestPostgreSQL(t *testing.T) {
-	conformance(t, postgres(t))
+	conformance(t, postgrestest.Start(t))
 }
 
 // conformance is what a store must do; each part gets an empty one.

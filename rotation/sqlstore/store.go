@@ -19,7 +19,13 @@ func (s *Store) inTx(ctx context.Context, fn func(*sql.Tx) error) error {
 	if err != nil {
 		return failed(err)
 	}
-	if err := fn(tx); err != nil {
+	if s.begin != "" {
+		_, err = tx.ExecContext(ctx, s.begin)
+	}
+	if err = failed(err); err == nil {
+		err = fn(tx)
+	}
+	if err != nil {
 		if rerr := tx.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
 			return errors.Join(err, failed(rerr))
 		}

@@ -1,4 +1,8 @@
-package sqlstore_test
+// Package postgrestest starts a private PostgreSQL for a test, as httptest starts a
+// web server: on loopback, in a folder of its own, gone with the test. It is the
+// real server of the Debian package, so what is proven with it holds. It is not
+// for anything but tests.
+package postgrestest
 
 import (
 	"bytes"
@@ -15,18 +19,26 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 )
 
-// postgres starts a private server on loopback and returns a function that makes
-// an empty database and returns its URL. It skips, saying so, where PostgreSQL
-// is not installed.
-func postgres(t *testing.T) func(t *testing.T) string {
+// Start starts a server that ends with the test, and returns a function that makes
+// an empty database in it and returns its URL. It skips the test, saying so, where
+// PostgreSQL is not installed.
+func Start(t *testing.T) func(t *testing.T) string {
 	t.Helper()
-	bin := postgresFolder()
+	bin := folder()
 	if bin == "" {
 		t.Skip("PostgreSQL IS NOT TESTED: there is no initdb in /usr/lib/postgresql/*/bin (apt-get install postgresql)")
 	}
-	dir, err := os.MkdirTemp("", "rotation-postgres-")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir, err := os.MkdirTemp("", "postgres-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +52,7 @@ func postgres(t *testing.T) func(t *testing.T) string {
 		uid, _ := strconv.Atoi(u.Uid)
 		gid, _ := strconv.Atoi(u.Gid)
 		attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-		must(t, os.Chown(dir, uid, gid))
+		must(os.Chown(dir, uid, gid))
 	}
 	command := func(name string, args ...string) *exec.Cmd {
 		c := exec.Command(filepath.Join(bin, name), args...)
@@ -56,11 +68,11 @@ func postgres(t *testing.T) func(t *testing.T) string {
 		t.Fatal(err)
 	}
 	port := l.Addr().(*net.TCPAddr).Port
-	must(t, l.Close())
+	must(l.Close())
 	server := command("postgres", "-D", data, "-p", strconv.Itoa(port), "-h", "127.0.0.1", "-k", dir, "-c", "fsync=off")
 	var said bytes.Buffer
 	server.Stdout, server.Stderr = &said, &said
-	must(t, server.Start())
+	must(server.Start())
 	t.Cleanup(func() {
 		_ = server.Process.Signal(syscall.SIGINT)
 		_ = server.Wait()
@@ -82,7 +94,7 @@ func postgres(t *testing.T) func(t *testing.T) string {
 	return func(t *testing.T) string {
 		t.Helper()
 		n++
-		name := fmt.Sprintf("rotation_%d", n)
+		name := fmt.Sprintf("test_%d", n)
 		if _, err := admin.Exec("CREATE DATABASE " + name); err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +102,8 @@ func postgres(t *testing.T) func(t *testing.T) string {
 	}
 }
 
-func postgresFolder() string {
+// folder is where initdb is; "" when it is nowhere.
+func folder() string {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if len(found) == 0 {
 		if path, err := exec.LookPath("initdb"); err == nil {
