@@ -30,6 +30,9 @@ type Acknowledgement struct {
 	Sent     time.Time `json:"sent"`
 	Lease    int       `json:"lease_s"` // seconds for which this counts
 	Keys     []Key     `json:"keys"`    // only sets that are fresh enough to be used
+	// Refused are the kids that were asked for most and that no key has had, with
+	// the tokens refused for it since the cache began; 16 at most.
+	Refused []RefusedKid `json:"refused,omitempty"`
 }
 
 // acknowledger sends acknowledgements.
@@ -42,7 +45,8 @@ type acknowledger struct {
 	log    *slog.Logger
 	gauge  prometheus.Gauge
 	again  chan struct{}
-	until  atomic.Int64    // Unix nanoseconds: the lease that was granted last
+	until  atomic.Int64 // Unix nanoseconds: the lease that was granted last
+	wanted *wanted
 	proven map[string]bool // kids of canaries that were told; belongs to run
 }
 
@@ -53,7 +57,7 @@ func newAcknowledger(a Acknowledge, cfg Config, s *Set, gauge prometheus.Gauge, 
 	}
 	client := ourClient(cfg.Client)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return errors.New("an acknowledgement is not redirected") }
-	return &acknowledger{cfg: a, set: s, cache: cache, hook: hook, client: client, gauge: gauge, proven: map[string]bool{},
+	return &acknowledger{cfg: a, set: s, cache: cache, wanted: newWanted(), hook: hook, client: client, gauge: gauge, proven: map[string]bool{},
 		log: cfg.Log.With("component", "keyset", "acknowledge", a.URL), again: make(chan struct{}, 1)}, nil
 }
 
@@ -98,7 +102,7 @@ func (a *acknowledger) run(ctx context.Context) {
 
 func (a *acknowledger) send(ctx context.Context) error {
 	now := time.Now()
-	message := Acknowledgement{Instance: a.cfg.Instance, Cache: a.cache, Sent: now.UTC(), Lease: int(a.cfg.Lease / time.Second), Keys: a.set.usable(now)}
+	message := Acknowledgement{Instance: a.cfg.Instance, Cache: a.cache, Sent: now.UTC(), Lease: int(a.cfg.Lease / time.Second), Keys: a.set.usable(now), Refused: a.wanted.most()}
 	body, err := json.Marshal(message)
 	if err != nil {
 		return err
@@ -131,7 +135,7 @@ func (a *acknowledger) send(ctx context.Context) error {
 	until := now.Add(a.cfg.Lease)
 	a.until.Store(until.UnixNano())
 	a.gauge.Set(float64(until.Unix()))
-	a.prove(ctx, answer)
+	a.answered(ctx, answer, now)
 	return nil
 }
 
@@ -145,16 +149,24 @@ const (
 // typ keeps it from being an access token, so its audience does not matter.
 var canaryProfile = profile{types: []string{"canary+jwt"}, anyAudience: true}
 
-// prove verifies the canaries of an answer, if it has some: their keys are then
-// seen, which the next acknowledgement tells; at once for a key's first one.
-func (a *acknowledger) prove(ctx context.Context, answer []byte) {
+// answered takes what an answer may have. Canaries are verified: their keys are
+// then seen, which the next acknowledgement tells; at once for a key's first one.
+// An issuer that says that the keys of this set are not what it publishes gives a
+// hint by it.
+func (a *acknowledger) answered(ctx context.Context, answer []byte, now time.Time) {
 	var granted struct {
 		Canaries []struct {
 			Token string `json:"token"`
 		} `json:"canaries"`
+		Refresh string `json:"refresh"`
 	}
-	if json.Unmarshal(answer, &granted) != nil { // an issuer that answers something else has none
+	if json.Unmarshal(answer, &granted) != nil { // an issuer that answers something else has neither
 		return
+	}
+	for _, src := range a.set.sources {
+		if granted.Refresh != "" && granted.Refresh == src.Issuer {
+			src.hint(now)
+		}
 	}
 	for _, c := range granted.Canaries[:min(len(granted.Canaries), maxCanaries)] {
 		claims, err := a.set.verify(ctx, c.Token, canaryProfile)

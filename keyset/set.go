@@ -64,6 +64,9 @@ func New(ctx context.Context, cfg Config) (*Set, error) {
 	s.stop = stop
 	for _, one := range sources {
 		src := newSource(one, cfg, m.of(nameOf(one)), s.changed)
+		if s.ack != nil {
+			src.wanted = s.ack.wanted
+		}
 		s.sources = append(s.sources, src)
 		s.byIssuer[one.Issuer] = src
 	}

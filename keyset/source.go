@@ -34,6 +34,7 @@ type source struct {
 	origin  origin
 	allowed map[string]bool // Algorithms
 	changed func()          // called after the set changed
+	wanted  *wanted         // nil when nobody is told
 
 	snap    atomic.Pointer[snapshot]
 	until   atomic.Int64           // Unix nanoseconds: the set must not be used after

@@ -130,18 +130,24 @@ func (s *source) key(ctx context.Context, p *parsed, as profile, now time.Time) 
 			return nil, refuse(UnknownKey, "", "the token names no kid and the set has several keys")
 		}
 		if waits == 2 {
-			return nil, refuse(UnknownKey, p.kid, "no key with this kid, just fetched")
+			return nil, s.lacks(p, "no key with this kid, just fetched")
 		}
 		f, err := s.ask(p, as, snap, now)
 		if err != nil {
 			return nil, err
 		}
 		if err := f.wait(ctx); err != nil {
-			e := refuse(UnknownKey, p.kid, "no key with this kid, and a fetch is still under way")
+			e := s.lacks(p, "no key with this kid, and a fetch is still under way")
 			e.Cause = err
 			return nil, e
 		}
 	}
+}
+
+// lacks refuses a token for want of its key, and counts it.
+func (s *source) lacks(p *parsed, detail string) *Error {
+	s.wanted.refused(p.kid)
+	return refuse(UnknownKey, p.kid, detail)
 }
 
 // ask returns the fetch to wait for because of a kid that is not in the set,
@@ -152,7 +158,7 @@ func (s *source) ask(p *parsed, as profile, snap *snapshot, now time.Time) (*fli
 			return landed, nil
 		}
 		s.metrics.deferred.Inc()
-		return nil, refuse(UnknownKey, p.kid, "no key with this kid")
+		return nil, s.lacks(p, "no key with this kid")
 	}
 	noSlots := s.noSlots.Load() // before flight: launch stores them the other way round, so none is missed
 	if s.flight.Load() == nil {

@@ -24,7 +24,7 @@ const (
 )
 
 // Told is the body of an acknowledgement: what keyset sends, and what else a
-// verifier may say.
+// verifier may say. Refused kids that this issuer does not publish are passed over.
 type Told struct {
 	keyset.Acknowledgement
 	// Stays says that the service goes on verifying when these messages stop, as
@@ -33,15 +33,6 @@ type Told struct {
 	// Plain asks for canaries whose typ is "JWT", to be shown to a service by
 	// whoever tells for it.
 	Plain bool `json:"plain,omitempty"`
-	// Refused counts, since the cache began, tokens refused because no key has
-	// their kid. Kids that this issuer does not publish are passed over.
-	Refused []RefusedKid `json:"refused,omitempty"`
-}
-
-// RefusedKid is one count.
-type RefusedKid struct {
-	Kid   KeyID `json:"kid"`
-	Count int64 `json:"count"`
 }
 
 // Granted is the answer to an acknowledgement.
@@ -51,6 +42,9 @@ type Granted struct {
 	// that it holds and has not proven: verify one, and the key's last_seen in the
 	// next acknowledgement is the proof. typ is "canary+jwt", aud the verifier's.
 	Canaries []Canary `json:"canaries,omitempty"`
+	// Refresh is the issuer, when the cache holds other keys than are published: it
+	// should fetch the key set, as after a hint. So lost hints cost a third of a lease.
+	Refresh string `json:"refresh,omitempty"`
 }
 
 // Canary is a token that grants nothing.
@@ -100,6 +94,9 @@ func (r *Rotator) Acknowledge(ctx context.Context, verifier string, header http.
 	}
 	r.wake()
 	granted := Granted{LeaseUntil: next.until().UTC()}
+	if ring.differs(next.Held) {
+		granted.Refresh = r.cfg.Issuer
+	}
 	if k, coming := ring.Coming(); coming && k.State.Waiting() && next.has(k) {
 		s := Snapshot{Ring: ring, Policy: r.policy}
 		if h, _ := next.holds(k.ID); !s.seen(h, k) {
@@ -118,6 +115,17 @@ func (r *Rotator) Acknowledge(ctx context.Context, verifier string, header http.
 		}
 	}
 	return granted, nil
+}
+
+// differs says whether somebody who holds these keys has another document.
+func (r Ring) differs(held []Held) bool {
+	published := map[Thumbprint]bool{}
+	for _, k := range r.Keys {
+		if k.State.Published() {
+			published[k.Thumbprint] = true
+		}
+	}
+	return len(held) != len(published) || slices.ContainsFunc(held, func(h Held) bool { return !published[h.Thumbprint] })
 }
 
 // readTold reads and bounds the body.
@@ -139,7 +147,7 @@ func readTold(body []byte, p Policy, now time.Time) (Told, error) {
 		wrong = "too many keys"
 	case slices.ContainsFunc(t.Keys, func(k keyset.Key) bool { return len(k.ID) > 2*maxWho || len(k.Thumbprint) > maxWho }):
 		wrong = "a kid or a thumbprint is too long"
-	case slices.ContainsFunc(t.Refused, func(k RefusedKid) bool { return k.Count < 0 }):
+	case slices.ContainsFunc(t.Refused, func(k keyset.RefusedKid) bool { return k.Count < 0 }):
 		wrong = "a count is negative"
 	}
 	if wrong != "" {
@@ -180,17 +188,18 @@ func (r *Rotator) instance(v *declared, t Told, now time.Time) Instance {
 
 // count keeps the counts of published kids, and what part of each is older than
 // the key's promotion.
-func count(told []RefusedKid, old *Instance, ring Ring) []Refusal {
+func count(told []keyset.RefusedKid, old *Instance, ring Ring) []Refusal {
 	var list []Refusal
 	for _, t := range told {
-		k, ok := ring.Key(t.Kid)
-		if !ok || !k.State.Published() || slices.ContainsFunc(list, func(r Refusal) bool { return r.ID == t.Kid }) {
+		id := KeyID(t.Kid)
+		k, ok := ring.Key(id)
+		if !ok || !k.State.Published() || slices.ContainsFunc(list, func(r Refusal) bool { return r.ID == id }) {
 			continue
 		}
-		one := Refusal{ID: t.Kid, Count: t.Count}
+		one := Refusal{ID: id, Count: t.Count}
 		if old != nil {
 			for _, o := range old.Refusals {
-				if o.ID == t.Kid {
+				if o.ID == id {
 					one.Base = min(o.Base, t.Count)
 					if k.Promoted.IsZero() || old.Received.Before(k.Promoted) {
 						one.Base = min(o.Count, t.Count)

@@ -40,6 +40,11 @@ func MaxAge(s Snapshot, now time.Time) time.Duration {
 	return min(max(next.Sub(now), s.Policy.MinAge), s.Policy.MaxAge)
 }
 
+// freshEnough is how old a node's copy may be for whoever asks for none: a hint
+// may come before every node has read what it is about. It bounds what reads
+// of the store such requests can cause.
+const freshEnough = 50 * time.Millisecond
+
 // Keys serves the JWKS document. It is 503 before the first key, and when this
 // node has not been able to read for too long what it should serve: verifiers
 // keep what they have then, which is safer than an old document.
@@ -69,7 +74,11 @@ func (r *Rotator) public(body func(Ring) []byte) http.Handler {
 			return
 		}
 		now := time.Now()
-		ring, err := r.current(req.Context(), now)
+		newest := r.policy.Stale / 4
+		if strings.Contains(req.Header.Get("Cache-Control"), "no-cache") {
+			newest = min(newest, freshEnough)
+		}
+		ring, err := r.within(req.Context(), now, newest)
 		if _, signs := ring.Signer(); err == nil && !signs {
 			err = fault(Unavailable, "there is no key yet", "")
 		}

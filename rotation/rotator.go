@@ -83,9 +83,15 @@ func (r *Rotator) keep(ring Ring, now time.Time) {
 // everybody else may rely on this node knowing what was decided Policy.Stale ago.
 // Half of that is for the node and half for the copies that others make.
 func (r *Rotator) current(ctx context.Context, now time.Time) (Ring, error) {
+	return r.within(ctx, now, r.policy.Stale/4)
+}
+
+// within is current, with a ring that was read at most newest ago if the store
+// answers.
+func (r *Rotator) within(ctx context.Context, now time.Time, newest time.Duration) (Ring, error) {
 	v := r.seen.Load()
 	age := now.Sub(v.read)
-	if age <= r.policy.Stale/4 {
+	if age <= newest {
 		return v.ring, nil
 	}
 	ring, err := r.read(ctx, now)

@@ -75,8 +75,8 @@ func TestAcknowledgementsAreJudged(t *testing.T) {
 			"no time":        func(m *rotation.Told) { m.Sent = time.Time{} },
 			"keys":           func(m *rotation.Told) { m.Keys = make([]keyset.Key, 300) },
 			"kid":            func(m *rotation.Told) { m.Keys[0].ID = strings.Repeat("k", 1000) },
-			"counts":         func(m *rotation.Told) { m.Refused = make([]rotation.RefusedKid, 100) },
-			"negative":       func(m *rotation.Told) { m.Refused = []rotation.RefusedKid{{Kid: "a", Count: -1}} },
+			"counts":         func(m *rotation.Told) { m.Refused = make([]keyset.RefusedKid, 100) },
+			"negative":       func(m *rotation.Told) { m.Refused = []keyset.RefusedKid{{Kid: "a", Count: -1}} },
 		} {
 			time.Sleep(time.Second)
 			m := message("o2", k)
@@ -278,6 +278,29 @@ func TestTheDocumentAndItsAge(t *testing.T) {
 	})
 }
 
+// A hint may come before the node that is asked has read what it is about.
+func TestWhoAsksForNoCopyGetsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.node("a")
+		settle(t, r)
+		w.node("b") // answers from now on; it has read the ring just now
+		next, err := r.Publish(t.Context(), order)
+		must(t, err)
+		time.Sleep(time.Second)
+		for _, control := range []string{"", "no-cache"} {
+			want := control != ""
+			req := newRequest(t, issuerURL+"/.well-known/jwks.json")
+			req.Header.Set("Cache-Control", control)
+			resp, err := w.RoundTrip(req)
+			must(t, err)
+			if body, _ := io.ReadAll(resp.Body); strings.Contains(string(body), string(next.ID)) != want {
+				t.Errorf("Cache-Control %q gets %s", control, body)
+			}
+		}
+	})
+}
+
 // api asks the API as the operator maya.
 func api(t testing.TB, w *world, method, path, body string) (int, map[string]any, string) {
 	t.Helper()
@@ -416,7 +439,7 @@ func TestRefusalsAreCountedFromThePromotion(t *testing.T) {
 		must(t, err)
 		say := func(refused int64) {
 			m := message("o1", old, next)
-			m.Refused = []rotation.RefusedKid{{Kid: next.ID, Count: refused}, {Kid: "junk", Count: 1 << 40}}
+			m.Refused = []keyset.RefusedKid{{Kid: string(next.ID), Count: refused}, {Kid: "junk", Count: 1 << 40}}
 			if rec, _ := tell(r, "orders", secret1, m); rec.Code != http.StatusOK {
 				t.Fatalf("%d %s", rec.Code, rec.Body)
 			}
@@ -436,6 +459,79 @@ func TestRefusalsAreCountedFromThePromotion(t *testing.T) {
 		say(1005)
 		if got := signerOf(t, status(t, r)); got.ID != old.ID {
 			t.Errorf("the signer did not return: %v", status(t, r).Gates)
+		}
+	})
+}
+
+// No webhook arrives anywhere and the copies live for hours: the answers to the
+// acknowledgements bring the new key to everybody, and take a revoked one away.
+func TestLostHintsCostAThirdOfALease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, rotation.Verifier{Name: "orders", Class: rotation.Answering, Expect: 2, Secrets: []string{secret1}})
+		w.policy.MaxAge, w.policy.MinAge = time.Hour, time.Hour
+		r := w.node("a")
+		run(t, r)
+		time.Sleep(5 * time.Second)
+		fetchless := func(c *keyset.Config) { c.MaxAge, c.Acknowledge.Lease = time.Hour, time.Minute }
+		one, _ := w.start("orders", "orders-1", fetchless), w.start("orders", "orders-2", fetchless)
+		old := signerOf(t, status(t, r))
+		must(t, r.Rotate(t.Context(), order))
+		time.Sleep(w.policy.Stale + w.policy.Skew + 25*time.Second) // and then a message that is young enough
+		now := signerOf(t, status(t, r))
+		if now.ID == old.ID {
+			t.Fatalf("not promoted: %v", status(t, r).Gates)
+		}
+		_, err := r.Revoke(t.Context(), old.ID, "", rotation.Order{By: "maya", Note: "it leaked", Override: true})
+		must(t, err)
+		time.Sleep(25 * time.Second)
+		if keys := one.Keys(); len(keys) != 1 || keys[0].ID != string(now.ID) {
+			t.Errorf("a revoked key is still held: %+v", keys)
+		}
+	})
+}
+
+// An instance that begins after the promotion, behind a stale copy, refuses
+// genuine tokens. It says so, and the signer returns.
+func TestAnInstanceThatWantsTheNewKeyIsHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, answering("orders"))
+		r := w.node("a")
+		run(t, r)
+		time.Sleep(5 * time.Second)
+		w.start("orders", "orders-1")
+		old := signerOf(t, status(t, r))
+		copied, err := w.RoundTrip(newRequest(t, issuerURL+"/.well-known/jwks.json"))
+		must(t, err)
+		document, err := io.ReadAll(copied.Body)
+		must(t, err)
+		must(t, r.Rotate(t.Context(), order))
+		time.Sleep(5 * time.Minute)
+		next := signerOf(t, status(t, r))
+		if next.ID == old.ID {
+			t.Fatalf("not promoted: %v", status(t, r).Gates)
+		}
+		w.host("cdn.example.test", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(document) }))
+		late := w.start("orders", "orders-2", func(c *keyset.Config) { c.JWKS = "https://cdn.example.test/" })
+		for range 3 {
+			token, err := r.Token(t.Context(), "at+jwt", map[string]any{"aud": "orders"})
+			must(t, err)
+			if _, err := late.Verify(t.Context(), token); !errors.Is(err, keyset.UnknownKey) {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		returned := slices.ContainsFunc(history(t, w), func(e rotation.Entry) bool {
+			return e.Action == rotation.Return && e.Key == old.ID && strings.Contains(e.Reason.String(), "orders/orders-2")
+		})
+		if !returned {
+			t.Errorf("the signer did not return: %v", status(t, r).Gates)
+		}
+		list, err := r.Verifiers(t.Context())
+		must(t, err)
+		for _, i := range list[0].Instances {
+			if i.Instance == "orders-2" && (len(i.Refusals) != 1 || i.Refusals[0].ID != next.ID || i.Refusals[0].Count != 3) {
+				t.Errorf("it refused three tokens and is known for %+v", i.Refusals)
+			}
 		}
 	})
 }
