@@ -22,69 +22,52 @@ func members(text string, f func(name, value string) error) error {
 	if !utf8.ValidString(text) {
 		return errJSON
 	}
-	i := space(text, 0)
-	if i >= len(text) || text[i] != '{' {
-		return errJSON
-	}
-	i = space(text, i+1)
-	if i < len(text) && text[i] == '}' {
-		return atEnd(text, i+1)
-	}
-	for {
-		if i >= len(text) || text[i] != '"' {
-			return errJSON
+	return each(text, '{', '}', func(i int) (int, error) {
+		end := -1
+		if i < len(text) && text[i] == '"' {
+			end = skip(text, i, 0)
 		}
-		end := skip(text, i, 0)
 		if end < 0 {
-			return errJSON
+			return 0, errJSON
 		}
 		name, ok := stringValue(text[i:end])
-		if !ok {
-			return errJSON
-		}
 		i = space(text, end)
-		if i >= len(text) || text[i] != ':' {
-			return errJSON
+		if !ok || i >= len(text) || text[i] != ':' {
+			return 0, errJSON
 		}
 		i = space(text, i+1)
-		end = skip(text, i, maxDepth)
-		if end < 0 {
-			return errJSON
+		if end = skip(text, i, maxDepth); end < 0 {
+			return 0, errJSON
 		}
-		if err := f(name, text[i:end]); err != nil {
-			return err
-		}
-		i = space(text, end)
-		if i >= len(text) {
-			return errJSON
-		}
-		switch text[i] {
-		case ',':
-			i = space(text, i+1)
-		case '}':
-			return atEnd(text, i+1)
-		default:
-			return errJSON
-		}
-	}
+		return end, f(name, text[i:end])
+	})
 }
 
 // elements calls f for each element of the JSON array in text.
 func elements(text string, f func(value string) error) error {
+	return each(text, '[', ']', func(i int) (int, error) {
+		end := skip(text, i, maxDepth)
+		if end < 0 {
+			return 0, errJSON
+		}
+		return end, f(text[i:end])
+	})
+}
+
+// each calls item with the index of each item of the one container that text is;
+// item returns the index after it.
+func each(text string, opening, closing byte, item func(i int) (end int, err error)) error {
 	i := space(text, 0)
-	if i >= len(text) || text[i] != '[' {
+	if i >= len(text) || text[i] != opening {
 		return errJSON
 	}
 	i = space(text, i+1)
-	if i < len(text) && text[i] == ']' {
+	if i < len(text) && text[i] == closing {
 		return atEnd(text, i+1)
 	}
 	for {
-		end := skip(text, i, maxDepth)
-		if end < 0 {
-			return errJSON
-		}
-		if err := f(text[i:end]); err != nil {
+		end, err := item(i)
+		if err != nil {
 			return err
 		}
 		i = space(text, end)
@@ -94,7 +77,7 @@ func elements(text string, f func(value string) error) error {
 		switch text[i] {
 		case ',':
 			i = space(text, i+1)
-		case ']':
+		case closing:
 			return atEnd(text, i+1)
 		default:
 			return errJSON

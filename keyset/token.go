@@ -210,29 +210,30 @@ func readClaims(payload string) (c claimSet, why string) {
 	var seen uint
 	err := members(payload, func(name, value string) error {
 		var bit uint
+		var text *string
+		var date *int64
 		ok := true
 		switch name {
 		case "iss":
-			bit = 1 << 0
-			c.iss, ok = stringValue(value)
+			bit, text = 1<<0, &c.iss
 		case "sub":
-			bit = 1 << 1
-			c.sub, ok = stringValue(value)
+			bit, text = 1<<1, &c.sub
 		case "jti":
-			bit = 1 << 2
-			c.jti, ok = stringValue(value)
+			bit, text = 1<<2, &c.jti
 		case "aud":
-			bit = 1 << 3
-			c.aud, ok = value, audiencesValid(value)
+			bit, c.aud, ok = 1<<3, value, audiencesValid(value)
 		case "exp":
-			bit = 1 << 4
-			c.exp, ok = numericDate(value)
+			bit, date = 1<<4, &c.exp
 		case "nbf":
-			bit = 1 << 5
-			c.nbf, ok = numericDate(value)
+			bit, date = 1<<5, &c.nbf
 		case "iat":
-			bit = 1 << 6
-			c.iat, ok = numericDate(value)
+			bit, date = 1<<6, &c.iat
+		}
+		switch {
+		case text != nil:
+			*text, ok = stringValue(value)
+		case date != nil:
+			*date, ok = numericDate(value)
 		}
 		if !ok {
 			return errType
