@@ -529,8 +529,8 @@ func TestAnInstanceThatWantsTheNewKeyIsHeard(t *testing.T) {
 		list, err := r.Verifiers(t.Context())
 		must(t, err)
 		for _, i := range list[0].Instances {
-			if i.Instance == "orders-2" && (len(i.Refusals) != 1 || i.Refusals[0].ID != next.ID || i.Refusals[0].Count != 3) {
-				t.Errorf("it refused three tokens and is known for %+v", i.Refusals)
+			if i.Instance == "orders-2" && (len(i.Refusals) != 1 || i.Refusals[0].ID != next.ID || i.Refusals[0].Count < 3) {
+				t.Errorf("it refused three tokens, and canaries besides, and is known for %+v", i.Refusals)
 			}
 		}
 	})
