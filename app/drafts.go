@@ -3,13 +3,20 @@ package app
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"prunella"
 	"prunella/client"
 	"prunella/skill"
+	"prunella/thread"
 	"prunella/wiki"
 )
 
@@ -27,66 +34,100 @@ func (b backend) Draft(ctx context.Context, name string) (v client.DraftView, er
 	for _, f := range v.Page.Meta {
 		meta[f.Key] = f.Value
 	}
-	v.Version = accepted(meta["version"])
+	v.Version = thread.Final(meta["version"])
 	have, text, err := b.wiki.Page(ctx, skillPath(name))
 	if err != nil && prunella.KindOf(err) != prunella.NotFound {
 		return v, err
 	}
-	there, changes := err == nil, meta["changes"]
-	if there {
+	if err == nil {
 		v.Of, v.Was, v.Base, v.Diff = name, have.Meta["version"], have.Hash, lines(wiki.Compare(text, v.Page.Text))
 	}
-	switch found := skill.Errors(b.lint(skillPath(name), v.Page.Text)); {
-	case !v.Page.Editable:
+	if !v.Page.Editable {
 		v.Blocked = "The wiki is not kept in a folder."
-	case !there && changes != "":
-		v.Blocked = "The skill that it changes is gone. Extract again, or take the line changes: out of it to make it a new skill."
-	case there && changes == "":
-		v.Blocked = "There is a skill of that name already. Rename the draft, or extract again to have it proposed as a change."
-	case there && changes != have.Hash:
-		v.Blocked = "The skill was changed since the draft was made. Extract again, so that the change is proposed for the skill as it is now."
-	case len(found) > 0:
-		v.Blocked = fmt.Sprintf("It has an error in line %d: %s.", found[0].Line, found[0].Text)
+		return v, nil
+	}
+	if _, err := thread.Accept(b.cfg.Wiki, name, "somebody", time.Now(), b.skills.catalog...); err != nil {
+		v.Blocked = said(err)
 	}
 	return v, nil
 }
 
-// accepted is the version that a draft has once it is accepted.
-func accepted(version string) string { return strings.TrimSuffix(version, "-draft") }
+// said is an error's reason and remedy in sentences, for where the page says the rest.
+func said(err error) string {
+	var e *prunella.Error
+	if !errors.As(err, &e) || e.Reason == "" {
+		return err.Error()
+	}
+	out := sentence(e.Reason)
+	if e.Remedy != "" {
+		out += " " + sentence(e.Remedy)
+	}
+	return out
+}
+
+func sentence(s string) string {
+	first, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + strings.TrimRight(s[n:], ".") + "."
+}
 
 // AcceptDraft makes a draft a skill, or the next version of the skill it
-// changes. That is in use at once. The skill is written first: after a crash the
-// draft is still there.
+// changes. That is in use at once.
 func (b backend) AcceptDraft(ctx context.Context, name, hash, by string) (string, error) {
 	v, err := b.Draft(ctx, name)
 	if err != nil {
 		return "", err
 	}
-	switch {
-	case v.Page.Hash != hash:
-		return "", &prunella.Error{Kind: prunella.Conflict, Op: "accept draft", Where: v.Page.Path, Reason: "the draft was changed since you read it", Remedy: "read it as it is now, then decide again"}
-	case v.Blocked != "":
+	if v.Blocked != "" {
 		return "", &prunella.Error{Kind: prunella.Conflict, Op: "accept draft", Where: v.Page.Path, Reason: v.Blocked}
 	}
-	d, err := skill.Parse(skillPath(name), []byte(v.Page.Text))
-	if err != nil {
+	a, err := thread.Accept(b.cfg.Wiki, name, by, time.Now(), b.skills.catalog...)
+	switch {
+	case err != nil:
 		return "", err
+	case hashOf(a.Draft) != hash:
+		return "", &prunella.Error{Kind: prunella.Conflict, Op: "accept draft", Where: v.Page.Path, Reason: "the draft was changed since you read it", Remedy: "read it as it is now, then decide again"}
 	}
-	who := "@" + strings.TrimPrefix(by, "@")
-	for _, set := range [][2]string{{"version", v.Version}, {"state", "accepted"}, {"accepted-by", who}, {"accepted-on", time.Now().UTC().Format(time.DateOnly)}} {
-		if err := d.SetMeta(set[0], set[1]); err != nil {
-			return "", err
-		}
-	}
-	e := wiki.Edit{Path: skillPath(name), Base: v.Base, Text: string(d.Bytes()), Author: by, Reason: fmt.Sprintf("Accept %s %s, read by %s", name, v.Version, by)}
-	if _, err := b.wiki.Save(ctx, e); err != nil {
-		return "", err
-	}
-	if _, err := b.wiki.Remove(ctx, wiki.Edit{Path: v.Page.Path, Base: hash, Author: by, Reason: "Remove the draft of " + name + ", which is accepted"}); err != nil {
+	if _, err := Carry(ctx, b.wiki, b.cfg.Wiki, a); err != nil {
 		return "", err
 	}
 	b.takeSkills(ctx)
 	return b.pageURL(skillPath(name)), nil
+}
+
+// hashOf is the hash of a page's text, as the wiki and a skill have it.
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// Carry carries an acceptance out in the wiki of a folder. The skill is written
+// first: after a crash the draft is still there, and can be accepted again. Each
+// is refused when somebody changed the file since it was read.
+func Carry(ctx context.Context, w *wiki.Wiki, dir string, a thread.Acceptance) (wiki.Saved, error) {
+	who := strings.TrimPrefix(a.By, "@")
+	edit := func(file, was, text, reason string) (wiki.Edit, error) {
+		rel, err := filepath.Rel(dir, file)
+		e := wiki.Edit{Path: filepath.ToSlash(rel), Text: text, Author: who, Reason: reason}
+		if was != "" {
+			e.Base = hashOf(was)
+		}
+		return e, err
+	}
+	e, err := edit(a.Path, a.Was, a.Text, fmt.Sprintf("Accept %s %s, read by %s", a.Name, a.Version, who))
+	if err != nil {
+		return wiki.Saved{}, err
+	}
+	saved, err := w.Save(ctx, e)
+	if err != nil {
+		return wiki.Saved{}, err
+	}
+	if e, err = edit(a.From, a.Draft, "", "Remove the draft of "+a.Name+", which is accepted"); err == nil {
+		_, err = w.Remove(ctx, e)
+	}
+	if err != nil {
+		return saved, fmt.Errorf("the skill is written, and its draft stays: %w", err)
+	}
+	return saved, nil
 }
 
 // DiscardDraft removes a draft that is not to become a skill.

@@ -75,6 +75,25 @@ func TestAcceptedDraftsAreInUse(t *testing.T) {
 		t.Errorf("git knows\n%s", log)
 	}
 
+	// The process ended before it removed the draft: nothing more is to decide.
+	write(t, filepath.Join(dir, "drafts", "new-one"+skill.Suffix), fresh.Page.Text)
+	if err := a.wiki.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := b.Draft(t.Context(), "new-one")
+	if err != nil || again.Blocked != "" {
+		t.Fatalf("%q, %v", again.Blocked, err)
+	}
+	if _, err := b.AcceptDraft(t.Context(), "new-one", again.Page.Hash, "kim"); err != nil {
+		t.Error(err)
+	}
+	if now := read(t, filepath.Join(dir, "skills", "new-one"+skill.Suffix)); now != text {
+		t.Errorf("accepted again, it says\n%.600s", now)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "drafts", "new-one*")); len(left) != 0 {
+		t.Errorf("left over: %v", left)
+	}
+
 	next, err := b.Draft(t.Context(), spike)
 	if err != nil || next.Of != spike || next.Was != "v1.0.0" || next.Version != "v1.1.0" || next.Blocked != "" || !slices.ContainsFunc(next.Diff, func(l client.WikiLine) bool { return l.Op == "+" && l.Text == "Seen again." }) {
 		t.Fatalf("%+v, %v", next.Blocked, err)

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"net/url"
 	"time"
 
@@ -84,40 +83,34 @@ func (a *App) readSlack(ctx context.Context) {
 // draft extracts the incidents of a channel and writes drafts of skills. A draft
 // that a person edited stays as it is.
 func (a *App) draft(ctx context.Context, channel string) error {
-	known, err := thread.KnownSkills(a.cfg.Wiki)
-	if err != nil {
-		return err
-	}
 	dir, err := a.threads.Directory(ctx)
 	if err != nil {
 		return err
 	}
-	found, err := thread.Extract(ctx, dir, a.threads.Messages(ctx, channel),
-		thread.Options{Channel: channel, Since: time.Now().Add(-slackWindow), Known: known})
-	if err != nil {
-		return err
+	w := thread.Distiller{Wiki: a.cfg.Wiki}
+	if a.polish != nil {
+		w.Smooth = a.smooth
 	}
-	var failed error
-	for _, d := range thread.Drafts(found.Extractions, known) {
-		if a.polish != nil {
-			smooth, report, err := a.polish.Draft(ctx, d)
-			if err != nil { // the draft is as it was
-				a.log.Warn("a draft stays unpolished", "component", "slack", "draft", d.Name, "err", err)
-			}
-			for _, claim := range report.Dropped {
-				a.log.Info("a claim of the model has no source", "component", "slack", "draft", d.Name, "claim", claim.Claim, "why", claim.Reason)
-			}
-			d = smooth
-		}
-		path, err := thread.WriteDraft(a.cfg.Wiki, d)
+	_, drafts, err := w.Run(ctx, dir, a.threads.Messages(ctx, channel), thread.Options{Channel: channel, Since: time.Now().Add(-slackWindow)})
+	for _, d := range drafts {
 		switch {
-		case prunella.KindOf(err) == prunella.Conflict:
+		case d.Problem != "":
 			a.log.Info("a draft was edited and is kept", "component", "slack", "draft", d.Name)
-		case err != nil:
-			failed = errors.Join(failed, err)
-		default:
-			a.log.Info("a draft waits for a person", "component", "slack", "draft", d.Name, "file", path)
+		case d.Path != "":
+			a.log.Info("a draft waits for a person", "component", "slack", "draft", d.Name, "file", d.Path)
 		}
 	}
-	return failed
+	return err
+}
+
+// smooth lets the model go over a draft; when it cannot, the draft is as it was.
+func (a *App) smooth(ctx context.Context, d thread.Draft) thread.Draft {
+	smooth, report, err := a.polish.Draft(ctx, d)
+	if err != nil {
+		a.log.Warn("a draft stays unpolished", "component", "slack", "draft", d.Name, "err", err)
+	}
+	for _, claim := range report.Dropped {
+		a.log.Info("a claim of the model has no source", "component", "slack", "draft", d.Name, "claim", claim.Claim, "why", claim.Reason)
+	}
+	return smooth
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -44,7 +45,10 @@ type Written struct {
 // KnownSkills reads what is compared with: every skill below DIR/skills. A
 // folder that is not there holds none; a file that cannot be read as a skill
 // is left out.
-func KnownSkills(wiki string) ([]Known, error) {
+func KnownSkills(wiki string) ([]Known, error) { return skillsIn(wiki, "") }
+
+// skillsIn reads the skills of that name, of every name when it is "".
+func skillsIn(wiki, name string) ([]Known, error) {
 	var out []Known
 	root := filepath.Join(wiki, "skills")
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
@@ -54,7 +58,7 @@ func KnownSkills(wiki string) ([]Known, error) {
 			}
 			return err
 		}
-		if d.IsDir() || !strings.HasSuffix(p, skill.Suffix) {
+		if d.IsDir() || !strings.HasSuffix(p, skill.Suffix) || name != "" && filepath.Base(p) != name+skill.Suffix {
 			return nil
 		}
 		b, err := os.ReadFile(p)
@@ -189,12 +193,21 @@ func readDraft(wiki, name string) (*skill.Document, error) {
 	return skill.Parse(file, b)
 }
 
+// Final is the version that a draft has once it is accepted.
+func Final(version string) string { return strings.TrimSuffix(version, "-draft") }
+
 // Accept decides whether the draft can become a skill, or the change that it
 // proposes be applied, and what the skill says then, with the person's name in
-// it. It writes nothing: that is the wiki's, which knows who else edits.
+// it. It writes nothing: that is the wiki's, which knows who else edits. catalog
+// lists the reads and actions that a skill may name; without it they are not
+// checked.
+//
+// A draft that was accepted already, by a process that ended before it removed
+// the draft, is accepted as it was: Text is Was.
+//
 // NotFound without such a draft; Conflict when a skill of that name exists, or
 // the one to be changed was changed since; Invalid when lint finds an error in it.
-func Accept(wiki, name, who string, now time.Time) (Acceptance, error) {
+func Accept(wiki, name, who string, now time.Time, catalog ...prunella.Spec) (Acceptance, error) {
 	name = strings.TrimSuffix(filepath.Base(name), skill.Suffix)
 	doc, err := readDraft(wiki, name)
 	if err != nil {
@@ -206,48 +219,70 @@ func Accept(wiki, name, who string, now time.Time) (Acceptance, error) {
 	if !strings.HasPrefix(who, "@") {
 		who = "@" + who
 	}
-	known, err := KnownSkills(wiki)
+	known, err := skillsIn(wiki, name)
 	if err != nil {
 		return Acceptance{}, err
 	}
-	target := filepath.Join(wiki, "skills", name+skill.Suffix)
+	version, _ := doc.Meta("version")
 	base, isChange := doc.Meta("changes")
-	at := slices.IndexFunc(known, func(k Known) bool { return k.Name == name })
+	a := Acceptance{Name: name, Path: filepath.Join(wiki, "skills", name+skill.Suffix), Version: Final(version), By: who, Change: isChange, From: doc.Path, Draft: string(doc.Bytes())}
 	conflict := func(reason, remedy string) (Acceptance, error) {
 		return Acceptance{}, &prunella.Error{Kind: prunella.Conflict, Op: "accept draft", Where: doc.Path, Reason: reason, Remedy: remedy}
 	}
-	switch {
-	case at < 0 && isChange:
+	if len(known) == 0 && isChange {
 		return conflict("the skill that it changes is gone", "extract again, or write the draft as a new skill")
-	case at >= 0 && !isChange:
-		return conflict("there is a skill of that name", "rename the draft and its name: line, or extract again to have it proposed as a change")
-	case at >= 0:
-		target = known[at].Path
-		have, err := skill.Parse(target, []byte(known[at].Text))
+	}
+	if len(known) > 0 {
+		a.Path, a.Was = known[0].Path, known[0].Text
+		have, err := skill.Parse(a.Path, []byte(a.Was))
 		if err != nil {
 			return Acceptance{}, err
 		}
-		if have.Hash() != base {
+		switch done, err := a.done(have); {
+		case err != nil:
+			return Acceptance{}, err
+		case done:
+			a.Text = a.Was
+			a.By, _ = have.Meta("accepted-by")
+			return a, nil
+		case !isChange:
+			return conflict("there is a skill of that name", "rename the draft and its name: line, or extract again to have it proposed as a change")
+		case have.Hash() != base:
 			return conflict("the skill was changed since the draft was made", "extract again, so that the change is proposed for the skill as it is now")
 		}
 	}
-	draft, was := string(doc.Bytes()), ""
-	if at >= 0 {
-		was = known[at].Text
-	}
-	version, _ := doc.Meta("version")
-	version = strings.TrimSuffix(version, "-draft")
-	for _, p := range []skill.Pair{{Key: "version", Value: version}, {Key: "state", Value: "accepted"}, {Key: "accepted-by", Value: who}, {Key: "accepted-on", Value: now.UTC().Format(time.DateOnly)}} {
-		if err := doc.SetMeta(p.Key, p.Value); err != nil {
-			return Acceptance{}, err
-		}
-	}
-	accepted, err := skill.Parse(target, doc.Bytes())
+	accepted, err := a.signed(who, now.UTC().Format(time.DateOnly))
 	if err != nil {
 		return Acceptance{}, err
 	}
-	if problems := skill.Errors(skill.Lint(accepted, nil)); len(problems) > 0 {
-		return Acceptance{}, &prunella.Error{Kind: prunella.Invalid, Op: "accept draft", Where: doc.Path, Reason: problems[0].Text, Remedy: problems[0].Remedy}
+	if problems := skill.Errors(skill.Lint(accepted, catalog)); len(problems) > 0 {
+		return Acceptance{}, &prunella.Error{Kind: prunella.Invalid, Op: "accept draft", Where: doc.Path, Reason: fmt.Sprintf("it has an error in line %d: %s", problems[0].Line, problems[0].Text), Remedy: problems[0].Remedy}
 	}
-	return Acceptance{Name: name, Path: target, Version: version, By: who, Change: isChange, Text: string(accepted.Bytes()), Was: was, From: doc.Path, Draft: draft}, nil
+	a.Text = string(accepted.Bytes())
+	return a, nil
+}
+
+// signed is the draft with the name and day of who accepted it.
+func (a Acceptance) signed(who, day string) (*skill.Document, error) {
+	doc, err := skill.Parse(a.Path, []byte(a.Draft))
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range []skill.Pair{{Key: "version", Value: a.Version}, {Key: "state", Value: "accepted"}, {Key: "accepted-by", Value: who}, {Key: "accepted-on", Value: day}} {
+		if err := doc.SetMeta(p.Key, p.Value); err != nil {
+			return nil, err
+		}
+	}
+	return skill.Parse(a.Path, doc.Bytes())
+}
+
+// done says whether a skill is what came of accepting this draft.
+func (a Acceptance) done(have *skill.Document) (bool, error) {
+	who, named := have.Meta("accepted-by")
+	day, dated := have.Meta("accepted-on")
+	if !named || !dated {
+		return false, nil
+	}
+	was, err := a.signed(who, day)
+	return err == nil && was.Hash() == have.Hash(), err
 }

@@ -3,21 +3,19 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"prunella"
+	"prunella/action"
+	"prunella/app"
 	"prunella/thread"
-	"prunella/wiki"
 )
 
 type threadCmd struct {
@@ -139,13 +137,7 @@ type threadExtractCmd struct {
 // extracted is what extract prints.
 type extracted struct {
 	thread.Result
-	Drafts []drafted `json:"drafts"`
-}
-
-type drafted struct {
-	thread.Draft
-	Path    string `json:"path,omitempty"`
-	Problem string `json:"problem,omitempty"` // why it was not written
+	Drafts []thread.Drafted `json:"drafts"`
 }
 
 func (cmd threadExtractCmd) Run(c *console) error {
@@ -153,33 +145,17 @@ func (cmd threadExtractCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	known, err := thread.KnownSkills(cmd.Wiki)
-	if err != nil {
-		return err
-	}
-	opt := thread.Options{Channel: cmd.Channel, Since: since, Known: known, Progress: func(n int) { c.progress("%d messages", n) }}
+	opt := thread.Options{Channel: cmd.Channel, Since: since, Progress: func(n int) { c.progress("%d messages", n) }}
 	dir, messages, done, err := cmd.source(c.ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	r, err := thread.Extract(c.ctx, dir, messages, opt)
+	var out extracted
+	out.Result, out.Drafts, err = thread.Distiller{Wiki: cmd.Wiki, Dry: cmd.Dry}.Run(c.ctx, dir, messages, opt)
 	c.progressDone()
 	if err != nil {
 		return err
-	}
-	out := extracted{Result: r, Drafts: []drafted{}}
-	for _, d := range thread.Drafts(r.Extractions, known) {
-		one := drafted{Draft: d}
-		if !cmd.Dry {
-			if one.Path, err = thread.WriteDraft(cmd.Wiki, d); err != nil {
-				if prunella.KindOf(err) != prunella.Conflict {
-					return err
-				}
-				one.Problem = err.Error()
-			}
-		}
-		out.Drafts = append(out.Drafts, one)
 	}
 	if cmd.JSON {
 		return printJSON(c.out, out)
@@ -375,14 +351,20 @@ func (cmd threadAcceptCmd) Run(c *console) error {
 			who = u.Username
 		}
 	}
-	a, err := thread.Accept(cmd.Wiki, cmd.Name, who, time.Now())
+	a, err := thread.Accept(cmd.Wiki, cmd.Name, who, time.Now(), action.Catalog()...)
 	if err != nil {
 		return err
 	}
-	out := acceptedDraft{Acceptance: a}
-	if err := cmd.write(c, &out); err != nil {
+	w, err := pages{Wiki: cmd.Wiki}.open(c)
+	if err != nil {
 		return err
 	}
+	defer w.Close()
+	saved, err := app.Carry(c.ctx, w, cmd.Wiki, a)
+	if err != nil {
+		return err
+	}
+	out := acceptedDraft{Acceptance: a, Commit: saved.Commit, Uncommitted: saved.Uncommitted}
 	if cmd.JSON {
 		return printJSON(c.out, out)
 	}
@@ -402,40 +384,4 @@ type acceptedDraft struct {
 	thread.Acceptance
 	Commit      string `json:"commit,omitempty"`      // of the skill, where the wiki is kept in git
 	Uncommitted string `json:"uncommitted,omitempty"` // why there is none
-}
-
-// write writes the skill first: after a crash the draft is still there. Each is
-// refused when somebody changed the file since it was read.
-func (cmd threadAcceptCmd) write(c *console, out *acceptedDraft) error {
-	a := out.Acceptance
-	w, err := pages{Wiki: cmd.Wiki}.open(c)
-	if err != nil {
-		return err
-	}
-	defer w.Close()
-	edit := func(file, was, text, reason string) (wiki.Edit, error) {
-		rel, err := filepath.Rel(cmd.Wiki, file)
-		e := wiki.Edit{Path: filepath.ToSlash(rel), Text: text, Author: strings.TrimPrefix(a.By, "@"), Reason: reason}
-		if was != "" {
-			sum := sha256.Sum256([]byte(was))
-			e.Base = hex.EncodeToString(sum[:])
-		}
-		return e, err
-	}
-	e, err := edit(a.Path, a.Was, a.Text, fmt.Sprintf("Accept %s %s, read by %s", a.Name, a.Version, a.By))
-	if err != nil {
-		return err
-	}
-	saved, err := w.Save(c.ctx, e)
-	if err != nil {
-		return err
-	}
-	out.Commit, out.Uncommitted = saved.Commit, saved.Uncommitted
-	if e, err = edit(a.From, a.Draft, "", "Remove the draft of "+a.Name+", which is accepted"); err == nil {
-		_, err = w.Remove(c.ctx, e)
-	}
-	if err != nil {
-		return fmt.Errorf("the skill is written, and its draft stays: %w", err)
-	}
-	return nil
 }
