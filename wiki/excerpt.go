@@ -1,7 +1,9 @@
 package wiki
 
 import (
+	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -10,7 +12,8 @@ type marker struct {
 	stems    map[string]bool // of words
 	exact    map[string]bool
 	prefixes []string
-	memo     map[string]bool // word -> it is one of them
+	memo     map[string]bool     // word -> it is one of them
+	initials [utf8.RuneSelf]bool // of what is looked for; a stem begins as its words do
 }
 
 func newMarker(terms []term) *marker {
@@ -24,12 +27,18 @@ func newMarker(terms []term) *marker {
 			if t.typing && i == len(t.words)-1 && (len([]rune(word)) >= shortPrefix || len(terms) == 1) {
 				m.prefixes = append(m.prefixes, word)
 			}
+			if c := word[0]; c < utf8.RuneSelf {
+				m.initials[c], m.initials[unicode.ToUpper(rune(c))] = true, true
+			}
 		}
 	}
 	return m
 }
 
 func (m *marker) marks(word string) bool {
+	if !m.may(word) {
+		return false
+	}
 	if found, known := m.memo[word]; known {
 		return found
 	}
@@ -43,6 +52,19 @@ func (m *marker) marks(word string) bool {
 	}
 	m.memo[word] = found
 	return found
+}
+
+// may tells by a word's letters whether it is worth a look.
+func (m *marker) may(word string) bool {
+	if word[0] < utf8.RuneSelf && m.initials[word[0]] {
+		return true
+	}
+	for i := range len(word) {
+		if c := word[i]; c >= utf8.RuneSelf || i > 0 && ascii[c] == capital {
+			return true
+		}
+	}
+	return false
 }
 
 // pieces splits a text into what matched and what did not.
@@ -116,10 +138,12 @@ func (m *marker) excerpt(h *Hit, p *Page, text string) {
 
 // count is how many different words of the search a line holds.
 func (m *marker) count(line string) int {
-	seen := map[string]bool{}
+	var seen []string
 	words(line, func(start, stop int) {
 		if w := line[start:stop]; m.marks(w) {
-			seen[stemmed(fold(w))] = true
+			if to := stemmed(fold(w)); !slices.Contains(seen, to) {
+				seen = append(seen, to)
+			}
 		}
 	})
 	return len(seen)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -23,15 +24,18 @@ import (
 
 // layout is the version of the index; another one in a file means rebuild, and
 // none that it was never finished.
-const layout = 2
+const layout = 3
 
 // The table words takes tokens with spaces between (see stems); the text of
 // pages is not stored a second time. hashsize lets FTS5 gather more before it
-// writes a segment, 8 MiB.
+// writes a segment, 8 MiB. The table titles holds two of its columns again: it is
+// a tenth as large, and mostly enough (see matching).
 const schema = `
-CREATE TABLE pages (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);
+CREATE TABLE pages (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, doc TEXT NOT NULL, seen INTEGER NOT NULL);
 CREATE TABLE forms (word TEXT PRIMARY KEY, stem TEXT NOT NULL) WITHOUT ROWID;
 CREATE VIRTUAL TABLE words USING fts5(title, heads, body, ids, content='', contentless_delete=1, tokenize=ascii);
+CREATE VIRTUAL TABLE titles USING fts5(title, heads, content='', contentless_delete=1, tokenize=ascii, prefix='3 4');
+CREATE VIRTUAL TABLE vocabulary USING fts5vocab(words, row);
 INSERT INTO words(words, rank) VALUES('hashsize', 8388608);`
 
 // index is the SQLite file with the pages' words. One writer, two readers.
@@ -96,8 +100,9 @@ func indexError(file string, err error) error {
 
 // stored is a page as the index holds it.
 type stored struct {
-	id  int64
-	doc string
+	id   int64
+	doc  string
+	seen int64 // when its file was read, in nanoseconds since 1970
 }
 
 func (x *index) connect(ctx context.Context) (map[string]stored, error) {
@@ -131,13 +136,13 @@ func (x *index) dial(ctx context.Context) (map[string]stored, error) {
 	if version != layout {
 		return nil, errors.New("another layout")
 	}
-	for _, table := range []string{"pages", "forms", "words_data"} { // what FTS5 keeps in them shows when it is asked
+	for _, table := range []string{"pages", "forms", "words_data", "titles_data"} { // what FTS5 keeps in them shows when it is asked
 		var verdict string
 		if err := x.write.QueryRowContext(ctx, "PRAGMA quick_check("+table+")").Scan(&verdict); err != nil || verdict != "ok" {
 			return nil, errors.Join(err, errors.New(verdict))
 		}
 	}
-	rows, err := x.write.QueryContext(ctx, "SELECT id, path, doc FROM pages")
+	rows, err := x.write.QueryContext(ctx, "SELECT id, path, doc, seen FROM pages")
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +151,7 @@ func (x *index) dial(ctx context.Context) (map[string]stored, error) {
 	for rows.Next() {
 		var s stored
 		var file string
-		if err := rows.Scan(&s.id, &file, &s.doc); err != nil {
+		if err := rows.Scan(&s.id, &file, &s.doc, &s.seen); err != nil {
 			return nil, err
 		}
 		have[file] = s
@@ -180,6 +185,8 @@ type writing struct {
 	x    *index
 	tx   *sql.Tx
 	rows map[string]int64 // pages' numbers by path, as they will be
+
+	prepared map[string]*sql.Stmt // by text
 }
 
 func (x *index) begin(ctx context.Context, rows map[string]int64) (*writing, error) {
@@ -187,11 +194,19 @@ func (x *index) begin(ctx context.Context, rows map[string]int64) (*writing, err
 	if err != nil {
 		return nil, indexError(x.path, err)
 	}
-	return &writing{x, tx, maps.Clone(rows)}, nil
+	return &writing{x, tx, maps.Clone(rows), map[string]*sql.Stmt{}}, nil
 }
 
 func (t *writing) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	r, err := t.tx.ExecContext(ctx, query, args...)
+	s := t.prepared[query]
+	if s == nil {
+		var err error
+		if s, err = t.tx.PrepareContext(ctx, query); err != nil { // closed with the transaction
+			return 0, indexError(t.x.path, err)
+		}
+		t.prepared[query] = s
+	}
+	r, err := s.ExecContext(ctx, args...)
 	if err != nil {
 		return 0, indexError(t.x.path, err)
 	}
@@ -204,14 +219,15 @@ func (t *writing) take(ctx context.Context, name string) error {
 		return nil
 	}
 	delete(t.rows, name)
-	if _, err := t.exec(ctx, "DELETE FROM words WHERE rowid = $1", row); err != nil {
-		return err
+	for _, statement := range []string{"DELETE FROM words WHERE rowid = $1", "DELETE FROM titles WHERE rowid = $1", "DELETE FROM pages WHERE id = $1"} {
+		if _, err := t.exec(ctx, statement, row); err != nil {
+			return err
+		}
 	}
-	_, err := t.exec(ctx, "DELETE FROM pages WHERE id = $1", row)
-	return err
+	return nil
 }
 
-func (t *writing) put(ctx context.Context, p contents) error {
+func (t *writing) put(ctx context.Context, p contents, seen time.Time) error {
 	if err := t.take(ctx, p.Path); err != nil {
 		return err
 	}
@@ -219,12 +235,15 @@ func (t *writing) put(ctx context.Context, p contents) error {
 	if err != nil {
 		return indexError(t.x.path, err)
 	}
-	row, err := t.exec(ctx, "INSERT INTO pages (path, doc) VALUES ($1, $2)", p.Path, string(doc))
+	row, err := t.exec(ctx, "INSERT INTO pages (path, doc, seen) VALUES ($1, $2, $3)", p.Path, string(doc), seen.UnixNano())
 	if err != nil {
 		return err
 	}
 	t.rows[p.Path] = row
 	if _, err := t.exec(ctx, "INSERT INTO words (rowid, title, heads, body, ids) VALUES ($1, $2, $3, $4, $5)", row, p.title, p.heads, p.body, p.ids); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, "INSERT INTO titles (rowid, title, heads) VALUES ($1, $2, $3)", row, p.title, p.heads); err != nil {
 		return err
 	}
 	for word, to := range p.forms {
@@ -233,6 +252,16 @@ func (t *writing) put(ctx context.Context, p contents) error {
 		}
 	}
 	return nil
+}
+
+// keep notes that a page's file was read again and says what it said.
+func (t *writing) keep(ctx context.Context, p *Page, seen time.Time) error {
+	doc, err := json.Marshal(p)
+	if err != nil {
+		return indexError(t.x.path, err)
+	}
+	_, err = t.exec(ctx, "UPDATE pages SET doc = $1, seen = $2 WHERE path = $3", string(doc), seen.UnixNano(), p.Path)
+	return err
 }
 
 func (t *writing) commit() error {

@@ -96,9 +96,11 @@ func stem(file string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(file, ".md"), ".skill")
 }
 
+var unhyphened = strings.NewReplacer("-", " ", "_", " ")
+
 func newPage(file string) *Page {
 	p := &Page{Path: file, Name: nameOf(file), Kind: kindOf(file)}
-	words := strings.NewReplacer("-", " ", "_", " ").Replace(p.Name)
+	words := unhyphened.Replace(p.Name)
 	if words != "" {
 		p.Title = strings.ToUpper(words[:1]) + words[1:]
 	}
@@ -131,10 +133,10 @@ func readPage(file string, b []byte, s *stems) contents {
 		p.add(skill.SeverityError, "not-utf8", line, column, "the file is not UTF-8 text", "save it as UTF-8")
 		return c
 	}
-	at := bodyStart(string(b))
-	p.front(b[:at])
 	m := &marks{src: string(b), page: p}
-	m.read(at)
+	at := bodyStart(m.src)
+	p.front(b[:at])
+	m.read(b[at:])
 	p.Headings, p.Links = slices.Clip(slices.Clone(p.Headings)), slices.Clip(slices.Clone(p.Links)) // they stay as long as the wiki is open
 	var heads strings.Builder
 	for _, h := range p.Headings {
@@ -144,7 +146,7 @@ func readPage(file string, b []byte, s *stems) contents {
 		heads.WriteString(p.Meta[key] + "\n")
 	}
 	c.title, c.heads, c.body = s.tokens(p.Title+"\n"+p.Name), s.tokens(heads.String()), s.tokens(m.src[at:])
-	c.ids, c.forms = m.identifiers(), s.told()
+	c.ids, c.forms = s.identifiers(m), s.told()
 	return c
 }
 
@@ -259,9 +261,9 @@ type marks struct {
 	slugs map[string]int
 }
 
-func (m *marks) read(at int) {
+func (m *marks) read(body []byte) {
+	at := len(m.src) - len(body)
 	m.lines, m.slugs = lineStarts(m.src), map[string]int{}
-	body := []byte(m.src[at:])
 	root := blocks.Parse(text.NewReader(body))
 	titled := m.page.Meta["title"] != ""
 	_ = ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {

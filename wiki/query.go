@@ -86,7 +86,16 @@ func withoutStopWords(terms []term) []term {
 
 // quoted writes words as one FTS5 string.
 func quoted(list ...string) string {
-	return `"` + strings.ReplaceAll(strings.Join(list, " "), `"`, `""`) + `"`
+	return `"` + strings.Join(list, " ") + `"` // words hold no quotes
+}
+
+// encoded writes folded identifiers as one FTS5 string.
+func encoded(list ...string) string {
+	out := []byte{'"'}
+	for _, s := range list {
+		out = encode(append(out, ' '), s)
+	}
+	return string(append(out, '"'))
 }
 
 // expression is what FTS5 is asked for one term. loose finds an identifier by
@@ -99,26 +108,22 @@ func (t term) expression(loose bool) string {
 	if t.literal != "" {
 		return quoted(stem...)
 	}
-	star := func(s string) string {
-		if t.typing {
-			return s + " *"
-		}
-		return s
-	}
-	enough := t.typing && utf8.RuneCountInString(t.words[len(t.words)-1]) >= shortPrefix
-	whole := fold(t.chunk)
-	encoded := make([]string, len(t.words))
-	for i, word := range t.words {
-		encoded[i] = encode(word)
-	}
+	begun := func(s string) bool { return t.typing && utf8.RuneCountInString(s) >= shortPrefix }
+	whole, enough := fold(t.chunk), begun(t.words[len(t.words)-1])
 	var any []string
-	if enough {
-		any = append(any, quoted(encode(whole))+" *")
+	if begun(whole) {
+		any = append(any, encoded(whole)+" *")
 	} else {
-		any = append(any, quoted(encode(whole)))
+		any = append(any, encoded(whole))
 	}
-	if len(t.words) > 1 {
-		any = append(any, star(quoted(encoded...)))
+	switch n := len(t.words); {
+	case n > 1 && enough:
+		any = append(any, encoded(t.words...)+" *")
+	case n > 1:
+		any = append(any, encoded(t.words...))
+		if t.typing && loose { // what one or two letters begin would be half of the words
+			any = append(any, encoded(t.words[:n-1]...))
+		}
 	}
 	if !t.id || loose {
 		any = append(any, quoted(stem...))
@@ -135,14 +140,14 @@ func (t term) expression(loose bool) string {
 	return "(" + strings.Join(any, " OR ") + ")"
 }
 
-// match joins the expressions of terms: all of them, or any.
-func match(terms []term, loose, all bool) string {
-	list := make([]string, len(terms))
-	for i, t := range terms {
-		list[i] = t.expression(loose)
+// expression is what FTS5 is asked: all of the terms, or some.
+func (a attempt) expression() string {
+	list := make([]string, len(a.terms))
+	for i, t := range a.terms {
+		list[i] = t.expression(a.loose)
 	}
-	if all {
-		return strings.Join(list, " AND ")
+	if a.some {
+		return strings.Join(list, " OR ")
 	}
-	return strings.Join(list, " OR ")
+	return strings.Join(list, " AND ")
 }

@@ -161,7 +161,7 @@ func (w *Wiki) plan(from *Page, to string) (Renamed, *journal, error) {
 	moved.Path, moved.Name, moved.Kind = to, nameOf(to), kindOf(to)
 	delete(pages, from.Path)
 	pages[to] = &moved
-	after := newCatalog(pages, w.rows)
+	after := newCatalog(pages, w.rows, w.now.Load())
 	done, j := Renamed{From: from.Path, To: to, Pages: []Rewritten{}}, &journal{From: from.Path, To: to}
 	for _, file := range slices.Sorted(maps.Keys(before.pages)) {
 		p := before.pages[file]

@@ -20,8 +20,7 @@ type catalog struct {
 	names map[string][]string // paths by folded name, sorted
 	exact map[string][]string // paths by folded path without ending, sorted
 
-	order  sync.Once
-	titled []*Page // by title
+	titles []titled // by title
 
 	once sync.Once
 	in   map[string][]Backlink // by path of the page linked to
@@ -44,7 +43,9 @@ type BrokenLink struct {
 	Remedy string `json:"remedy"`
 }
 
-func newCatalog(pages map[string]*Page, rows map[string]int64) *catalog {
+// newCatalog makes a catalog; what the one before it, if any, knows of pages that
+// are as they were is taken over.
+func newCatalog(pages map[string]*Page, rows map[string]int64, before *catalog) *catalog {
 	c := &catalog{pages: pages, rows: map[int64]*Page{}, names: map[string][]string{}, exact: map[string][]string{}}
 	for file, p := range pages {
 		c.rows[rows[file]] = p
@@ -58,6 +59,20 @@ func newCatalog(pages map[string]*Page, rows map[string]int64) *catalog {
 	for _, list := range c.exact {
 		slices.Sort(list)
 	}
+	known := map[*Page]bool{}
+	if before != nil {
+		for _, t := range before.titles {
+			if pages[t.Path] == t.Page {
+				c.titles, known[t.Page] = append(c.titles, t), true
+			}
+		}
+	}
+	for _, p := range pages {
+		if !known[p] {
+			c.titles = append(c.titles, newTitled(p))
+		}
+	}
+	slices.SortFunc(c.titles, func(a, b titled) int { return cmp.Or(cmp.Compare(a.title, b.title), cmp.Compare(a.Path, b.Path)) })
 	return c
 }
 
@@ -230,22 +245,44 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
+// titled is a page in the order of titles.
+type titled struct {
+	*Page
+	title string // folded
+	words string // of title and name, folded, a space before each
+}
+
+func newTitled(p *Page) titled {
+	t := titled{Page: p, title: fold(p.Title)}
+	for _, s := range []string{t.title, fold(p.Name)} {
+		words(s, func(start, stop int) { t.words += " " + s[start:stop] })
+	}
+	return t
+}
+
+// called are the pages whose name, path or title, folded, is what was asked.
+func (c *catalog) called(asked string) []*Page {
+	var out []*Page
+	for _, file := range slices.Concat(c.names[asked], c.exact[asked], c.exact[stem(asked)]) {
+		if p := c.pages[file]; !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	i, _ := slices.BinarySearchFunc(c.titles, asked, func(t titled, asked string) int { return cmp.Compare(t.title, asked) })
+	for ; i < len(c.titles) && c.titles[i].title == asked; i++ {
+		if !slices.Contains(out, c.titles[i].Page) {
+			out = append(out, c.titles[i].Page)
+		}
+	}
+	return out
+}
+
 // sorted lists pages by title.
 func (c *catalog) sorted(keep func(*Page) bool) []*Page {
-	c.order.Do(func() {
-		titles := make(map[*Page]string, len(c.pages))
-		for _, p := range c.pages {
-			titles[p] = fold(p.Title)
-			c.titled = append(c.titled, p)
-		}
-		slices.SortFunc(c.titled, func(a, b *Page) int {
-			return cmp.Or(cmp.Compare(titles[a], titles[b]), cmp.Compare(a.Path, b.Path))
-		})
-	})
 	var out []*Page
-	for _, p := range c.titled {
-		if keep(p) {
-			out = append(out, p)
+	for _, t := range c.titles {
+		if keep(t.Page) {
+			out = append(out, t.Page)
 		}
 	}
 	return out

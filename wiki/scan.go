@@ -238,7 +238,7 @@ func (w *Wiki) touch(ctx context.Context, names []string) ([]Change, error) {
 }
 
 // collectEvery is after how many pages read at once memory is tidied.
-const collectEvery = 800
+const collectEvery = 500
 
 // update takes the files that are there, and those that are no more, into index
 // and catalog. Files that did not change are skipped.
@@ -252,11 +252,11 @@ func (w *Wiki) update(ctx context.Context, files map[string]file, gone []string,
 		}
 	}
 	slices.Sort(look)
-	next := maps.Clone(w.known)
-	var changes []Change
 	if len(look)+len(gone) == 0 {
 		return nil, nil
 	}
+	next := maps.Clone(w.known)
+	var changes []Change
 	t, err := w.index.begin(ctx, w.rows)
 	if err != nil {
 		return nil, err
@@ -279,6 +279,9 @@ func (w *Wiki) update(ctx context.Context, files map[string]file, gone []string,
 			p := *before
 			p.Size, p.Modified = l.Size, l.Modified
 			next[l.name] = &p
+			if err := t.keep(ctx, &p, l.at); err != nil {
+				return nil, err
+			}
 			continue
 		case before == nil:
 			changes = append(changes, Change{Path: l.name, What: Added})
@@ -286,7 +289,7 @@ func (w *Wiki) update(ctx context.Context, files map[string]file, gone []string,
 			changes = append(changes, Change{Path: l.name, What: Changed})
 		}
 		next[l.name] = l.Page
-		if err := t.put(ctx, l.contents); err != nil {
+		if err := t.put(ctx, l.contents, l.at); err != nil {
 			return nil, err
 		}
 	}
@@ -305,7 +308,7 @@ func (w *Wiki) update(ctx context.Context, files map[string]file, gone []string,
 		return nil, err
 	}
 	w.known, w.rows = next, t.rows
-	w.now.Store(newCatalog(next, w.rows))
+	w.now.Store(newCatalog(next, w.rows, w.now.Load()))
 	slices.SortFunc(changes, func(a, b Change) int { return cmp.Compare(a.Path, b.Path) })
 	return changes, nil
 }

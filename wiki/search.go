@@ -1,6 +1,7 @@
 package wiki
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -50,7 +51,10 @@ type Piece struct {
 
 // A title outweighs any number of headings, a heading any text: BM25 levels off
 // with the weighted count, so weights that far apart rank by place first.
-const rank = "bm25(words, 1000.0, 100.0, 1.0, 1.0)"
+const (
+	anywhere = "SELECT rowid FROM words WHERE words MATCH $1 ORDER BY bm25(words, 1000.0, 100.0, 1.0, 1.0), rowid"
+	onTop    = "SELECT rowid FROM titles WHERE titles MATCH $1 ORDER BY bm25(titles, 1000.0, 100.0), rowid"
+)
 
 // Search finds pages. Words are found by their stems, identifiers as they are,
 // both without regard to case and diacritics; the word being typed is completed.
@@ -78,29 +82,36 @@ func (w *Wiki) Search(ctx context.Context, q Query) (Result, error) {
 	if short := last.typing && len(terms) == 1 && !last.id && len([]rune(last.chunk)) < shortPrefix; short {
 		return w.byFirstLetters(q, last, limit), nil
 	}
-	attempts := []struct {
-		match string
-		loose bool
-	}{{match(terms, false, true), false}, {match(terms, true, true), false}}
-	if n := len(terms); last.typing && n > 1 && len([]rune(last.chunk)) < shortPrefix {
-		attempts = append(attempts, attempts[0])
-		attempts[2].match = match(terms[:n-1], true, true)
-	}
-	if len(terms) > 1 {
-		attempts = append(attempts, attempts[0])
-		attempts[len(attempts)-1].match, attempts[len(attempts)-1].loose = match(terms, true, false), true
-	}
-	for i, a := range attempts {
-		if i > 0 && a.match == attempts[i-1].match {
-			continue
-		}
-		r, err := w.find(ctx, q, a.match, terms, limit)
+	for _, a := range attempts(terms) {
+		r, err := w.find(ctx, q, a, terms, limit)
 		if err != nil || len(r.Hits) > 0 {
-			r.Loose = a.loose && err == nil
+			r.Loose = a.some && err == nil
 			return r, err
 		}
 	}
 	return Result{Hits: []Hit{}}, nil
+}
+
+// attempt is one way to ask for the terms of a search. The next is tried when it
+// finds nothing.
+type attempt struct {
+	terms []term
+	loose bool // identifiers by their stemmed words too
+	some  bool // pages with some of the terms
+}
+
+func attempts(terms []term) []attempt {
+	out := []attempt{{terms: terms}}
+	if slices.ContainsFunc(terms, func(t term) bool { return t.id || len(t.words) > 1 }) {
+		out = append(out, attempt{terms: terms, loose: true})
+	}
+	if n := len(terms); n > 1 {
+		if last := terms[n-1]; last.typing && len([]rune(last.chunk)) < shortPrefix {
+			out = append(out, attempt{terms: terms[:n-1], loose: true})
+		}
+		out = append(out, attempt{terms: terms, loose: true, some: true})
+	}
+	return out
 }
 
 // everything lists pages by title.
@@ -111,13 +122,13 @@ func (w *Wiki) everything(q Query, limit int) Result {
 // byFirstLetters lists the pages of which a word of the title or name begins
 // with one or two letters that were typed.
 func (w *Wiki) byFirstLetters(q Query, t term, limit int) Result {
-	first := fold(t.chunk)
-	begins := func(s string) bool {
-		found := false
-		words(s, func(start, stop int) { found = found || strings.HasPrefix(fold(s[start:stop]), first) })
-		return found
+	first := " " + fold(t.chunk)
+	var pages []*Page
+	for _, p := range w.now.Load().titles {
+		if len(pages) <= limit && strings.Contains(p.words, first) && w.matches(p.Page, q.Filter) {
+			pages = append(pages, p.Page)
+		}
 	}
-	pages := w.now.Load().sorted(func(p *Page) bool { return (begins(p.Title) || begins(p.Name)) && w.matches(p, q.Filter) })
 	return w.listed(pages, q, []term{t}, limit)
 }
 
@@ -135,8 +146,8 @@ func (w *Wiki) hit(p *Page, now time.Time, m *marker) Hit {
 }
 
 // find runs one match. Phrases in quotes are held against the text itself.
-func (w *Wiki) find(ctx context.Context, q Query, match string, terms []term, limit int) (Result, error) {
-	pages, err := w.ranked(ctx, q, match, terms, limit+1)
+func (w *Wiki) find(ctx context.Context, q Query, a attempt, terms []term, limit int) (Result, error) {
+	pages, err := w.ranked(ctx, q, a, limit+1)
 	if err != nil {
 		return Result{}, err
 	}
@@ -177,35 +188,81 @@ func holds(text string, terms []term) bool {
 	return true
 }
 
-// ranked gives the pages of a match, best first: one whose name or title is
-// what was asked before all others. A damaged index is made anew, once.
-func (w *Wiki) ranked(ctx context.Context, q Query, match string, terms []term, limit int) ([]*Page, error) {
-	phrases := slices.ContainsFunc(terms, func(t term) bool { return t.literal != "" })
+// ranked gives the pages of an attempt, best first: one whose name or title is
+// what was asked before all others.
+func (w *Wiki) ranked(ctx context.Context, q Query, a attempt, limit int) (pages []*Page, err error) {
+	phrases := slices.ContainsFunc(a.terms, func(t term) bool { return t.literal != "" })
 	if phrases { // some will not hold
 		limit *= 10
 	}
-	var pages []*Page
-	err := w.query(ctx, func(db *sql.DB) (err error) {
-		pages, err = w.matching(ctx, db, q, match, limit)
+	err = w.query(ctx, func(db *sql.DB) (err error) {
+		if a.some {
+			rare := a
+			if rare.terms, err = telling(ctx, db, a.terms, len(w.now.Load().rows)); err == nil {
+				pages, err = w.matching(ctx, db, anywhere, rare.expression(), q.Filter, limit)
+			}
+			if err != nil || len(pages) > 0 {
+				return err
+			}
+		} else if !phrases {
+			if pages, err = w.matching(ctx, db, onTop, a.expression(), q.Filter, limit); err != nil || len(pages) == limit {
+				return err
+			}
+		}
+		pages, err = w.matching(ctx, db, anywhere, a.expression(), q.Filter, limit)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	asked := fold(strings.Join(strings.Fields(q.Text), " "))
-	slices.SortStableFunc(pages, func(a, b *Page) int { return named(b, asked) - named(a, asked) })
-	return pages, nil
+	c := w.now.Load()
+	first := slices.DeleteFunc(c.called(fold(strings.Join(strings.Fields(q.Text), " "))), func(p *Page) bool { return !w.matches(p, q.Filter) })
+	return slices.Concat(first, slices.DeleteFunc(pages, func(p *Page) bool { return slices.Contains(first, p) })), nil
 }
 
-func named(p *Page, asked string) int {
-	if fold(p.Name) == asked || fold(p.Title) == asked || fold(p.Path) == asked || fold(stem(p.Path)) == asked {
-		return 1
+// mostTelling bounds the terms that pages with some of them are looked for by.
+const mostTelling = 8
+
+// telling leaves the terms that tell pages apart: not those that stand on more
+// than an eighth of them, and of the others the rarest.
+func telling(ctx context.Context, db *sql.DB, terms []term, pages int) ([]term, error) {
+	type counted struct {
+		term
+		pages int
 	}
-	return 0
+	var out []counted
+	unknown := 0
+	for _, t := range terms {
+		least := pages
+		for _, word := range t.words {
+			var n int
+			err := db.QueryRowContext(ctx, "SELECT doc FROM vocabulary WHERE term = $1", stemmed(word)).Scan(&n)
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return nil, err
+			}
+			least = min(least, n)
+		}
+		if least <= pages/8 {
+			out = append(out, counted{t, least})
+		}
+		if least == 0 { // it may be part of an identifier, and costs nothing
+			unknown++
+		}
+	}
+	if len(out) == 0 {
+		return terms, nil
+	}
+	slices.SortStableFunc(out, func(a, b counted) int { return cmp.Compare(a.pages, b.pages) })
+	var kept []term
+	for _, t := range out[:min(len(out), unknown+mostTelling)] {
+		kept = append(kept, t.term)
+	}
+	return kept, nil
 }
 
-func (w *Wiki) matching(ctx context.Context, db *sql.DB, q Query, match string, limit int) ([]*Page, error) {
-	rows, err := db.QueryContext(ctx, "SELECT rowid FROM words WHERE words MATCH $1 ORDER BY "+rank+", rowid", match)
+// matching gives the first pages of a match that the filter leaves.
+func (w *Wiki) matching(ctx context.Context, db *sql.DB, query, match string, f Filter, limit int) ([]*Page, error) {
+	rows, err := db.QueryContext(ctx, query, match)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +274,7 @@ func (w *Wiki) matching(ctx context.Context, db *sql.DB, q Query, match string, 
 		if err := rows.Scan(&row); err != nil {
 			return nil, err
 		}
-		if p := c.rows[row]; p != nil && w.matches(p, q.Filter) {
+		if p := c.rows[row]; p != nil && w.matches(p, f) {
 			pages = append(pages, p)
 		}
 	}

@@ -43,6 +43,8 @@ func TestSearch(t *testing.T) {
 		"auth/stale-jwks-cache":   "skills/in-title.skill.md",
 		"stale-jwks":              "skills/in-title.skill.md",
 		"cache_ttl_seconds":       "errors/config.md",
+		"cache_ttl_s":             "errors/config.md",
+		"jwks.c":                  "skills/in-title.skill.md errors/config.md",
 		"auth.jwks.cache_ttl":     "errors/config.md",
 		"status.auth0.com":        "errors/config.md",
 		"credentials.rotated":     "errors/config.md",
@@ -91,6 +93,26 @@ func TestSearchLoosely(t *testing.T) {
 	r, err := w.Search(t.Context(), wiki.Query{Text: "dial tcp 10.0.0.7:5432: ECONNREFUSED while calling the upstream (attempt 3)"})
 	if err != nil || !r.Loose || len(r.Hits) == 0 || r.Hits[0].Path != "errors/refused.md" {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Of many pages with a word the one that is called so comes first, and of the
+// words of a pasted message the rare ones count.
+func TestSearchAmongMany(t *testing.T) {
+	pages := map[string]string{"zz/disk.md": "# Space runs out\n\nwords\n", "zz/rare.md": "# Something\n\nThe node of the cluster says flubber at noon.\n", "zz/title.md": "# Full disk\n\nwords\n"}
+	for i := range 40 {
+		pages[fmt.Sprintf("p/%d.md", i)] = fmt.Sprintf("# Disk disk disk %d\n\nThe node of the cluster has a disk.\n", i)
+	}
+	w := open(t, wiki.Config{Dir: folder(t, pages)})
+	for text, want := range map[string]string{"disk": "zz/disk.md", "Full Disk": "zz/title.md", "zz/rare": "zz/rare.md", "node cluster disk flubber": "zz/rare.md", "node cluster sprocket": ""} {
+		r, err := w.Search(t.Context(), wiki.Query{Text: text, Limit: 5})
+		if err != nil || len(r.Hits) == 0 || want != "" && r.Hits[0].Path != want || want == "" && (!r.Loose || len(r.Hits) != 5 || !r.More) {
+			t.Errorf("%q: %+v, %v, want %s first", text, r, err, want)
+		}
+	}
+	r, err := w.Search(t.Context(), wiki.Query{Text: "disk", Filter: wiki.Filter{Kind: wiki.Person}})
+	if err != nil || len(r.Hits) != 0 {
+		t.Errorf("no person: %+v, %v", r, err)
 	}
 }
 

@@ -109,7 +109,7 @@ func (w *Wiki) openIndex(ctx context.Context) error {
 	for name, s := range have {
 		var p Page
 		if json.Unmarshal([]byte(s.doc), &p) == nil {
-			w.known[name], w.rows[name] = &p, s.id
+			w.known[name], w.rows[name], w.read[name] = &p, s.id, time.Unix(0, s.seen)
 		}
 	}
 	if w.root != nil {
@@ -119,11 +119,11 @@ func (w *Wiki) openIndex(ctx context.Context) error {
 	}
 	if have == nil {
 		err = w.reindex(ctx)
-	} else if _, err = w.refresh(ctx, func(string) bool { return true }); damaged(err) {
+	} else if _, err = w.refresh(ctx, func(string) bool { return false }); damaged(err) {
 		err = w.rebuild(ctx)
 	}
 	if w.now.Load() == nil { // not a page, or nothing new
-		w.now.Store(newCatalog(w.known, w.rows))
+		w.now.Store(newCatalog(w.known, w.rows, nil))
 	}
 	return err
 }

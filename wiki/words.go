@@ -150,6 +150,9 @@ func parts(chunk string) []string {
 // humps are the words inside a part written in camel case, folded: key, not,
 // found for keyNotFound. One word gives nothing.
 func humps(part string) []string {
+	if strings.IndexFunc(part, unicode.IsUpper) < 0 {
+		return nil
+	}
 	var out []string
 	runes := []rune(part)
 	start := 0
@@ -168,16 +171,15 @@ func humps(part string) []string {
 }
 
 // encode writes a folded identifier as one token.
-func encode(folded string) string {
-	var b strings.Builder
-	b.WriteRune(idOpen)
+func encode(to []byte, folded string) []byte {
+	to = utf8.AppendRune(to, idOpen)
 	for _, r := range folded {
 		if i := strings.IndexRune(signs, r); i >= 0 {
 			r = idSign + rune(i)
 		}
-		b.WriteRune(r)
+		to = utf8.AppendRune(to, r)
 	}
-	return b.String()
+	return to
 }
 
 // stems gives texts as the stems of their words. It gathers the words that are
@@ -186,13 +188,15 @@ func encode(folded string) string {
 type stems struct {
 	memo  map[string]string // word as written -> stem
 	forms map[string]string // folded word -> another stem; those not told yet
+	text  []byte            // to write in
 }
 
-func newStems() *stems { return &stems{memo: map[string]string{}, forms: map[string]string{}} }
+func newStems() *stems {
+	return &stems{memo: map[string]string{}, forms: map[string]string{}}
+}
 
 func (m *stems) tokens(s string) string {
-	var b strings.Builder
-	b.Grow(len(s))
+	m.text = m.text[:0]
 	words(s, func(start, stop int) {
 		word := s[start:stop]
 		if len(word) > longestID {
@@ -207,15 +211,17 @@ func (m *stems) tokens(s string) string {
 				m.forms[strings.Clone(folded)] = to
 			}
 		}
-		b.WriteString(to)
-		b.WriteByte(' ')
+		m.text = append(append(m.text, to...), ' ')
 	})
-	return b.String()
+	return string(m.text)
 }
+
+// mostWords bounds what stems remember.
+const mostWords = 50_000
 
 // told returns the words gathered since the last call.
 func (m *stems) told() map[string]string {
-	if len(m.memo) > 200_000 {
+	if len(m.memo) > mostWords {
 		clear(m.memo)
 	}
 	if len(m.forms) == 0 {
@@ -228,16 +234,15 @@ func (m *stems) told() map[string]string {
 
 // identifiers is the text of the identifier column: every word of the code and
 // every identifier of the prose, each once.
-func (m *marks) identifiers() string {
-	var b strings.Builder
+func (s *stems) identifiers(m *marks) string {
+	s.text = s.text[:0]
 	seen := map[string]bool{}
 	group := func(list ...string) {
-		b.WriteString(idGap)
-		for _, s := range list {
-			b.WriteByte(' ')
-			b.WriteString(s)
+		s.text = append(s.text, idGap...)
+		for _, id := range list {
+			s.text = encode(append(s.text, ' '), id)
 		}
-		b.WriteByte(' ')
+		s.text = append(s.text, ' ')
 	}
 	add := func(chunk string, _ bool) {
 		if len(chunk) > longestID || seen[chunk] {
@@ -245,20 +250,12 @@ func (m *marks) identifiers() string {
 		}
 		seen[chunk] = true
 		whole, list := fold(chunk), parts(chunk)
-		var encoded []string
 		if len(list) != 1 || list[0] != whole {
-			encoded = append(encoded, encode(whole))
+			list = append([]string{whole}, list...)
 		}
-		for _, part := range list {
-			encoded = append(encoded, encode(part))
-		}
-		group(encoded...)
+		group(list...)
 		words(chunk, func(start, stop int) {
-			var inner []string
-			for _, h := range humps(chunk[start:stop]) {
-				inner = append(inner, encode(h))
-			}
-			if inner != nil {
+			if inner := humps(chunk[start:stop]); inner != nil {
 				group(inner...)
 			}
 		})
@@ -268,11 +265,11 @@ func (m *marks) identifiers() string {
 			add(chunk, id)
 		}
 	}
-	for _, s := range m.code {
-		chunks(s, add)
+	for _, text := range m.code {
+		chunks(text, add)
 	}
-	for _, s := range m.prose {
-		chunks(s, some)
+	for _, text := range m.prose {
+		chunks(text, some)
 	}
 	add(m.page.Name, true)
 	add(stem(m.page.Path), true)
@@ -284,7 +281,7 @@ func (m *marks) identifiers() string {
 			chunks(value, add)
 		}
 	}
-	return b.String()
+	return string(s.text)
 }
 
 // stopWords say nothing beside other words.
