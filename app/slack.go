@@ -28,6 +28,11 @@ type Polish struct {
 	Timeout prunella.Duration `yaml:"timeout"` // of one request; default 60s
 }
 
+// Polisher is the model, ready to be asked. Invalid: none is configured.
+func (p Polish) Polisher() (*polish.Polisher, error) {
+	return polish.New(polish.Config{URL: p.URL, Model: p.Model, APIKey: p.APIKey, Timeout: time.Duration(p.Timeout)})
+}
+
 // slackWindow is how far back a conversation may have begun that is read again
 // when somebody writes to it.
 const slackWindow = 90 * 24 * time.Hour
@@ -61,8 +66,7 @@ func (a *App) openSlack(ctx context.Context) (err error) {
 	}
 	a.undo("threads", a.threads.Close)
 	if a.cfg.Polish.URL != "" {
-		p := a.cfg.Polish
-		if a.polish, err = polish.New(polish.Config{URL: p.URL, Model: p.Model, APIKey: p.APIKey, Timeout: time.Duration(p.Timeout)}); err != nil {
+		if a.polish, err = a.cfg.Polish.Polisher(); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"prunella/action"
 	"prunella/app"
 	"prunella/thread"
+	"prunella/thread/polish"
 )
 
 type threadCmd struct {
@@ -131,18 +132,32 @@ type threadExtractCmd struct {
 	Channel string `help:"Only this channel."`
 	Since   string `help:"Only conversations that began on this day (2026-04-19) or later, or in the last so many days (30d)." placeholder:"DAY"`
 	Dry     bool   `help:"Write no drafts."`
+	Polish  bool   `help:"Let the language model that the configuration names under polish: smooth the prose. Off unless asked for: it sees the redacted text, and what it claims without a source is dropped and listed."`
+	Config  string `help:"With --polish: the configuration file (docs/configuration.md)." short:"c" placeholder:"FILE"`
 	JSON    bool   `help:"Print JSON: everything that was extracted." name:"json"`
 }
 
 // extracted is what extract prints.
 type extracted struct {
 	thread.Result
-	Drafts []thread.Drafted `json:"drafts"`
+	Drafts []drafted `json:"drafts"`
+}
+
+// drafted is a draft and, with --polish, what the model made of it.
+type drafted struct {
+	thread.Drafted
+	Polish     *polish.Report `json:"polish,omitempty"`
+	Unpolished string         `json:"unpolished,omitempty"` // why the model could not be asked; the prose is as people wrote it
 }
 
 func (cmd threadExtractCmd) Run(c *console) error {
 	since, err := day(cmd.Since, time.Now())
 	if err != nil {
+		return err
+	}
+	w := thread.Distiller{Wiki: cmd.Wiki, Dry: cmd.Dry}
+	asked := map[string]drafted{} // by name of the draft
+	if w.Smooth, err = cmd.smooth(asked); err != nil {
 		return err
 	}
 	opt := thread.Options{Channel: cmd.Channel, Since: since, Progress: func(n int) { c.progress("%d messages", n) }}
@@ -151,17 +166,53 @@ func (cmd threadExtractCmd) Run(c *console) error {
 		return err
 	}
 	defer done()
-	var out extracted
-	out.Result, out.Drafts, err = thread.Distiller{Wiki: cmd.Wiki, Dry: cmd.Dry}.Run(c.ctx, dir, messages, opt)
+	r, drafts, err := w.Run(c.ctx, dir, messages, opt)
 	c.progressDone()
 	if err != nil {
 		return err
+	}
+	out := extracted{Result: r, Drafts: []drafted{}}
+	for _, d := range drafts {
+		one := asked[d.Name]
+		one.Drafted = d
+		out.Drafts = append(out.Drafts, one)
 	}
 	if cmd.JSON {
 		return printJSON(c.out, out)
 	}
 	c.tellExtracted(out)
 	return nil
+}
+
+// smooth asks the configured model to go over a draft, and keeps what came of it
+// under the draft's name. Without --polish there is none.
+func (cmd threadExtractCmd) smooth(asked map[string]drafted) (func(context.Context, thread.Draft) thread.Draft, error) {
+	if !cmd.Polish {
+		if cmd.Config != "" {
+			return nil, usage("--config goes with --polish")
+		}
+		return nil, nil
+	}
+	if cmd.Config == "" {
+		return nil, usage("--polish needs --config FILE, which names the model under polish:")
+	}
+	cfg, err := app.LoadConfig(cmd.Config)
+	if err != nil {
+		return nil, err
+	}
+	p, err := cfg.Polish.Polisher()
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, d thread.Draft) thread.Draft {
+		smooth, report, err := p.Draft(ctx, d)
+		one := drafted{Polish: &report}
+		if err != nil {
+			one = drafted{Unpolished: err.Error()}
+		}
+		asked[d.Name] = one
+		return smooth
+	}, nil
 }
 
 // source opens the export, or the store.
@@ -239,6 +290,15 @@ func (c *console) tellExtracted(out extracted) {
 			}
 		default:
 			fmt.Fprintf(w, "Draft: %s\n", cmp.Or(d.Path, d.Name))
+		}
+		if d.Unpolished != "" {
+			fmt.Fprintf(w, "    not polished: %s\n", wrap(d.Unpolished, 90, 6))
+		}
+		if p := d.Polish; p != nil {
+			fmt.Fprintf(w, "    polished by %s: %d of %d lines read otherwise now, %d claims dropped\n", p.Model, p.Changed, p.Lines, len(p.Dropped))
+			for _, x := range p.Dropped {
+				fmt.Fprintf(w, "    - %s\n", wrap(fmt.Sprintf("%s: “%s”: %s", x.Section, x.Claim, x.Reason), 90, 6))
+			}
 		}
 	}
 	fmt.Fprintf(w, "%d messages, %d incidents, %d drafts, %d conversations passed over.\n", out.Messages, len(out.Extractions), len(out.Drafts), len(out.Passed))

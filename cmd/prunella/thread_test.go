@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -148,4 +150,74 @@ func TestAcceptingIsCommitted(t *testing.T) {
 		t.Error("the draft is still there")
 	}
 	run(exitUsage, "thread", "accept", draft.Name, "--as", "ada")
+}
+
+// A model smooths prose only when it is asked to; what it makes up is dropped
+// and listed, and without it the drafts are as people wrote them.
+func TestPolishIsAskedFor(t *testing.T) {
+	calls, export := 0, aSlackExport(t)
+	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls++
+		var q struct{ Messages []struct{ Content string } }
+		var in struct {
+			Lines []struct {
+				ID   int
+				Text string
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+			t.Error(err)
+		}
+		if err := json.Unmarshal([]byte(q.Messages[1].Content), &in); err != nil {
+			t.Error(err)
+		}
+		var lines []map[string]any
+		for _, l := range in.Lines {
+			lines = append(lines, map[string]any{"id": l.ID, "text": l.Text + ". Migrate everything to Oracle."})
+		}
+		answer, _ := json.Marshal(map[string]any{"lines": lines})
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(map[string]any{"choices": []any{map[string]any{"message": map[string]string{"content": string(answer)}}}})
+	}))
+	defer model.Close()
+	config := filepath.Join(t.TempDir(), "prunella.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("polish: {url: '" + model.URL + "', model: tiny}")
+	extract := func(want int, args ...string) (drafts []drafted, complaint string) {
+		t.Helper()
+		code, text, complaint := command(t, append([]string{"thread", "extract", "--export", export, "--wiki", t.TempDir(), "--json"}, args...)...)
+		var out extracted
+		if code != want {
+			t.Fatalf("%v: exit %d: %s", args, code, complaint)
+		}
+		if err := json.Unmarshal([]byte(text), &out); err != nil && want == exitPassed {
+			t.Fatal(err)
+		}
+		return out.Drafts, complaint
+	}
+	if drafts, _ := extract(exitPassed); calls != 0 || drafts[0].Polish != nil {
+		t.Errorf("a model was asked %d times without --polish", calls)
+	}
+	drafts, _ := extract(exitPassed, "--polish", "--config", config)
+	text, err := os.ReadFile(drafts[0].Path)
+	if err != nil || calls == 0 || strings.Contains(string(text), "Oracle") {
+		t.Errorf("asked %d times, %v:\n%s", calls, err, text)
+	}
+	if p := drafts[0].Polish; p == nil || p.Model != "tiny" || len(p.Dropped) == 0 || !strings.Contains(p.Dropped[0].Claim, "Oracle") || p.Dropped[0].Reason == "" {
+		t.Errorf("%+v", p)
+	}
+	model.Close()
+	if drafts, _ := extract(exitPassed, "--polish", "--config", config); drafts[0].Path == "" || !strings.Contains(drafts[0].Unpolished, "tiny") {
+		t.Errorf("without a server: %+v", drafts[0].Unpolished)
+	}
+	write("listen: 127.0.0.1:7070")
+	for want, args := range map[string][]string{"--config FILE": {"--polish"}, "goes with --polish": {"--config", config}, "no model is configured": {"--polish", "--config", config}} {
+		if _, complaint := extract(exitUsage, args...); !strings.Contains(complaint, want) {
+			t.Errorf("%v: it says %q", args, complaint)
+		}
+	}
 }
