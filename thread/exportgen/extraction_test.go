@@ -18,14 +18,14 @@ import (
 var (
 	update = flag.Bool("update", false, "write the table of docs/extraction.md anew")
 	look   = flag.Uint64("look", 0, "print the conversations of this seed, each with what extraction missed or invented")
-	bank   = flag.String("bank", string(exportgen.Development), "the bank of -look; fresh is for checking its truth, never for writing rules")
+	bank   = flag.String("bank", string(exportgen.Development), "the bank of -look; unseen is for checking its truth, never for writing rules")
 )
 
 // bar is what precision and recall of the fields in exportgen.Bars must reach.
 const bar = 0.9
 
 // seeds of the measured archives. Rules are written while looking at others,
-// and never at the wordings of the fresh bank.
+// and never at the wordings of the unseen bank.
 var seeds = map[exportgen.Bank][]uint64{
 	exportgen.Development: {1101, 1102, 1103, 1104},
 	exportgen.HeldOut:     {2201, 2202, 2203, 2204},
