@@ -21,18 +21,29 @@ type words struct {
 
 var vocabulary = &words{number: map[string]int{}}
 
-// rules compiles rules. It panics on an expression that is none: all are
-// constants of this package.
-func (w *words) rules(list []means) []rule {
+// rules compiles rules, with what means the same class in texts that speak of
+// tokens. It panics on an expression that is none: all are constants of this
+// package.
+func (w *words) rules(list, ofTokens []means) []rule {
 	var out []rule
 	for _, m := range list {
-		r := rule{class: m.class}
-		for _, alternatives := range m.any {
-			for _, expr := range split(alternatives) {
-				r.any = append(r.any, w.expression(expr))
+		r := rule{class: m.class, any: w.expressions(m.any)}
+		for _, weak := range ofTokens {
+			if weak.class == m.class {
+				r.ofTokens = w.expressions(weak.any)
 			}
 		}
 		out = append(out, r)
+	}
+	return out
+}
+
+func (w *words) expressions(list []string) []*expression {
+	var out []*expression
+	for _, alternatives := range list {
+		for _, expr := range split(alternatives) {
+			out = append(out, w.expression(expr))
+		}
 	}
 	return out
 }

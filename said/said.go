@@ -42,31 +42,23 @@ var specific = []Class{UnknownKid, Expired, NotYetValid, Audience, Issuer}
 // In returns the classes of a text, most telling first, and those that it
 // denies, sorted. Neither holds a class twice.
 func In(text string) (classes, denied []Class) {
-	low := decoys.ReplaceAllString(read(text), "~")
-	t := vocabulary.text(low)
+	t := vocabulary.text(decoys.ReplaceAllString(read(text), "$1~"))
 	for _, d := range denials {
 		if slices.ContainsFunc(d.any, t.matches) {
 			denied = append(denied, d.class)
 		}
 	}
+	ofTokens := tokenish.MatchString(t.low)
 	for _, r := range classRules {
-		yes, no := false, false
-		for _, e := range r.any {
-			for _, at := range t.find(e, 20) {
-				if negated.MatchString(low[max(0, at[0]-60):at[0]]) {
-					no = true
-				} else {
-					yes = true
-				}
-			}
-			if yes {
-				break
-			}
+		yes, no := t.says(r.any)
+		if !yes && ofTokens {
+			yes, no = t.says(r.ofTokens)
 		}
 		switch {
+		case r.class == BadSignature && !ofTokens && otherSigners.MatchString(t.low):
 		case slices.Contains(denied, r.class) && (!yes || deniedWins(r.class)):
 		case yes:
-			if (r.class == DeliveryFailed || r.class == KeyRemoved) && !keyish.MatchString(low) {
+			if (r.class == DeliveryFailed || r.class == KeyRemoved) && !keyish.MatchString(t.low) {
 				continue
 			}
 			classes = append(classes, r.class)
@@ -77,8 +69,32 @@ func In(text string) (classes, denied []Class) {
 	if slices.ContainsFunc(classes, func(c Class) bool { return slices.Contains(specific, c) }) {
 		classes = slices.DeleteFunc(classes, func(c Class) bool { return c == BadSignature })
 	}
+	if len(classes) == 0 {
+		for _, r := range vague {
+			if yes, _ := t.says(r.any); yes {
+				classes = append(classes, r.class)
+			}
+		}
+	}
 	slices.Sort(denied)
 	return classes, slices.Compact(denied)
+}
+
+// says reports whether some expression matches where nothing negates it, and
+// whether one matches where something does. A guess counts for neither.
+func (t *text) says(list []*expression) (yes, no bool) {
+	for _, e := range list {
+		for _, at := range t.find(e, 20) {
+			switch before := t.low[max(0, at[0]-60):at[0]]; {
+			case hedged.MatchString(before):
+			case negated.MatchString(before):
+				no = true
+			default:
+				return true, no
+			}
+		}
+	}
+	return false, no
 }
 
 // deniedWins says for which classes a denial beats a mention in the same text:
@@ -96,8 +112,8 @@ func OfKeys(text string) bool { return keyish.MatchString(strings.ToLower(text))
 
 // read returns a text as the rules take it.
 func read(text string) string {
-	text = prunella.Prose(Tidy(text))
-	return strings.ToLower(strings.ReplaceAll(withParts(text), "_", " "))
+	text = withParts(prunella.Prose(Tidy(text)))
+	return strings.ToLower(strings.ReplaceAll(prunella.WithoutOtherKeys(text), "_", " "))
 }
 
 var quotes = strings.NewReplacer("‘", "'", "’", "'", "“", `"`, "”", `"`, "`", "'", `\"`, `"`, "\u00a0", " ")
