@@ -97,7 +97,7 @@ func New(cfg Config, version string, log *slog.Logger) (a *App, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
-	if a.listener, err = listen(cfg.Listen); err != nil {
+	if a.listener, err = Listen(cfg.Listen); err != nil {
 		return a, err
 	}
 	a.undo("listener", a.listener.Close)
@@ -302,7 +302,8 @@ func (a *App) prune(ctx context.Context) {
 	}
 }
 
-func listen(addr string) (net.Listener, error) {
+// Listen opens an address of a configuration, or says which one to choose.
+func Listen(addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):

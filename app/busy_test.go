@@ -1,15 +1,11 @@
 package app
 
 import (
-	"log/slog"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"prunella"
-	"prunella/action"
 	"prunella/engine"
 	"prunella/store"
 )
@@ -37,9 +33,7 @@ func TestOneTargetIsChangedByOneRunAtATime(t *testing.T) {
 	if err := s.Commit(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	e := engine.New(engine.Config{Owner: "node/a", Skills: func() []prunella.Skill { return nil }, Catalog: action.Catalog(), TimeScale: 10, Hold: time.Second, VerifyBudget: time.Second},
-		s, world(t), engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
-	_, stop := running(e)
+	_, stop := running(nodeWith(engine.Config{TimeScale: 10, Hold: time.Second, VerifyBudget: time.Second}, s, world(t)))
 	defer stop()
 	<-target.arrived
 	at := func(state prunella.State) []prunella.Incident {

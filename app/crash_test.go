@@ -2,13 +2,9 @@ package app
 
 import (
 	"context"
-	"log/slog"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"prunella"
 	"prunella/action"
@@ -20,21 +16,13 @@ import (
 // A run that a crash left behind ends when a person resolves its incident: it
 // is shown as running nowhere, and its step as what it is, not known.
 func TestAPersonsWordEndsWhatACrashLeft(t *testing.T) {
-	cfg := Config{Listen: "127.0.0.1:0", Data: filepath.Join(t.TempDir(), "data")}
-	s := openStore(t, cfg.Data)
 	now := time.Now()
 	inc := prunella.Incident{ID: "inc-1", State: prunella.Escalated, Onset: now, OpenedAt: now}
 	cut := prunella.Run{ID: "run-1", Incident: inc.ID, State: prunella.RunRunning, Created: now, Started: now, Steps: []prunella.Step{
 		{Name: "restart", State: prunella.StepDone, Effect: prunella.Reversible}, {Name: "tell", State: prunella.StepIntended, Effect: prunella.Reversible}}}
 	unjudged := prunella.Run{ID: "run-2", Incident: inc.ID, State: prunella.RunDone, Created: now, Started: now, Ended: now}
 	healed := prunella.Run{ID: "run-3", Incident: inc.ID, State: prunella.RunDone, Verdict: prunella.Healed, Created: now, Started: now, Ended: now}
-	if err := s.Commit(t.Context(), store.Batch{Updates: []store.IncidentUpdate{{Create: &inc}}, NewRuns: []prunella.Run{cut, unjudged, healed}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	a, stop := serve(t, cfg)
+	a, stop := serveOn(t, Config{}, store.Batch{Updates: []store.IncidentUpdate{{Create: &inc}}, NewRuns: []prunella.Run{cut, unjudged, healed}})
 	defer stop()
 	b := backend{a}
 	if _, err := b.Resolve(t.Context(), inc.ID, client.Note{By: "kim"}); err != nil {
@@ -125,9 +113,7 @@ func TestAFailedStepIsTakenBackIfItHappened(t *testing.T) {
 			st.Before, st.Undo = map[string]any{"signer": "k1"}, &prunella.UndoRule{Do: "keys.activate", With: map[string]any{"kid": "${before.signer}"}}
 		})
 		w := &halfway{World: world(t), shows: shows}
-		e := engine.New(engine.Config{Owner: "node/a", Skills: func() []prunella.Skill { return nil }, Catalog: action.Catalog()}, s, w,
-			engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
-		_, stop := running(e)
+		_, stop := running(nodeWith(engine.Config{}, s, w))
 		deadline(t, "the run to end", func() bool {
 			i, err := s.Incident(t.Context(), inc)
 			return err == nil && i.State == prunella.Escalated

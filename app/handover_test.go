@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"prunella"
 	"prunella/action"
@@ -25,19 +24,11 @@ import (
 // on, even for the same reason; and a run that was cut off is ended, so that
 // nothing is shown as running that nobody runs.
 func TestAHandBackCallsAgainAndEndsWhatWasCutOff(t *testing.T) {
-	cfg := Config{Listen: "127.0.0.1:0", Data: filepath.Join(t.TempDir(), "data"), TimeScale: 1000}
-	s := openStore(t, cfg.Data)
 	now := time.Now()
 	inc := prunella.Incident{ID: "inc-1", Title: "401 in payment", State: prunella.Escalated, Severity: prunella.High, Onset: now, OpenedAt: now,
 		StateAt: map[prunella.State]time.Time{prunella.Escalated: now}}
 	cut := prunella.Run{ID: "run-1", Incident: inc.ID, Title: "Restart payment", State: prunella.RunRunning, Created: now, Started: now}
-	if err := s.Commit(t.Context(), store.Batch{Updates: []store.IncidentUpdate{{Create: &inc}}, NewRuns: []prunella.Run{cut}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	a, stop := serve(t, cfg)
+	a, stop := serveOn(t, Config{TimeScale: 1000}, store.Batch{Updates: []store.IncidentUpdate{{Create: &inc}}, NewRuns: []prunella.Run{cut}})
 	defer stop()
 	b := backend{a}
 	for called := 1; called <= 2; called++ {
@@ -62,19 +53,11 @@ func TestAHandBackCallsAgainAndEndsWhatWasCutOff(t *testing.T) {
 // Only what a person holds can be handed back, and a question that a person
 // has overtaken cannot be answered any more.
 func TestWhatIsOvertakenIsRefused(t *testing.T) {
-	cfg := Config{Listen: "127.0.0.1:0", Data: filepath.Join(t.TempDir(), "data")}
-	s := openStore(t, cfg.Data)
 	now := time.Now()
 	inc := prunella.Incident{ID: "inc-1", State: prunella.AwaitingApproval, Onset: now, OpenedAt: now, DueAt: now.Add(time.Hour)}
 	run := prunella.Run{ID: "run-1", Incident: inc.ID, Hash: "h", State: prunella.RunProposed, Created: now}
 	ask := prunella.Approval{ID: "apr-1", Incident: inc.ID, Run: run.ID, Hash: "h", Asked: now, Expires: now.Add(time.Hour)}
-	if err := s.Commit(t.Context(), store.Batch{Updates: []store.IncidentUpdate{{Create: &inc}}, NewRuns: []prunella.Run{run}, Approvals: []prunella.Approval{ask}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	a, stop := serve(t, cfg)
+	a, stop := serveOn(t, Config{}, store.Batch{Updates: []store.IncidentUpdate{{Create: &inc}}, NewRuns: []prunella.Run{run}, Approvals: []prunella.Approval{ask}})
 	defer stop()
 	b := backend{a}
 	if _, err := b.HandBack(t.Context(), inc.ID, client.Note{By: "kim"}); prunella.KindOf(err) != prunella.Conflict {
@@ -163,9 +146,7 @@ func TestNothingIsChangedBeforeItWasRead(t *testing.T) {
 	defer s.Close()
 	inc, run := healing(t, s, "http://127.0.0.1:1")
 	w := &unread{}
-	e := engine.New(engine.Config{Owner: "node/a", Skills: func() []prunella.Skill { return nil }, Catalog: action.Catalog()}, s, w,
-		engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
-	_, stop := running(e)
+	_, stop := running(nodeWith(engine.Config{}, s, w))
 	defer stop()
 	deadline(t, "the step to be done", func() bool {
 		got, err := s.Incident(t.Context(), inc)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -73,8 +74,13 @@ func world(t *testing.T) *action.World {
 
 func node(t *testing.T, owner string, s engine.Store) *engine.Engine {
 	t.Helper()
-	return engine.New(engine.Config{Owner: owner, Skills: func() []prunella.Skill { return nil }, Catalog: action.Catalog(), LeaseTTL: 300 * time.Millisecond},
-		s, world(t), engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	return nodeWith(engine.Config{Owner: owner, LeaseTTL: 300 * time.Millisecond}, s, world(t))
+}
+
+// nodeWith is an engine without skills.
+func nodeWith(cfg engine.Config, s engine.Store, w engine.World) *engine.Engine {
+	cfg.Owner, cfg.Skills, cfg.Catalog = cmp.Or(cfg.Owner, "node/a"), func() []prunella.Skill { return nil }, action.Catalog()
+	return engine.New(cfg, s, w, engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
 }
 
 // healing stores an incident in the middle of a heal whose next step is a POST.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -33,6 +34,17 @@ func serve(t *testing.T, cfg Config) (*App, func()) {
 			t.Error(err)
 		}
 	})
+}
+
+// serveOn runs a server whose data hold what a past left.
+func serveOn(t *testing.T, cfg Config, past store.Batch) (*App, func()) {
+	t.Helper()
+	cfg.Listen, cfg.Data = "127.0.0.1:0", filepath.Join(t.TempDir(), "data")
+	s := openStore(t, cfg.Data)
+	if err := errors.Join(s.Commit(t.Context(), past), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return serve(t, cfg)
 }
 
 // Questions, timers and notifications that wait go on waiting over a restart,

@@ -1,11 +1,8 @@
 package app
 
 import (
-	"log/slog"
 	"testing"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"prunella"
 	"prunella/engine"
@@ -40,9 +37,7 @@ func TestTelemetryThatStopsProvesNothing(t *testing.T) {
 			if err := s.Commit(t.Context(), store.Batch{Updates: []store.IncidentUpdate{{Create: &inc}}, NewRuns: []prunella.Run{run}, Points: points}); err != nil {
 				t.Fatal(err)
 			}
-			e := engine.New(engine.Config{Owner: "node/a", Skills: func() []prunella.Skill { return nil }, Bucket: bucket, Hold: 4 * time.Second, VerifyBudget: 7 * time.Second},
-				s, world(t), engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
-			_, stop := running(e)
+			_, stop := running(nodeWith(engine.Config{Bucket: bucket, Hold: 4 * time.Second, VerifyBudget: 7 * time.Second}, s, world(t)))
 			defer stop()
 			var got prunella.Incident
 			deadline(t, "a verdict", func() bool {

@@ -17,13 +17,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"prunella"
+	"prunella/app"
 	"prunella/rotation"
 	"prunella/rotation/agent"
 	"prunella/rotation/issuer"
@@ -48,7 +48,7 @@ func (cmd keysServeCmd) Run(c *console) error {
 		return err
 	}
 	cfg.Data, cfg.Listen = cmp.Or(cmd.Data, cfg.Data), cmp.Or(cmd.Listen, cfg.Listen)
-	listener, err := listenOn(cfg.Listen)
+	listener, err := app.Listen(cfg.Listen)
 	if err != nil {
 		return err
 	}
@@ -65,18 +65,6 @@ func (cmd keysServeCmd) Run(c *console) error {
 	return keysError(errors.Join(s.serve(c.ctx, listener, func() {
 		fmt.Fprintf(c.out, "Rotation server of %s on http://%s\n", cfg.Issuer, listener.Addr())
 	}), s.store.Close()))
-}
-
-func listenOn(addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, &prunella.Error{Kind: prunella.Invalid, Op: "listen", Where: addr, Reason: "the port is taken by another program",
-			Remedy: "choose another one with listen: in the configuration, or stop the other program"}
-	case err != nil:
-		return nil, &prunella.Error{Kind: prunella.Invalid, Op: "listen", Where: addr, Err: err, Remedy: "write host:port, such as 127.0.0.1:7080"}
-	}
-	return l, nil
 }
 
 // keyServer is one node of a rotation.
@@ -354,7 +342,7 @@ func (cmd keysAgentCmd) Run(c *console) error {
 	if file.Hints.Listen == "" {
 		return a.Run(c.ctx)
 	}
-	l, err := listenOn(file.Hints.Listen)
+	l, err := app.Listen(file.Hints.Listen)
 	if err != nil {
 		return err
 	}

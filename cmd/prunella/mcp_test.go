@@ -47,18 +47,7 @@ func TestProposalsOnlyAsk(t *testing.T) {
 		t.Skip("a world")
 	}
 	const name = "auth-jwks-rotation-spike"
-	catalogue, err := loadCatalogue()
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := catalogue.Find("jwks-stale-cache-spike")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := f.With(map[string]string{"services": "4", "alg": "ES256"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := smallSpike(t)
 	s.Given.Engine.Policy, s.Watch.Bound = scenario.Policy{Autonomy: "approve"}, 20*time.Second
 	propose := func(ctx context.Context, url string) error {
 		api := client.New(url)
@@ -107,19 +96,9 @@ func TestProposalsOnlyAsk(t *testing.T) {
 		return nil
 	}
 	var failed error
-	runner := scenario.Runner{World: scenario.StartLab, Engine: func(ctx context.Context, ec scenario.EngineConfig) (scenario.RunningEngine, error) {
-		cfg := app.Config{Listen: "127.0.0.1:0", Data: t.TempDir(), TimeScale: ec.TimeScale, World: ec.Inventory}
-		cfg.Policy.Autonomy, cfg.Policy.ApprovalTTL = ec.Policy.Autonomy, prunella.Duration(time.Hour)
-		a, err := app.New(cfg, "test", slog.New(slog.DiscardHandler))
-		if err != nil {
-			return scenario.RunningEngine{}, err
-		}
-		return scenario.RunningEngine{URL: a.URL(), Stop: func(ctx context.Context) error {
-			failed = propose(ctx, a.URL())
-			return a.Stop(ctx)
-		}}, a.Start(ctx)
-	}}
-	r := runner.Run(t.Context(), s, 7)
+	cfg := app.Config{Data: t.TempDir()}
+	cfg.Policy.ApprovalTTL = prunella.Duration(time.Hour)
+	r := underTest(cfg, func(ctx context.Context, url string) { failed = propose(ctx, url) }).Run(t.Context(), s, 7)
 	if failed != nil {
 		t.Errorf("%v (%s %s)", failed, r.Remediation, r.Error)
 	}

@@ -22,14 +22,6 @@ func TestAutonomyIsEarned(t *testing.T) {
 		t.Skip("three worlds")
 	}
 	const name = "auth-jwks-rotation-spike"
-	catalogue, err := loadCatalogue()
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := catalogue.Find("jwks-stale-cache-spike")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
 		name   string
 		runs   int
@@ -42,30 +34,17 @@ func TestAutonomyIsEarned(t *testing.T) {
 		{"proven", 20, 24 * time.Hour, "all-gates-passed", "auto-heal"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, err := f.With(map[string]string{"services": "4", "alg": "ES256"})
-			if err != nil {
-				t.Fatal(err)
-			}
+			s := smallSpike(t)
 			s.Given.Engine.Policy = scenario.Policy{Autonomy: "unattended"} // every bound as an operator finds it
 			s.Watch.Bound = 25 * time.Second
 			data := t.TempDir()
 			seed(t, data, name, c.runs, c.age)
 			var view client.IncidentView
-			runner := scenario.Runner{World: scenario.StartLab, Engine: func(ctx context.Context, ec scenario.EngineConfig) (scenario.RunningEngine, error) {
-				cfg := app.Config{Listen: "127.0.0.1:0", Data: data, TimeScale: ec.TimeScale, World: ec.Inventory}
-				cfg.Policy.Autonomy = ec.Policy.Autonomy
-				a, err := app.New(cfg, "test", slog.New(slog.DiscardHandler))
-				if err != nil {
-					return scenario.RunningEngine{}, err
+			r := underTest(app.Config{Data: data}, func(ctx context.Context, url string) {
+				if list, err := client.New(url).Incidents(ctx, client.IncidentQuery{Limit: 1}); err == nil && len(list) > 0 {
+					view, _ = client.New(url).Incident(ctx, list[0].ID)
 				}
-				return scenario.RunningEngine{URL: a.URL(), Stop: func(ctx context.Context) error {
-					if list, err := client.New(a.URL()).Incidents(ctx, client.IncidentQuery{Limit: 1}); err == nil && len(list) > 0 {
-						view, _ = client.New(a.URL()).Incident(ctx, list[0].ID)
-					}
-					return a.Stop(ctx)
-				}}, a.Start(ctx)
-			}}
-			r := runner.Run(t.Context(), s, 7)
+			}).Run(t.Context(), s, 7)
 			if r.Remediation != c.remedy || len(view.Runs) == 0 {
 				t.Fatalf("%s, want %s; %s %+v", r.Remediation, c.remedy, r.Error, r.Checks)
 			}
@@ -82,6 +61,41 @@ func TestAutonomyIsEarned(t *testing.T) {
 			}
 		})
 	}
+}
+
+// smallSpike is the scenario of a stale key-set cache in a world of four.
+func smallSpike(t *testing.T) scenario.Scenario {
+	t.Helper()
+	catalogue, err := loadCatalogue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := catalogue.Find("jwks-stale-cache-spike")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := f.With(map[string]string{"services": "4", "alg": "ES256"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// underTest runs scenarios in the lab against a server in this process; atEnd
+// is called before it stops.
+func underTest(cfg app.Config, atEnd func(ctx context.Context, url string)) *scenario.Runner {
+	return &scenario.Runner{World: scenario.StartLab, Engine: func(ctx context.Context, ec scenario.EngineConfig) (scenario.RunningEngine, error) {
+		cfg := cfg
+		cfg.Listen, cfg.TimeScale, cfg.World, cfg.Policy.Autonomy = "127.0.0.1:0", ec.TimeScale, ec.Inventory, ec.Policy.Autonomy
+		a, err := app.New(cfg, "test", slog.New(slog.DiscardHandler))
+		if err != nil {
+			return scenario.RunningEngine{}, err
+		}
+		return scenario.RunningEngine{URL: a.URL(), Stop: func(ctx context.Context) error {
+			atEnd(ctx, a.URL())
+			return a.Stop(ctx)
+		}}, a.Start(ctx)
+	}}
 }
 
 // seed is a past with verified runs.
