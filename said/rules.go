@@ -192,7 +192,7 @@ var vague = vocabulary.rules([]means{
 // phrases that hold a telling word without its meaning: other things that
 // expire (of keys that do, the keys are left), other keys (see also
 // prunella.WithoutOtherKeys), other tokens, and certificates of hosts
-var decoys = regexp.MustCompile(`(?:certificate|cert|cache|cached entry|session|lease|password|licen[cs]e|timer|ttl|x509:? certificate)(?: \S+){0,2}?(?: has| is| was)? expired(?: or is not yet valid)?|expired (?:certificate|cert|session|lease|password)|(\bkeys?\b[^,;.]{0,60}?)\bexpired\b|key ring|rotating (?:log|file)s?|log rotat\w*|(?:cache|message|translation|config\w*|hash|map) key|x509: [^,;]*|(?:[cx]srf|anti-?forgery|push|device|reset|invite|page|continuation) tokens?|card issuers?|issu(?:er|ing) bank|(?:method|function|type|call|operator|abi|event) signatures?`)
+var decoys = vocabulary.expression(`(?:certificate|cert|cache|cached entry|session|lease|password|licen[cs]e|timer|ttl|x509:? certificate)(?: \S+){0,2}?(?: has| is| was)? expired(?: or is not yet valid)?|expired (?:certificate|cert|session|lease|password)|(\bkeys?\b[^,;.]{0,60}?)\bexpired\b|key ring|rotating (?:log|file)s?|log rotat\w*|(?:cache|message|translation|config\w*|hash|map) key|x509: [^,;]*|(?:[cx]srf|anti-?forgery|push|device|reset|invite|page|continuation) tokens?|card issuers?|issu(?:er|ing) bank|(?:method|function|type|call|operator|abi|event) signatures?`)
 
 // otherSigners is how texts speak of what else is signed: requests to a cloud,
 // webhooks, packages, images, mail, commits, cookies. What is wrong with their

@@ -42,20 +42,22 @@ var specific = []Class{UnknownKid, Expired, NotYetValid, Audience, Issuer}
 // In returns the classes of a text, most telling first, and those that it
 // denies, sorted. Neither holds a class twice.
 func In(text string) (classes, denied []Class) {
-	t := vocabulary.text(decoys.ReplaceAllString(read(text), "$1~"))
+	t := vocabulary.text(read(text))
+	if t.possible(decoys) {
+		t = vocabulary.text(decoys.re.ReplaceAllString(t.low, "$1~"))
+	}
 	for _, d := range denials {
 		if slices.ContainsFunc(d.any, t.matches) {
 			denied = append(denied, d.class)
 		}
 	}
-	ofTokens := tokenish.MatchString(t.low)
 	for _, r := range classRules {
 		yes, no := t.says(r.any)
-		if !yes && ofTokens {
+		if !yes && slices.ContainsFunc(r.ofTokens, t.possible) && tokenish.MatchString(t.low) {
 			yes, no = t.says(r.ofTokens)
 		}
 		switch {
-		case r.class == BadSignature && !ofTokens && otherSigners.MatchString(t.low):
+		case yes && r.class == BadSignature && otherSigners.MatchString(t.low) && !tokenish.MatchString(t.low):
 		case slices.Contains(denied, r.class) && (!yes || deniedWins(r.class)):
 		case yes:
 			if (r.class == DeliveryFailed || r.class == KeyRemoved) && !keyish.MatchString(t.low) {
@@ -112,8 +114,11 @@ func OfKeys(text string) bool { return keyish.MatchString(strings.ToLower(text))
 
 // read returns a text as the rules take it.
 func read(text string) string {
-	text = withParts(prunella.Prose(Tidy(text)))
-	return strings.ToLower(strings.ReplaceAll(prunella.WithoutOtherKeys(text), "_", " "))
+	low := strings.ToLower(withParts(prunella.Prose(Tidy(text))))
+	if strings.Contains(low, "key") {
+		low = prunella.WithoutOtherKeys(low)
+	}
+	return strings.ReplaceAll(low, "_", " ")
 }
 
 var quotes = strings.NewReplacer("‘", "'", "’", "'", "“", `"`, "”", `"`, "`", "'", `\"`, `"`, "\u00a0", " ")
