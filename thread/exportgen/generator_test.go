@@ -92,7 +92,7 @@ func TestTruthStandsInTheArchive(t *testing.T) {
 						t.Errorf("%s/%d: %s of %s: %q is not in message %s: %q", bank, seed, what, in.Key(), words, ts, text[in.Channel+"/"+ts])
 					}
 				}
-				for what, list := range map[string][]exportgen.Said{"symptoms": in.Symptoms, "ruled out": in.RuledOut, "verification": in.Verification, "recurs": in.Recurs} {
+				for what, list := range map[string][]exportgen.Said{"symptoms": in.Symptoms, "ruled out": in.RuledOut, "verification": in.Verification, "escalation": in.Escalation, "recurs": in.Recurs} {
 					for _, s := range list {
 						find(what, s.TS, s.Text)
 					}
