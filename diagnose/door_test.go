@@ -82,6 +82,9 @@ func anyValue(v any) any {
 func told(s prunella.Signal) (class, blamed string) {
 	d := match.NewDetector(match.Default())
 	step := d.Observe([]prunella.Signal{s}, s.Received)
+	if len(step.Interesting) == 1 {
+		s = step.Interesting[0] // as it is linked to an incident
+	}
 	step.Findings = append(step.Findings, d.Observe(nil, s.Received.Add(time.Minute)).Findings...)
 	class = "-"
 	var groups []diagnose.TextGroup
@@ -103,4 +106,39 @@ func told(s prunella.Signal) (class, blamed string) {
 	}
 	slices.Sort(blames)
 	return class, strings.Join(slices.Compact(blames), " ")
+}
+
+// Where a logger puts the error into attributes, they tell what the body does
+// not; what both tell is told once.
+func TestAttributesTell(t *testing.T) {
+	for _, c := range []struct {
+		body         string
+		attributes   map[string]string
+		class, blame string
+		text         string // of the linked signal
+	}{
+		{"request failed", map[string]string{"exception.type": "io.jsonwebtoken.ExpiredJwtException", "exception.message": "JWT expired 61000 milliseconds ago", "http.response.status_code": "401"},
+			"expired", "time", `request failed exception.type="io.jsonwebtoken.ExpiredJwtException" exception.message="JWT expired 61000 milliseconds ago"`},
+		{"token rejected", map[string]string{"error": `no key "k-7" in the key set`}, "unknown-kid", "key", `token rejected error="no key 'k-7' in the key set"`},
+		{"key not found", map[string]string{"kid": "2026-b"}, "unknown-kid", "key", `key not found kid="2026-b"`},
+		{"GET /orders", map[string]string{"err.type": "JWTClaimValidationFailed", "err.message": `unexpected "aud" claim value`}, "audience", "audience",
+			`GET /orders err.type="JWTClaimValidationFailed" err.message="unexpected 'aud' claim value"`},
+		{"token is expired", map[string]string{"error": "token is expired"}, "expired", "time", "token is expired"},
+		{"object missing", map[string]string{"error": "NoSuchKey", "bucket": "invoices"}, "-", "", `object missing error="NoSuchKey"`},
+	} {
+		s := sent(t, c.body, c.attributes)
+		d := match.NewDetector(match.Default())
+		linked := d.Observe([]prunella.Signal{s}, s.Received).Interesting
+		if len(linked) != 1 || linked[0].Body != c.text {
+			t.Errorf("%s %v is linked as %+v", c.body, c.attributes, linked)
+			continue
+		}
+		again := match.NewDetector(match.Default()).Observe(linked, s.Received).Interesting
+		if len(again) != 1 || again[0].Body != c.text {
+			t.Errorf("read again, %q is %+v", c.text, again)
+		}
+		if class, blamed := told(s); class != c.class || blamed != c.blame {
+			t.Errorf("%s %v is %s blaming %q, want %s, %q", c.body, c.attributes, class, blamed, c.class, c.blame)
+		}
+	}
 }

@@ -97,6 +97,9 @@ func (d *Detector) Observe(signals []prunella.Signal, now time.Time) Step {
 				s.Severity = told
 			}
 		}
+		if s := &in[i]; s.Kind == prunella.KindLog && errorish(*s) {
+			s.Body = withAttributes(*s)
+		}
 		if s := &in[i]; s.Service == "" && s.Kind != prunella.KindMetric && s.Kind != prunella.KindProbe && s.Kind != prunella.KindChange {
 			s.Service = d.serviceOf(*s)
 		}

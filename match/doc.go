@@ -51,7 +51,8 @@
 // it, and "says:…" for what its texts blame: a key, a time, the audience, the
 // issuer or a signature. The first findings of a spike whose texts blame nothing
 // yet have the attribute blame=pending. Lines of key=value pairs and JSON are
-// read for all of that as sentences are.
+// read for all of that as sentences are, and so are the attributes in which
+// loggers put the error of a record.
 //
 // # Recognition
 //
