@@ -16,6 +16,7 @@ type control struct {
 	releases *releases
 	vendor   *vendor
 	server   *http.Server
+	secured  *secured
 	cancel   context.CancelFunc
 }
 
@@ -34,6 +35,10 @@ func startControl(w *World) (*control, error) {
 	c.kube.routes(mux)
 	c.releases.routes(mux)
 	c.vendor.routes(mux)
+	if c.secured, err = startSecured(mux); err != nil {
+		cancel()
+		return nil, errors.Join(err, ln.Close())
+	}
 	c.server = newServer(mux)
 	go serve(c.server, ln)
 	return c, nil
@@ -42,7 +47,7 @@ func startControl(w *World) (*control, error) {
 func (c *control) stop(ctx context.Context) error {
 	c.cancel()
 	c.kube.wg.Wait()
-	return drain(ctx, c.server)
+	return errors.Join(drain(ctx, c.server), drain(ctx, c.secured.server))
 }
 
 // release is an entry of GitHub's list of releases.

@@ -15,7 +15,8 @@
 //	            serve /metrics, /healthz and /readyz
 //	control     Kubernetes Deployments, ReplicaSets and ConfigMaps (a restart
 //	            really starts a new instance with empty caches and stops the old
-//	            one), GitHub releases, Statuspage
+//	            one) with discovery, also over TLS for kubectl (World.Kubeconfig);
+//	            GitHub releases, Statuspage
 //	clients     a seeded traffic generator whose own counts are World.Counts
 //
 // Start builds a World; Inject breaks it and says what was observed; Revert

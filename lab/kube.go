@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,11 +34,13 @@ type kubeObject interface {
 
 // kubeResource is one resource of the API.
 type kubeResource struct {
-	group   string
-	version string
-	plural  string
-	kind    string
-	empty   func() kubeObject
+	group    string
+	version  string
+	plural   string
+	kind     string
+	short    string // as kubectl's users write it
+	writable bool   // takes patches
+	empty    func() kubeObject
 }
 
 func (r kubeResource) apiVersion() string {
@@ -45,9 +48,11 @@ func (r kubeResource) apiVersion() string {
 }
 
 var (
-	resDeployments = kubeResource{"apps", "v1", "deployments", "Deployment", func() kubeObject { return new(appsv1.Deployment) }}
-	resReplicaSets = kubeResource{"apps", "v1", "replicasets", "ReplicaSet", func() kubeObject { return new(appsv1.ReplicaSet) }}
-	resConfigMaps  = kubeResource{"", "v1", "configmaps", "ConfigMap", func() kubeObject { return new(corev1.ConfigMap) }}
+	resDeployments = kubeResource{"apps", "v1", "deployments", "Deployment", "deploy", true, func() kubeObject { return new(appsv1.Deployment) }}
+	resReplicaSets = kubeResource{"apps", "v1", "replicasets", "ReplicaSet", "rs", false, func() kubeObject { return new(appsv1.ReplicaSet) }}
+	resConfigMaps  = kubeResource{"", "v1", "configmaps", "ConfigMap", "cm", true, func() kubeObject { return new(corev1.ConfigMap) }}
+
+	kubeResources = []kubeResource{resConfigMaps, resDeployments, resReplicaSets}
 )
 
 const (
@@ -138,21 +143,21 @@ func (k *kube) deployment(name string) *appsv1.Deployment {
 
 // routes mounts the API.
 func (k *kube) routes(mux *http.ServeMux) {
-	mount := func(res kubeResource, writable bool) {
+	for _, res := range kubeResources {
 		base := "/apis/" + res.apiVersion()
 		if res.group == "" {
 			base = "/api/" + res.version
 		}
+		list := k.guarded(func(w http.ResponseWriter, r *http.Request) { k.list(w, r, res) })
+		mux.HandleFunc("GET "+base+"/"+res.plural, list)
 		base += "/namespaces/{ns}/" + res.plural
-		mux.HandleFunc("GET "+base, k.guarded(func(w http.ResponseWriter, r *http.Request) { k.list(w, r, res) }))
+		mux.HandleFunc("GET "+base, list)
 		mux.HandleFunc("GET "+base+"/{name}", k.guarded(func(w http.ResponseWriter, r *http.Request) { k.get(w, r, res) }))
-		if writable {
+		if res.writable {
 			mux.HandleFunc("PATCH "+base+"/{name}", k.guarded(func(w http.ResponseWriter, r *http.Request) { k.patch(w, r, res) }))
 		}
 	}
-	mount(resDeployments, true)
-	mount(resReplicaSets, false)
-	mount(resConfigMaps, true)
+	k.discoveryRoutes(mux)
 }
 
 // guarded asks for the bearer token and the one namespace there is.
@@ -197,7 +202,7 @@ func (k *kube) list(w http.ResponseWriter, r *http.Request, res kubeResource) {
 		return
 	}
 	match := func(o kubeObject) bool {
-		return r.PathValue("ns") == namespace && byLabel.Matches(labels.Set(o.GetLabels())) &&
+		return cmp.Or(r.PathValue("ns"), namespace) == namespace && byLabel.Matches(labels.Set(o.GetLabels())) &&
 			byField.Matches(fields.Set{"metadata.name": o.GetName(), "metadata.namespace": namespace})
 	}
 	if q.Get("watch") == "true" || q.Get("watch") == "1" {

@@ -10,12 +10,18 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"prunella/lab"
 )
@@ -257,6 +263,62 @@ func TestKubernetesRefuses(t *testing.T) {
 		t.Errorf("the old instance should go on, but %v refuse", got)
 	}
 	if res := get(t, w.Inventory().Kubernetes.Server+"/apis/apps/v1/namespaces/"+ns+"/deployments", "guess"); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("wrong token: %s", res.Status)
+	}
+}
+
+// TestKubernetesIsFoundByDiscovery reaches the API as kubectl does: by a
+// kubeconfig, over TLS, knowing no resource beforehand.
+func TestKubernetesIsFoundByDiscovery(t *testing.T) {
+	t.Parallel()
+	w := start(t, lab.Spec{ServiceCount: 2, Rate: -1})
+	b, err := w.Kubeconfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := clientcmd.RESTConfigFromKubeConfig(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	objects, err := dynamic.NewForConfigAndClient(cfg, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, legacy := range []bool{false, true} {
+		d, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.UseLegacyDiscovery = legacy
+		groups, err := restmapper.GetAPIGroupResources(d)
+		if err != nil {
+			t.Fatalf("legacy %v: %v", legacy, err)
+		}
+		resources := restmapper.NewShortcutExpander(restmapper.NewDiscoveryRESTMapper(groups), d, nil)
+		for short, want := range map[string]schema.GroupVersionKind{
+			"deploy": appsv1.SchemeGroupVersion.WithKind("Deployment"), "rs": appsv1.SchemeGroupVersion.WithKind("ReplicaSet"),
+			"configmap": corev1.SchemeGroupVersion.WithKind("ConfigMap"),
+		} {
+			found, err := resources.ResourceFor(schema.GroupVersionResource{Resource: short})
+			if err != nil {
+				t.Fatalf("legacy %v: %s: %v", legacy, short, err)
+			}
+			kind, err := resources.KindFor(found)
+			if err != nil || kind != want {
+				t.Errorf("legacy %v: %s is %v (%v), want %v", legacy, short, kind, err, want)
+			}
+			list, err := objects.Resource(found).List(t.Context(), metav1.ListOptions{})
+			if err != nil || len(list.Items) != 2 || list.Items[0].GroupVersionKind() != want {
+				t.Errorf("%s: %v, %+v", short, err, list)
+			}
+		}
+	}
+	if res := get(t, w.Inventory().Kubernetes.Server+"/apis", "guess"); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("wrong token: %s", res.Status)
 	}
 }

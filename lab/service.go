@@ -362,15 +362,16 @@ func (s *service) keyWebhook(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func reply(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
+func reply(w http.ResponseWriter, status int, v any) { replyAs(w, "application/json", status, v) }
+
+// replyAs answers with JSON of that content type.
+func replyAs(w http.ResponseWriter, contentType string, status int, v any) {
+	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v) // the caller has gone when this fails
 }
 
 // problem answers as RFC 9457 has it.
 func problem(w http.ResponseWriter, status int, title, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"type": "about:blank", "title": title, "status": status, "detail": detail})
+	replyAs(w, "application/problem+json", status, map[string]any{"type": "about:blank", "title": title, "status": status, "detail": detail})
 }

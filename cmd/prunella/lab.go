@@ -23,6 +23,7 @@ type labCmd struct {
 	Process  bool              `help:"Run every service as a process of its own." name:"processes"`
 	Export   string            `help:"Send OTLP telemetry to this base URL." placeholder:"URL"`
 	Config   string            `help:"Write the configuration that a server needs to watch this world." placeholder:"FILE"`
+	Kube     string            `help:"Write a configuration with which kubectl reaches this world." name:"kubeconfig" placeholder:"FILE"`
 	Fault    string            `help:"Break it in this way once it runs; --faults lists them." placeholder:"NAME"`
 	Set      map[string]string `help:"Set a parameter of the fault." placeholder:"KEY=VALUE" mapsep:"none"`
 	Faults   bool              `help:"List the faults with their parameters, and end."`
@@ -67,6 +68,16 @@ func (cmd labCmd) Run(c *console) (err error) {
 		}
 		fmt.Fprintf(c.out, "Watch it with: prunella serve --config %s\n", cmd.Config)
 	}
+	if cmd.Kube != "" {
+		b, err := w.Kubeconfig()
+		if err == nil {
+			err = writeSecret("--kubeconfig", cmd.Kube, b)
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c.out, "Reach it with: kubectl --kubeconfig %s get deployments\n", cmd.Kube)
+	}
 	if cmd.Export != "" {
 		if err := w.ExportTo(strings.TrimRight(cmd.Export, "/"), ""); err != nil {
 			return err
@@ -87,11 +98,16 @@ func (cmd labCmd) Run(c *console) (err error) {
 // writeConfig writes what an operator would write; it holds the world's secrets.
 func writeConfig(path string, inv prunella.Inventory) error {
 	b, err := yaml.Marshal(map[string]any{"world": inv})
-	if err == nil {
-		err = os.WriteFile(path, b, 0o600)
-	}
 	if err != nil {
-		return &prunella.Error{Kind: prunella.Unavailable, Op: "write the configuration", Where: path, Err: err, Remedy: "give another path to --config"}
+		return fmt.Errorf("write the configuration: %w", err)
+	}
+	return writeSecret("--config", path, b)
+}
+
+// writeSecret writes a file that nobody else may read.
+func writeSecret(flag, path string, b []byte) error {
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		return &prunella.Error{Kind: prunella.Unavailable, Op: "write the configuration", Where: path, Err: err, Remedy: "give another path to " + flag}
 	}
 	return nil
 }
