@@ -70,7 +70,7 @@ func readDocument(body []byte, allowed []string) (document, error) {
 	})
 	switch {
 	case err != nil:
-		return doc, fmt.Errorf("the key set is refused for being %w", err)
+		return doc, fmt.Errorf("the key set is refused: it is %w", err)
 	case !listed:
 		return doc, errors.New(`the key set has no "keys"`)
 	case len(doc.keys) == 0 && len(doc.skipped) > 0:
@@ -97,7 +97,7 @@ func readJWK(raw string) (jwk, error) {
 			return errTwice
 		}
 		if len(seen) > 64 {
-			return errors.New("a key of too many members")
+			return errors.New("a set with a key of too many members")
 		}
 		seen[name] = true
 		if slices.Contains(secretMembers, name) {
@@ -111,6 +111,9 @@ func readJWK(raw string) (jwk, error) {
 			}
 			j.fields[name] = s
 		case "key_ops":
+			if value[0] != '[' {
+				return errType
+			}
 			return elements(value, func(op string) error {
 				s, _ := stringValue(op)
 				j.ops = append(j.ops, s)

@@ -26,12 +26,13 @@ type looks struct {
 	CanaryToken []string `help:"File with a token of this issuer, of any of its keys; - reads it from standard input." name:"canary-token" placeholder:"FILE" sep:"none"`
 
 	RotationPeriod time.Duration `help:"How often a new key signs, to hold Cache-Control against." name:"rotation-period" placeholder:"720h"`
+	Overlap        time.Duration `help:"How long before it signs a new key is published, to hold Cache-Control against." placeholder:"24h"`
 	TokenLifetime  time.Duration `help:"How long the longest token lives; default: learned from the tokens." name:"token-lifetime" placeholder:"1h"`
 }
 
 // config reads the flags for one issuer, given as URL or NAME=URL.
 func (l looks) config(issuer string) (audit.Config, error) {
-	cfg := audit.Config{Issuer: issuer, JWKS: l.JWKS, RotationPeriod: l.RotationPeriod, TokenLifetime: l.TokenLifetime}
+	cfg := audit.Config{Issuer: issuer, JWKS: l.JWKS, RotationPeriod: l.RotationPeriod, Overlap: l.Overlap, TokenLifetime: l.TokenLifetime}
 	for _, v := range l.Verifier {
 		name, u := named(v)
 		cfg.Verifiers = append(cfg.Verifiers, audit.Verifier{Name: name, URL: u})

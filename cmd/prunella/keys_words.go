@@ -17,10 +17,10 @@ var gateWords = map[rotation.Code]struct {
 	one, many string // for one name, and for several
 	next      string
 }{
-	rotation.NotHeld:      {"%s still verifies only the old key", "%s still verify only the old key", "let %s fetch the key set: see that hints reach it, restart it, or refresh its cache; status shows when it holds the key"},
+	rotation.NotHeld:      {"%s still verifies only the old key", "%s still verify only the old key", "let %s fetch the key set: see in its log whether it can be reached, restart it, or refresh its cache; status shows when it holds the key"},
 	rotation.OtherKey:     {"%s holds other material under this kid", "%s hold other material under this kid", "restart %s, and find out who gave out this kid twice"},
 	rotation.ToldTooEarly: {"%s must tell again", "%s must tell again", "wait: %s tells three times in a lease; if not, look at its log for acknowledgements"},
-	rotation.NotProven:    {"%s has not verified a token of it", "%s have not verified a token of it", "see that %s can be shown a canary: probe in the configuration, 401 without a token"},
+	rotation.NotProven:    {"%s has not verified a token of it", "%s have not verified a token of it", "wait a lease: keyset verifies a canary by itself, an agent or a timed verifier needs a probe; if it stays, the log of %s says why the canary is refused"},
 	rotation.Rejects:      {"%s refuses tokens of it", "%s refuse tokens of it", "look into the log of %s for why; often it is aud, or another cache in the same process"},
 	rotation.LeaseExpired: {"%s is silent and may still serve", "%s are silent and may still serve", "see whether %s runs; if it is gone for good: prunella keys forget VERIFIER/INSTANCE"},
 	rotation.TooFew:       {"%s has fewer live instances than declared", "%s have fewer live instances than declared", "start %s, or correct expect in the configuration"},

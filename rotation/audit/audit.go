@@ -22,6 +22,7 @@ type Config struct {
 	Tokens    []string // compact tokens of this issuer, of any of its keys
 
 	RotationPeriod time.Duration // how often a new key signs; 0 is not known
+	Overlap        time.Duration // how long before it signs a new key is published; 0 is not known
 	TokenLifetime  time.Duration // of the longest token; 0 learns it from the tokens
 	SignerSince    time.Time     // when the signer began to sign; zero learns it from the tokens
 	Old, Next      []string      // kids that are known to have signed before, and to come
@@ -105,6 +106,9 @@ type VerifierReport struct {
 	URL   string  `json:"url"`
 	Guard string  `json:"without_token"` // what it answered without a token
 	Trust []Trust `json:"trust"`
+
+	guard page
+	blind bool // it accepted a forgery
 }
 
 func (v VerifierReport) of(kid string) (Trust, bool) {
@@ -205,12 +209,15 @@ func (cfg *Config) check() error {
 			continue
 		}
 		if u, err := url.Parse(text); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
-			return wrong("%s %.200q is not an absolute URL of http or https without credentials", what, text)
+			return wrong("name it as its tokens do in iss, such as https://id.example.com", "%s %.200q is not an absolute URL of http or https without credentials", what, text)
+		}
+		if issuer, is := strings.CutSuffix(text, "/.well-known/openid-configuration"); is {
+			return wrong("name the issuer: "+issuer, "%.200q is its discovery document, not the issuer", text)
 		}
 	}
 	if s := cfg.Source; s != nil {
 		if u, err := url.Parse(s.URL); err != nil || u.Host == "" || s.ID == "" {
-			return wrong("a token needs the URL of the token endpoint and a client id")
+			return wrong("", "a token needs the URL of the token endpoint and a client id")
 		}
 	}
 	names := map[string]bool{}
@@ -219,21 +226,21 @@ func (cfg *Config) check() error {
 		v := &cfg.Verifiers[i]
 		u, err := url.Parse(v.URL)
 		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-			return wrong("the verifier's URL %.200q is not one of http or https", v.URL)
+			return wrong("write NAME=https://HOST/PATH", "the verifier's URL %.200q is not one of http or https", v.URL)
 		}
 		if v.Name == "" {
 			v.Name = strings.TrimSuffix(u.Host+u.Path, "/")
 		}
 		if names[v.Name] {
-			return wrong("the verifier %q is named twice", v.Name)
+			return wrong("name each: NAME=URL", "the verifier %q is named twice", v.Name)
 		}
 		names[v.Name] = true
 	}
 	return nil
 }
 
-func wrong(format string, args ...any) error {
-	return &rotation.Error{Kind: rotation.Invalid, Detail: fmt.Sprintf(format, args...)}
+func wrong(remedy, format string, args ...any) error {
+	return &rotation.Error{Kind: rotation.Invalid, Detail: fmt.Sprintf(format, args...), Remedy: remedy}
 }
 
 // roles says what each key is for.
@@ -278,6 +285,8 @@ func (r *Report) judgeCache(cfg Config) {
 	case period > 0 && age > period/4:
 		r.find(Warning, "cache-long", r.JWKS, "lower max-age below a quarter of the rotation period, and publish the next key that long before it signs",
 			"a copy may be used for %s of a rotation period of %s", age, period)
+	case cfg.Overlap > 0 && age >= cfg.Overlap:
+		r.find(Error, "cache-longer-than-overlap", r.JWKS, "lower max-age, or publish the next key earlier", "a copy may be used for %s and a new key signs %s after it was published: who obeys refuses its tokens until his copy ends", age, cfg.Overlap)
 	case period == 0 && age > 24*time.Hour:
 		r.find(Warning, "cache-long", r.JWKS, "lower max-age: a key that is revoked is trusted for that long", "a copy may be used for %s", age)
 	case age == 0:

@@ -252,7 +252,7 @@ func TestDocuments(t *testing.T) {
 			w.set = append(w.set, map[string]any{"kty": "RSA", "kid": "w", "alg": "RS256", "use": "sig", "n": b64(weak.N.Bytes()), "e": "AQAB"})
 		}, "error weak-key"},
 		"private":        {func(w *world) { w.set = append(w.set, member(rsaJWK, "d", "AAAA")) }, "error private-material, error set-refused"},
-		"symmetric":      {func(w *world) { w.set = append(w.set, map[string]any{"kty": "oct", "kid": "s", "k": "AAAA"}) }, "error private-material, error set-refused"},
+		"symmetric":      {func(w *world) { w.set = append(w.set, map[string]any{"kty": "oct", "kid": "s", "k": "AAAA"}) }, "error set-refused, error symmetric-key"},
 		"same kid twice": {func(w *world) { w.set = append(w.set, jwkOf(t, "old", "RS256", strong.Public())) }, "error duplicate-kid, error set-refused"},
 		"no kid":         {func(w *world) { w.set = append(w.set, member(rsaJWK, "kid", nil)) }, "warning kid-missing"},
 		"no alg":         {func(w *world) { w.set = append(w.set, member(rsaJWK, "alg", nil)) }, "note alg-missing"},

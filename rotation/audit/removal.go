@@ -24,6 +24,9 @@ func (r *Report) verdict(k Key) Verdict {
 	v := Verdict{Key: k.ID, Answer: "unknown"}
 	if r.Signer == "" {
 		v.Text = "unknown: no token could be had, so nobody can say which key signs"
+		if len(r.tokens) > 0 {
+			v.Text = "unknown: the tokens name no kid, so nobody can say which key signs"
+		}
 		return v
 	}
 	var onlyOld, refuse, silent []string

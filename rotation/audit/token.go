@@ -93,6 +93,9 @@ func (r *Report) collect(ctx context.Context, w *web, cfg Config, body []byte) {
 			r.find(Warning, "token-of-another-issuer", name, "use a token of this issuer", "its iss is %.200q", t.issuer)
 			continue
 		}
+		if !t.live(r.At) {
+			r.find(Note, "token-expired", name, "give a token that lives", "it ended at %s: it says which key signed it, and cannot be shown to anybody", t.exp.Format(time.RFC3339))
+		}
 		r.tokens = append(r.tokens, t)
 	}
 	fresh := false
@@ -148,7 +151,15 @@ func (r *Report) judgeTokens(ctx context.Context, cfg Config, body []byte) {
 	if body == nil || !r.Usable {
 		return
 	}
+	endless := false
 	for _, t := range r.tokens {
+		if t.kid == "" {
+			r.find(Warning, "token-without-kid", t.name(), "state kid in the header of every token", "its header names no kid: of several keys a verifier would have to try each, and careful ones refuse")
+		}
+		if t.exp.IsZero() && !endless {
+			endless = true
+			r.find(Error, "token-never-expires", t.name(), "give every token an exp, of an hour or so", "it has no exp: verifiers that check refuse it, and for the others the key that signed it can never be removed")
+		}
 		set, err := keyset.New(ctx, keyset.Config{Issuer: cfg.Issuer, JWKS: "https://published.invalid/", AnyAudience: true, Types: []string{t.typ},
 			Client: &http.Client{Transport: replay(body)}, Log: silent})
 		if err != nil {
@@ -156,16 +167,33 @@ func (r *Report) judgeTokens(ctx context.Context, cfg Config, body []byte) {
 		}
 		_, err = set.Verify(ctx, t.raw)
 		set.Close()
-		signer := t.kid == r.Signer
+		signer := t.kid == r.Signer && t.kid != ""
 		switch {
 		case errors.Is(err, keyset.UnknownKey) && signer:
 			r.find(Error, "signer-not-published", t.kid, "publish the key, or make a published one the signer again", "the issuer signs with it and it is not in the key set: every verifier that fetches refuses its tokens")
+		case errors.Is(err, keyset.UnknownKey) && t.kid != "" && t.live(r.At):
+			r.find(Error, "removed-too-early", t.kid, "publish the key again until its last token is past", "a token of it lives (until %s) and the key is not in the set: every verifier that fetches refuses it", t.end())
 		case errors.Is(err, keyset.Signature):
 			r.find(Error, "same-kid-new-material", t.kid, "publish the key that signs, under a kid of its own", "a token of this kid was not signed by the published key")
 		case errors.Is(err, keyset.Algorithm):
 			r.find(Error, "token-algorithm", t.kid, "sign with the algorithm that the published key states", "%v", err)
 		}
 	}
+}
+
+// name is the kid, or what else a finding can be about.
+func (t token) name() string {
+	if t.kid == "" {
+		return "a token of " + t.issuer
+	}
+	return t.kid
+}
+
+func (t token) end() string {
+	if t.exp.IsZero() {
+		return "no exp"
+	}
+	return t.exp.Format(time.RFC3339)
 }
 
 // fetch asks for a token.
@@ -185,7 +213,7 @@ func (s *Source) fetch(ctx context.Context, w *web) (token, error) {
 		if basic {
 			req.SetBasicAuth(url.QueryEscape(s.ID), url.QueryEscape(s.Secret))
 		}
-		return w.do(req)
+		return w.do(req, false)
 	}
 	p, err := post(form, true)
 	if err == nil && (p.status == http.StatusUnauthorized || p.status == http.StatusBadRequest) { // it may want them in the body

@@ -57,7 +57,7 @@ func (v Verifier) ask(ctx context.Context, w *web, tokens []token) VerifierRepor
 		if t != "" {
 			req.Header.Set("Authorization", "Bearer "+t)
 		}
-		return w.do(req)
+		return w.do(req, false)
 	}
 	p, err := get("")
 	if err != nil {
@@ -65,7 +65,8 @@ func (v Verifier) ask(ctx context.Context, w *web, tokens []token) VerifierRepor
 	} else {
 		out.Guard = p.text
 	}
-	guarded := err == nil && p.status == http.StatusUnauthorized
+	out.guard = p
+	guarded := err == nil && (p.status == http.StatusUnauthorized || p.status == http.StatusForbidden)
 	for _, t := range tokens {
 		one := Trust{Key: t.kid, Outcome: Unknown}
 		if !guarded {
@@ -84,21 +85,62 @@ func (v Verifier) ask(ctx context.Context, w *web, tokens []token) VerifierRepor
 			}
 		case p.status/100 == 2 || p.status == http.StatusForbidden: // 403: known, and not entitled
 			one.Outcome, one.Detail = Accepts, p.text
+			if forged, err := get(t.forged()); err != nil || forged.status == p.status {
+				one.Outcome, one.Detail = Unknown, p.text+", and the same with a forged signature"
+				out.blind = err == nil && p.status/100 == 2
+				if err != nil {
+					one.Detail = p.text + ", and with a forged signature no answer: " + err.Error()
+				}
+			}
 		default:
-			one.Detail = p.text
+			one.Detail = refusal(p)
+			if one.Detail != p.text {
+				one.Detail = p.text + ": " + one.Detail
+			}
 		}
 		out.Trust = append(out.Trust, one)
 	}
 	return out
 }
 
-func (r *Report) judgeVerifier(v VerifierReport) {
-	if len(v.Trust) > 0 && v.Guard != "401 Unauthorized" && !strings.HasPrefix(v.Guard, "401") {
-		if strings.HasPrefix(v.Guard, "no answer") {
-			r.find(Warning, "verifier-unreachable", v.Name, "see that the address is right and that this machine may reach it", "%s", v.Guard)
-		} else {
-			r.find(Warning, "verifier-open", v.Name, "name a URL that wants a token", "without a token it answers %s, so accepting one proves nothing", v.Guard)
+// forged is the token with another signature of the same length.
+func (t token) forged() string {
+	at := strings.LastIndexByte(t.raw, '.') + 1
+	sig := []byte(t.raw[at:])
+	for i := range sig[:len(sig)/2] { // the last character may have bits that count for nothing
+		switch sig[i] {
+		case 'A':
+			sig[i] = 'B'
+		default:
+			sig[i] = 'A'
 		}
+	}
+	return t.raw[:at] + string(sig)
+}
+
+func (r *Report) judgeVerifier(v VerifierReport) {
+	if len(v.Trust) == 0 {
+		return
+	}
+	switch status := v.guard.status; {
+	case strings.HasPrefix(v.Guard, "no answer"):
+		r.find(Warning, "verifier-unreachable", v.Name, "see that the address is right and that this machine may reach it", "%s", v.Guard)
+		return
+	case status/100 == 2:
+		r.find(Warning, "verifier-open", v.Name, "name a URL that wants a token", "without a token it answers %s, so accepting one proves nothing", v.Guard)
+		return
+	case status/100 == 3:
+		r.find(Warning, "verifier-redirects", v.Name, "name a URL of its API, which answers 401, not a page that sends people to a login", "without a token it answers %s, to %s", v.Guard, v.guard.away)
+		return
+	case status >= 500:
+		r.find(Warning, "verifier-failing", v.Name, "look into its log: it fails before it looks at a token", "without a token it answers %s", v.Guard)
+		return
+	case status != http.StatusUnauthorized && status != http.StatusForbidden:
+		r.find(Warning, "verifier-unclear", v.Name, "name a URL that answers a GET with 401 when there is no token", "without a token it answers %s", v.Guard)
+		return
+	}
+	if v.blind {
+		r.find(Error, "verifier-takes-forgeries", v.Name, "have it verify signatures: it takes the claims of anybody", "it lets a token in whose signature was changed")
 		return
 	}
 	for _, t := range v.Trust {
