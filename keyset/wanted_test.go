@@ -73,8 +73,8 @@ func TestRefusedKidsAreTold(t *testing.T) {
 				refuses(t, set, b.fresh(), keyset.UnknownKey)
 			}
 		}
-		refuses(t, set, edSigner(t, "a").fresh(), keyset.Signature)                // its kid is here
-		refuses(t, set, a.token(with("exp", 1)), keyset.Expired)                   // so is this one's
+		refuses(t, set, edSigner(t, "a").fresh(), keyset.Signature) // its kid is here
+		refuses(t, set, a.token(with("exp", 1)), keyset.Expired)    // so is this one's
 		refuses(t, set, forge(strings.Repeat("k", 300)), keyset.Malformed)
 		time.Sleep(30 * time.Second)
 		if n, kids := d.refused("b"); n != 31 || kids > 16 || d.told.Refused[0].Kid != "b" {
