@@ -163,12 +163,18 @@ func wanted(d *apps.Deployment) int32 {
 	return *d.Spec.Replicas
 }
 
-func (w *World) readRollout(ctx context.Context, p params, _ Incident) (map[string]any, error) {
+// deploymentOf reads the Deployment that a step names, with the cluster it is in.
+func (w *World) deploymentOf(ctx context.Context, p params) (*kubeClient, *apps.Deployment, error) {
 	k, err := w.cluster()
 	if err != nil {
-		return map[string]any{"known": false, "reason": err.Error()}, nil
+		return nil, nil, err
 	}
 	d, err := k.deployment(ctx, p.text("deployment"))
+	return k, d, err
+}
+
+func (w *World) readRollout(ctx context.Context, p params, _ Incident) (map[string]any, error) {
+	_, d, err := w.deploymentOf(ctx, p)
 	if err != nil {
 		return map[string]any{"known": false, "reason": err.Error()}, nil
 	}
@@ -188,11 +194,7 @@ func describe(d *apps.Deployment) map[string]any {
 }
 
 func (w *World) deploymentBefore(ctx context.Context, p params) (map[string]any, error) {
-	k, err := w.cluster()
-	if err != nil {
-		return nil, err
-	}
-	d, err := k.deployment(ctx, p.text("deployment"))
+	_, d, err := w.deploymentOf(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -202,15 +204,11 @@ func (w *World) deploymentBefore(ctx context.Context, p params) (map[string]any,
 }
 
 func (w *World) restart(ctx context.Context, key string, p params) (string, error) {
-	k, err := w.cluster()
+	k, d, err := w.deploymentOf(ctx, p)
 	if err != nil {
 		return "", err
 	}
-	name := p.text("deployment")
-	d, err := k.deployment(ctx, name)
-	if err != nil {
-		return "", err
-	}
+	name := d.Name
 	if d.Spec.Template.Annotations[stepMark] != key {
 		patch, err := json.Marshal(map[string]any{"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{
 			"annotations": map[string]string{restartedAt: w.opt.Now().UTC().Format(time.RFC3339), stepMark: key}}}}})
@@ -266,15 +264,11 @@ func (w *World) await(ctx context.Context, k *kubeClient, name, done string) (st
 }
 
 func (w *World) rolled(ctx context.Context, key string, p params, before map[string]any) (Happened, string, error) {
-	k, err := w.cluster()
+	k, d, err := w.deploymentOf(ctx, p)
 	if err != nil {
 		return Unclear, "", err
 	}
-	name := p.text("deployment")
-	d, err := k.deployment(ctx, name)
-	if err != nil {
-		return Unclear, "", err
-	}
+	name := d.Name
 	switch mark := d.Spec.Template.Annotations[stepMark]; {
 	case mark == key:
 		text, err := w.await(ctx, k, name, "this step changed "+name)
@@ -293,15 +287,11 @@ func (w *World) rolled(ctx context.Context, key string, p params, before map[str
 
 // undoRollout goes back to the ReplicaSet with the highest revision below the newest.
 func (w *World) undoRollout(ctx context.Context, key string, p params) (string, error) {
-	k, err := w.cluster()
+	k, d, err := w.deploymentOf(ctx, p)
 	if err != nil {
 		return "", err
 	}
-	name := p.text("deployment")
-	d, err := k.deployment(ctx, name)
-	if err != nil {
-		return "", err
-	}
+	name := d.Name
 	if d.Spec.Template.Annotations[stepMark] == key {
 		return w.await(ctx, k, name, "returned "+name+" to its previous template")
 	}

@@ -139,16 +139,7 @@ func signer(t *testing.T, w *lab.World) string {
 
 func post(t *testing.T, url, token, body string, out any) int {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { res.Body.Close(); http.DefaultClient.CloseIdleConnections() })
+	res := send(t, http.MethodPost, url, token, strings.NewReader(body))
 	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
 		t.Fatal(err)
 	}

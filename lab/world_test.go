@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -51,7 +52,12 @@ func refusers(t *testing.T, w *lab.World, token string) []string {
 
 func get(t *testing.T, url, token string) *http.Response {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	return send(t, http.MethodGet, url, token, nil)
+}
+
+func send(t *testing.T, method, url, token string, body io.Reader) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +83,16 @@ func eventually(t *testing.T, d time.Duration, what string, cond func() bool) {
 		case <-ctx.Done():
 			t.Fatalf("not within %s: %s", d, what)
 		}
+	}
+}
+
+// noneFails waits for that many calls of customers from now on.
+func noneFails(t *testing.T, w *lab.World, calls int) {
+	t.Helper()
+	from := time.Now()
+	eventually(t, 10*time.Second, fmt.Sprint(calls, " calls"), func() bool { return w.Counts(from).Total > calls })
+	if c := w.Counts(from); c.Failed > 0 {
+		t.Errorf("%d calls fail: %+v", c.Failed, c.Failures)
 	}
 }
 
@@ -126,11 +142,7 @@ func TestOutageShowsInCountsAndEndsWithRevert(t *testing.T) {
 	if err := w.Revert(t.Context(), "rotate-partial-distribution"); err != nil {
 		t.Fatal(err)
 	}
-	mended := time.Now()
-	eventually(t, 10*time.Second, "100 calls", func() bool { return w.Counts(mended).Total > 100 })
-	if c := w.Counts(mended); c.Failed > 0 {
-		t.Errorf("%d calls failed after the revert: %+v", c.Failed, c.Failures)
-	}
+	noneFails(t, w, 100)
 }
 
 func TestKindsAtARotationWithoutNextKey(t *testing.T) {
@@ -281,11 +293,7 @@ func TestEveryProcessOnItsOwn(t *testing.T) {
 	if err := w.Revert(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	mended := time.Now()
-	eventually(t, 10*time.Second, "50 calls", func() bool { return w.Counts(mended).Total > 50 })
-	if c := w.Counts(mended); c.Failed > 0 {
-		t.Errorf("%d calls failed after the revert: %+v", c.Failed, c.Failures)
-	}
+	noneFails(t, w, 50)
 }
 
 func TestChildrenDieWithTheirParent(t *testing.T) {
