@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -150,9 +151,25 @@ func (r Reason) settle() Reason {
 	return r
 }
 
+// Without is the answer when the blockers of a code do not count.
+func (r Reason) Without(c Code) Reason {
+	left := slices.DeleteFunc(slices.Clone(r.Blockers), func(b Blocker) bool { return b.Code == c })
+	if len(left) == len(r.Blockers) {
+		return r
+	}
+	r.Blockers, r.Code, r.Again = left, "", time.Time{}
+	return r.settle()
+}
+
 func (r Reason) closed(c Code) Reason {
 	r.Open, r.Code = false, c
 	return r
+}
+
+// misplaced is the answer about a key that is not where this is asked.
+func (r Reason) misplaced(k Key) Reason {
+	r.operand("state", k.State)
+	return r.closed(WrongState)
 }
 
 func (r Reason) open(c Code) Reason {

@@ -16,7 +16,7 @@ func CanPublish(s Snapshot, id KeyID) Reason {
 	case !ok:
 		return r.closed(NoSuchKey)
 	case k.State != Planned:
-		return r.closed(WrongState)
+		return r.misplaced(k)
 	case k.Thumbprint == "":
 		return r.closed(NoMaterial)
 	}
@@ -52,7 +52,7 @@ func CanPromote(s Snapshot, id KeyID, now time.Time) Reason {
 	case !ok:
 		return r.closed(NoSuchKey)
 	case !k.State.Waiting():
-		return r.closed(WrongState)
+		return r.misplaced(k)
 	}
 	if _, signs := s.Ring.Signer(); !signs {
 		return r.open(NoSigner)
@@ -187,15 +187,10 @@ func judged(s Snapshot, k Key, now time.Time) State {
 // CanReturn answers MayReturn: whether the key that signed before can sign
 // again without breaking anybody.
 func CanReturn(s Snapshot, now time.Time) Reason {
-	s.sort()
-	r := Reason{Gate: MayReturn}
-	signer, signs := s.Ring.Signer()
-	target, ok := s.Ring.Last()
-	if !signs || !ok {
+	r, _, target, ok := s.returning(MayReturn)
+	if !ok {
 		return r.closed(NoPrevious)
 	}
-	r.Key = target.ID
-	r.operand("signer", signer.ID)
 	s.each(now, func(_ Verifier, i Instance) {
 		if !i.has(target) {
 			r.block(i.Who, LacksTarget, time.Time{}, "it holds %s", i.list())
@@ -204,20 +199,29 @@ func CanReturn(s Snapshot, now time.Time) Reason {
 	return r.settle()
 }
 
+// returning begins the answer of a gate about a return from the signer to target;
+// ok is false when there is no such pair.
+func (s *Snapshot) returning(g Gate) (r Reason, signer, target Key, ok bool) {
+	s.sort()
+	r.Gate = g
+	signer, signs := s.Ring.Signer()
+	if target, ok = s.Ring.Last(); !signs || !ok {
+		return r, signer, target, false
+	}
+	r.Key = target.ID
+	r.operand("signer", signer.ID)
+	return r, signer, target, true
+}
+
 // MustReturn answers ShouldReturn: whether verifiers lack the new signer, and
 // accept the key before it. A refused token alone shows nothing, since anybody
 // can make one; a verifier that says it lacks the key, or refuses a genuine
 // token that was shown to it, does.
 func MustReturn(s Snapshot, now time.Time) Reason {
-	s.sort()
-	r := Reason{Gate: ShouldReturn}
-	signer, signs := s.Ring.Signer()
-	target, ok := s.Ring.Last()
-	if !signs || !ok {
+	r, signer, target, ok := s.returning(ShouldReturn)
+	if !ok {
 		return r.closed(NoPrevious)
 	}
-	r.Key = target.ID
-	r.operand("signer", signer.ID)
 	r.operand("promoted", signer.Promoted)
 	switch {
 	case signer.Forced:
@@ -281,7 +285,7 @@ func CanRemove(s Snapshot, id KeyID, now time.Time) Reason {
 	case !ok:
 		return r.closed(NoSuchKey)
 	case k.State == Active || k.State == Removed || k.State == Revoked:
-		return r.closed(WrongState)
+		return r.misplaced(k)
 	case k.Signed.IsZero():
 		return r.open(NeverSigned)
 	}
@@ -343,7 +347,7 @@ func CanRevoke(s Snapshot, id, heir KeyID, now time.Time) Reason {
 	case !ok:
 		return r.closed(NoSuchKey)
 	case k.State == Removed || k.State == Revoked:
-		return r.closed(WrongState)
+		return r.misplaced(k)
 	}
 	expiry := Expiry(s.Policy, k)
 	if k.State == Active {

@@ -100,6 +100,9 @@ func (d *Desk) follow(ctx context.Context, entry rotation.Entry) (rotation.Snaps
 			texts = append(texts, fmt.Sprintf("%s %s", one.key, one.text))
 		}
 		e.Note = strings.TrimPrefix(e.Note+"; seen at the issuer: "+strings.Join(texts, ", "), "; ")
+		if entry.Action == "" {
+			e.Note += d.logged(ctx, now)
+		}
 		err = d.store.Commit(ctx, rotation.Change{Ring: next, Entry: e})
 		if errors.Is(err, rotation.Conflict) {
 			continue
@@ -112,6 +115,27 @@ func (d *Desk) follow(ctx context.Context, entry rotation.Entry) (rotation.Snaps
 		return s, nil
 	}
 	return rotation.Snapshot{}, &rotation.Error{Kind: rotation.Conflict, Detail: "issuer: somebody else keeps changing what is remembered"}
+}
+
+const logSpan = 10 * time.Minute // of the issuer's log, in which somebody's change is looked for
+
+// logged says what the issuer's log, if it has one, says about who changed keys
+// lately. It is a hint for a person, and nothing is decided by it.
+func (d *Desk) logged(ctx context.Context, now time.Time) string {
+	h, has := d.at.(Hinter)
+	if !has {
+		return ""
+	}
+	list, err := h.Hints(ctx, now.Add(-logSpan))
+	switch {
+	case err != nil:
+		d.log.Info("the issuer's log, which may say who changed keys, cannot be read", "error", err)
+		return ""
+	case len(list) == 0:
+		return ""
+	}
+	last := list[len(list)-1]
+	return fmt.Sprintf("; its log: %s by %.100s at %s", last.Path, last.Who, last.At.UTC().Format(time.RFC3339))
 }
 
 // difference is one thing that is new, the weightiest first.
@@ -203,27 +227,7 @@ func unproven(r rotation.Reason) rotation.Reason {
 	if r.Gate != rotation.MayPromote {
 		return r
 	}
-	before := len(r.Blockers)
-	r.Blockers = slices.DeleteFunc(slices.Clone(r.Blockers), func(b rotation.Blocker) bool { return b.Code == rotation.NotProven })
-	if len(r.Blockers) == before {
-		return r
-	}
-	r.Open, r.Again = len(r.Blockers) == 0, time.Time{}
-	if r.Open {
-		r.Code = rotation.Clear
-		return r
-	}
-	r.Code = r.Blockers[0].Code
-	for _, b := range r.Blockers {
-		if b.Until.IsZero() {
-			r.Again = time.Time{}
-			break
-		}
-		if b.Until.After(r.Again) {
-			r.Again = b.Until
-		}
-	}
-	return r
+	return r.Without(rotation.NotProven)
 }
 
 // Status looks at the issuer and says where it is and what every gate answers.
