@@ -177,6 +177,9 @@ func problemOf(base string, resp *http.Response, b []byte) error {
 		}
 		return &prunella.Error{Kind: prunella.Unauthorized, Where: base, Reason: "the server does not know this token", Remedy: "give an operator's with --token or PRUNELLA_KEYS_TOKEN"}
 	}
+	if p.Kind == rotation.NotFound && p.Remedy == "" {
+		p.Remedy = "prunella keys status lists keys, verifiers and their instances"
+	}
 	return keysError(&rotation.Error{Kind: p.Kind, Detail: p.Detail, Remedy: p.Remedy})
 }
 

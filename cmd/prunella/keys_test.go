@@ -220,7 +220,7 @@ func TestOrdersNameWhoWouldBreak(t *testing.T) {
 	if code != exitPassed || !strings.Contains(out, "OVERRIDE: the key leaked") || !strings.Contains(out, "refuse") || !strings.Contains(out, "maya") {
 		t.Errorf("exit %d: %s", code, out)
 	}
-	if code, out, _ = command(t, "keys", "return"); code != exitFailed || !strings.Contains(out, "there is no other key that could sign") {
+	if code, out, _ = command(t, "keys", "return"); code != exitFailed || !strings.Contains(out, "Refused: return: no key signed before this one") {
 		t.Errorf("exit %d: %s", code, out)
 	}
 	if code, out, _ = command(t, "keys", "forget", "user/user-1#c"); code != exitPassed || !strings.Contains(out, "blocks nothing") {

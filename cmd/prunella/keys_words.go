@@ -32,14 +32,14 @@ var gateWords = map[rotation.Code]struct {
 	rotation.LacksSigner:  {"%s does not hold the signer", "%s do not hold the signer", "let %s fetch the key set before anything is taken out; if it refuses tokens now: prunella keys return"},
 	rotation.LacksTarget:  {"%s does not hold the key that would sign", "%s do not hold the key that would sign", "let %s fetch the key set first"},
 	rotation.RefusesNew:   {"%s refuses tokens of the signer", "%s refuse tokens of the signer", "prunella keys return, then let %s fetch the key set"},
-	rotation.CopiesOld:    {"old copies of the key set may still be served", "", "wait"},
+	rotation.CopiesOld:    {"old copies of the key set may still be served", "", "wait until no old copy can be served"},
 	rotation.OnHold:       {"the signer was taken back from it lately", "", "find out who refused it (prunella keys history), then wait"},
 	rotation.TokensLive:   {"tokens that it signed live", "", "wait until they are past"},
 	rotation.Watching:     {"the signer may have to return to it", "", "wait until the promotion is watched no more"},
 	rotation.NoSuchKey:    {"there is no such key", "", "prunella keys status lists the keys"},
 	rotation.WrongState:   {"the key is not in a state in which this is asked", "", "prunella keys status says where it is"},
 	rotation.NoPrevious:   {"there is no other key that could sign", "", "prunella keys rotate publishes one"},
-	rotation.NoMaterial:   {"its material is being made", "", "wait"},
+	rotation.NoMaterial:   {"its material is being made", "", "wait a moment"},
 	rotation.KeyReused:    {"the same material was a key before", "", "let the signer make a new one"},
 	rotation.OneComing:    {"another key is on its way", "", "promote or retire that one first"},
 	rotation.TooManyKeys:  {"too many keys are published", "", "retire old ones first"},
@@ -57,7 +57,10 @@ func inWords(r rotation.Reason, keys []rotation.Key) string {
 		return map[rotation.Gate]string{rotation.MayPublish: "it may be published", rotation.MayPromote: "everybody accepts it: it may sign", rotation.MayReturn: "it may sign again",
 			rotation.MayRemove: "nobody needs it: it may be removed", rotation.MayRevoke: "revoking it breaks nobody"}[r.Gate]
 	}
-	text := "not yet: " + sentence(r)
+	text := sentence(r)
+	if len(r.Blockers) > 0 { // else the question makes no sense now, and will not by waiting
+		text = "not yet: " + text
+	}
 	ring := rotation.Ring{Keys: keys}
 	if k, signs := ring.Signer(); signs {
 		text = strings.Replace(text, "only the old key", "only the old key ("+string(k.ID)+")", 1)
@@ -110,16 +113,42 @@ func sentence(r rotation.Reason) string {
 		default:
 			parts = append(parts, g.fill(w.one))
 		}
+		if state := r.Operands["state"]; g.code == rotation.WrongState && state != "" {
+			parts[len(parts)-1] = "the key is " + state + ", and this is asked of another kind"
+		}
+		if g.code == rotation.NoPrevious && (r.Gate == rotation.MayReturn || r.Gate == rotation.ShouldReturn) {
+			parts[len(parts)-1] = "no key signed before this one, so there is none to return to"
+		}
 	}
 	return strings.Join(parts, "; ")
 }
 
-// nextSteps are what to do, in the order of what is in the way.
+// nextSteps are what to do, in the order of what is in the way. Commands are
+// whole where one verifier or one instance is meant, and can be copied.
 func nextSteps(r rotation.Reason) []string {
 	list := []string{}
 	for _, g := range groups(r) {
-		if w, known := gateWords[g.code]; known {
-			list = append(list, g.fill(w.next))
+		w, known := gateWords[g.code]
+		if !known {
+			continue
+		}
+		step := g.fill(w.next)
+		if len(g.names) == 1 {
+			step = strings.ReplaceAll(step, "VERIFIER KID", g.names[0]+" "+string(r.Key))
+		}
+		if who := instances(r, g.code); len(who) == 1 {
+			step = strings.ReplaceAll(step, "VERIFIER/INSTANCE", who[0])
+		}
+		list = append(list, step)
+	}
+	return list
+}
+
+// instances are those that block with a code, each once.
+func instances(r rotation.Reason, c rotation.Code) (list []string) {
+	for _, b := range r.Blockers {
+		if one := (rotation.Who{Verifier: b.Verifier, Instance: b.Instance}).String(); b.Code == c && b.Instance != "" && !slices.Contains(list, one) {
+			list = append(list, one)
 		}
 	}
 	return list

@@ -146,8 +146,8 @@ func (a *auth0) Revoke(ctx context.Context, id rotation.KeyID) error {
 	return &rotation.Error{Kind: rotation.NotFound, Detail: "issuer: Auth0 has no signing key " + string(id)}
 }
 
-// Hint is a line of an issuer's log that says that keys may have changed. It is a
-// reason to look, never a fact.
+// Hint is a line of an issuer's log that says that keys may have changed. It helps
+// to tell who did it, and is never a fact.
 type Hint struct {
 	At   time.Time
 	Path string // of the API call

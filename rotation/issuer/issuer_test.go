@@ -611,6 +611,44 @@ func TestDesk(t *testing.T) {
 	}
 }
 
+// Somebody rotates at the issuer itself: the trail says what its log says about him.
+func TestAStrangersRotationIsAttributed(t *testing.T) {
+	a := newTenant(t)
+	o := open(t, issuer.Config{Kind: "auth0", URL: a.server.URL, ClientID: "rotator", ClientSecret: "s3cret"})
+	store, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "keys.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	d, err := issuer.NewDesk(t.Context(), issuer.DeskConfig{Issuer: a.server.URL, At: o, Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func(want string) {
+		t.Helper()
+		if err := d.Follow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		trail, err := store.History(t.Context(), 1)
+		if err != nil || !strings.Contains(trail[0].Note, want) {
+			t.Errorf("%+v %v, want %q", trail, err, want)
+		}
+	}
+	look("seen at the issuer")
+	a.mu.Lock()
+	a.current++
+	a.made++
+	a.logs = 100
+	a.mu.Unlock()
+	look("; its log: /api/v2/keys/signing/rotate by ci at 2026-11-22T05:00:00Z")
+	a.mu.Lock()
+	a.current++
+	a.made++
+	a.logs = 0
+	a.mu.Unlock()
+	look("signs")
+}
+
 type onlyObserved struct{ o issuer.Observer }
 
 func (x onlyObserved) Observe(ctx context.Context) ([]issuer.Key, error) { return x.o.Observe(ctx) }
