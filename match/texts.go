@@ -3,7 +3,6 @@ package match
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"prunella"
+	"prunella/said"
 )
 
 // Bounds on texts.
@@ -125,9 +125,6 @@ func (d *Detector) sayText(s prunella.Signal, t *template, now time.Time, step *
 	step.Findings = append(step.Findings, f)
 }
 
-// claimWords are how libraries speak of a token without calling it one.
-var claimWords = regexp.MustCompile(`\bidx[12]0\d{3}\b|\b(?:aud|iss|nbf|iat|exp)\b["']? claim|\b(?:audience|issuer)\b[^.]{0,60}(?:validation|invalid|mismatch|match|not |expect|reject)|invalid ?(?:audience|issuer|aud|iss)|\boidc\b|openid|\bbearer\b|\bjw[sx]\b|\.well-known|https?://\S+/(?:keys|certs)\b|\bkeys? (?:\S+ )?(?:was |is )?(?:activated|rotated|promoted)\b|\bkey (?:distribution|rotation|rollover)\b`)
-
 // statusIn guesses the status class that a text speaks of.
 func statusIn(s prunella.Signal) string {
 	told := []string{statusOf(s)}
@@ -145,15 +142,10 @@ func statusIn(s prunella.Signal) string {
 			return "5xx"
 		}
 	}
-	lower := strings.ToLower(s.Body)
-	for _, w := range []string{"401", "unauthorized", "unauthorised", "jwt", "jwk", "signing key", "signature", "kid ", "kid:", "kid=", "token", "authentication"} {
-		if strings.Contains(lower, w) {
-			return "401"
-		}
-	}
-	if claimWords.MatchString(lower) || slices.ContainsFunc(saysOf(s.Body), func(what string) bool { return what != "says:time" }) {
+	if said.OfTokens(s.Body) || slices.ContainsFunc(saysOf(s.Body), func(what string) bool { return what != "says:time" }) {
 		return "401"
 	}
+	lower := strings.ToLower(s.Body)
 	for _, w := range []string{"403", "forbidden"} {
 		if strings.Contains(lower, w) {
 			return "403"

@@ -181,7 +181,10 @@ var classRules = vocabulary.rules([]means{
 // tokenish is how a text speaks of tokens and of who takes them. Stores, disks,
 // caches, mail and packages have keys, signatures and things that expire as
 // well; where none of these words stands, they are meant.
-var tokenish = regexp.MustCompile(`tokens?\b|jw[tsk]|jose\b|\bkids?\b|key ?set|bearer|oidc|openid|oauth|\bclaims?\b|\b401\b|unauthori[sz]|unauthenticated|authenticat|\bauth\b|\bsso\b|log-?ins?\b|sign-?ins?\b|verifiers?\b|\bidp\b|identity provider|issuer|keycloak|auth0|okta|cognito|signing key|(?:reject|refus|den[iy])\w* .{0,30}requests?|requests? .{0,20}(?:reject|refus|den[iy])`)
+var tokenish = regexp.MustCompile(`tokens?\b|jw[tsk]|jose\b|\bkids?\b|key ?set|bearer|oidc|openid|oauth|\bclaims?\b|\b401\b|unauthori[sz]|unauthenticated|authenticat|\bauth\b|\bsso\b|log-?ins?\b|sign-?ins?\b|verifiers?\b|\bidp\b|identity provider|issuer|keycloak|auth0|okta|cognito|signing key|\bkey (?:distribution|rotation|rollover)\b|\bkeys? (?:\S+ )?(?:was |is )?(?:activated|rotated|promoted)\b|\bidx[12]0\d{3}`)
+
+// turnedAway is what is said of requests without a good token, and of others.
+var turnedAway = regexp.MustCompile(`(?:reject|refus|den[iy])\w* .{0,30}requests?|requests? .{0,20}(?:reject|refus|den[iy])`)
 
 // vague are words for a token that did not verify, whatever the reason. They
 // count as a bad signature where the text tells nothing else.
@@ -192,7 +195,7 @@ var vague = vocabulary.rules([]means{
 // phrases that hold a telling word without its meaning: other things that
 // expire (of keys that do, the keys are left), other keys (see also
 // prunella.WithoutOtherKeys), other tokens, and certificates of hosts
-var decoys = vocabulary.expression(`(?:certificate|cert|cache|cached entry|session|lease|password|licen[cs]e|timer|ttl|x509:? certificate)(?: \S+){0,2}?(?: has| is| was)? expired(?: or is not yet valid)?|expired (?:certificate|cert|session|lease|password)|(\bkeys?\b[^,;.]{0,60}?)\bexpired\b|key ring|rotating (?:log|file)s?|log rotat\w*|(?:cache|message|translation|config\w*|hash|map) key|x509: [^,;]*|(?:[cx]srf|anti-?forgery|push|device|reset|invite|page|continuation) tokens?|card issuers?|issu(?:er|ing) bank|(?:method|function|type|call|operator|abi|event) signatures?`)
+var decoys = vocabulary.expression(`(?:certificate|cert|cache|cached entry|session|lease|password|licen[cs]e|timer|ttl|x509:? certificate)(?: \S+){0,2}?(?: has| is| was)? expired(?: or is not yet valid)?|expired (?:certificate|cert|session|lease|password)|(\bkeys?\b[^,;.]{0,60}?)\bexpired\b|key ring|rotating (?:log|file)s?|log rotat\w*|(?:cache|message|translation|config\w*|hash|map) key|x509: [^,;]*|(?:[cx]srf|anti-?forgery|push|device|reset|invite|page|continuation) tokens?|unexpected token\b|token (?:bucket|count|limit)|invalid token at line|tokens? (?:per|/) ?\w+|card issuers?|issu(?:er|ing) bank|(?:method|function|type|call|operator|abi|event) signatures?`)
 
 // otherSigners is how texts speak of what else is signed: requests to a cloud,
 // webhooks, packages, images, mail, commits, cookies. What is wrong with their

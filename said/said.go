@@ -42,10 +42,7 @@ var specific = []Class{UnknownKid, Expired, NotYetValid, Audience, Issuer}
 // In returns the classes of a text, most telling first, and those that it
 // denies, sorted. Neither holds a class twice.
 func In(text string) (classes, denied []Class) {
-	t := vocabulary.text(read(text))
-	if t.possible(decoys) {
-		t = vocabulary.text(decoys.re.ReplaceAllString(t.low, "$1~"))
-	}
+	t := open(text)
 	for _, d := range denials {
 		if slices.ContainsFunc(d.any, t.matches) {
 			denied = append(denied, d.class)
@@ -53,7 +50,7 @@ func In(text string) (classes, denied []Class) {
 	}
 	for _, r := range classRules {
 		yes, no := t.says(r.any)
-		if !yes && slices.ContainsFunc(r.ofTokens, t.possible) && tokenish.MatchString(t.low) {
+		if !yes && slices.ContainsFunc(r.ofTokens, t.possible) && (tokenish.MatchString(t.low) || turnedAway.MatchString(t.low)) {
 			yes, no = t.says(r.ofTokens)
 		}
 		switch {
@@ -109,10 +106,23 @@ func deniedWins(c Class) bool {
 	return false
 }
 
+// OfTokens reports whether a text speaks of tokens or of those who take them.
+func OfTokens(text string) bool { return tokenish.MatchString(open(text).low) }
+
 // OfKeys reports whether a text speaks of keys at all.
 func OfKeys(text string) bool { return keyish.MatchString(strings.ToLower(text)) }
 
-// read returns a text as the rules take it.
+// open returns a text as the rules take it, without decoys.
+func open(s string) *text {
+	t := vocabulary.text(read(s))
+	if t.possible(decoys) {
+		t = vocabulary.text(decoys.re.ReplaceAllString(t.low, "$1~"))
+	}
+	return t
+}
+
+// read returns a text in lower case with what its named values say and with
+// the parts of compound names.
 func read(text string) string {
 	low := strings.ToLower(withParts(prunella.Prose(Tidy(text))))
 	if strings.Contains(low, "key") {
