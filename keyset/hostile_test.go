@@ -31,15 +31,7 @@ func fileSet(t testing.TB, doc []byte, change ...func(*keyset.Config)) *keyset.S
 		t.Fatal(err)
 	}
 	cfg := keyset.Config{File: path, Issuer: issuerURL, Audience: []string{audience}, Log: quiet}
-	for _, c := range change {
-		c(&cfg)
-	}
-	set, err := keyset.New(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(set.Close)
-	return set
+	return open(t, cfg, change)
 }
 
 func with(member string, value any) map[string]any {
@@ -398,6 +390,44 @@ func TestLargeAnswers(t *testing.T) {
 }
 
 // A set that was refused must not be confirmed by the 304 that follows it.
+// Whatever strangers send, what is remembered of it has one size.
+func TestAFloodLeavesNothingBehind(t *testing.T) {
+	a := edSigner(t, "a")
+	set := fileSet(t, jwks(a), withHints, func(c *keyset.Config) {
+		c.Acknowledge = &keyset.Acknowledge{URL: "http://127.0.0.1:1/ack", Secret: secret, Instance: "i"}
+	})
+	set.Close() // it verifies on, and nothing runs beside the flood
+	flood := func(round int) {
+		for n := range 5000 {
+			kid := fmt.Sprint(round, "junk", n)
+			if n%10 == 0 {
+				kid = strings.Repeat("k", 200) + kid
+			}
+			if _, err := set.Verify(t.Context(), forge(kid)); err == nil {
+				t.Fatal("junk is accepted")
+			}
+			if n%10 == 0 {
+				push(t, set, kid, time.Now(), secret, `{"issuer":"`+kid+`"}`)
+			}
+		}
+	}
+	held := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC() // pools are emptied by the second
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	flood(0)
+	before := held()
+	flood(1)
+	flood(2)
+	if after := held(); after > before+256<<10 {
+		t.Errorf("after one flood %d bytes are held, after three %d", before, after)
+	}
+	accepts(t, set, a.fresh())
+}
+
 func TestRefusedDocumentIsNotConfirmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := edSigner(t, "a")

@@ -226,6 +226,11 @@ var errDown = errors.New("connection refused")
 func (i *issuer) start(t testing.TB, change ...func(*keyset.Config)) *keyset.Set {
 	t.Helper()
 	cfg := keyset.Config{Issuer: i.url, Audience: []string{audience}, Client: &http.Client{Transport: i}, Log: quiet}
+	return open(t, cfg, change)
+}
+
+func open(t testing.TB, cfg keyset.Config, change []func(*keyset.Config)) *keyset.Set {
+	t.Helper()
 	for _, c := range change {
 		c(&cfg)
 	}
