@@ -22,7 +22,8 @@ var blameOf = map[string]string{"unknown-kid": "key", "fetch-failed": "key", "ex
 // were right at first sight: "held" 49 of 53 lines (92 %), "fresh" 26 of 30
 // (87 %), "stacks" 106 of 151 (70 %, of its 33 lines of other things 18), and
 // "later", after the rules were widened for "stacks", 86 of 99 (87 %, of its 36
-// lines of other things 32; the rules before had 74 and 20). The gaps that each
+// lines of other things 32; the rules before had 74 and 20), and "last", after
+// that, 46 of 54 (85 %, of its 19 lines of other things 17). The gaps that each
 // showed were then closed where more than the one line was meant, so that no
 // set measures unseen wording any more; the first figures do.
 func TestCorpus(t *testing.T) {
@@ -73,7 +74,7 @@ func TestCorpus(t *testing.T) {
 			}
 		}
 	}
-	for set, least := range map[string]int{"dev": 100, "held": 95, "fresh": 95, "stacks": 97, "later": 94} {
+	for set, least := range map[string]int{"dev": 100, "held": 95, "fresh": 95, "stacks": 97, "later": 94, "last": 94} {
 		s := scores[set]
 		t.Logf("%s: class of %d, blame of %d of %d lines; other things %d of %d", set, s.class, s.blame, s.all, s.otherRight, s.other)
 		if s.all < 30 || 100*s.class < least*s.all || 100*s.blame < min(least, 97)*s.all || s.otherRight < s.other {

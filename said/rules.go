@@ -36,7 +36,7 @@ const (
 	// how a claim is said to be another than it should be; refused is what is said
 	// of the whole claim only, since many other things fail
 	refused  = `(?:rejected|validation failed|check failed|verification failed|failed (?:validation|check|verification)|disallowed|unacceptable|required)`
-	mismatch = `(?:invalid|unexpected|wrong|bad|mismatch\w*|not allowed|not permitted|not accepted|not valid|not satisfied|not configured|not trusted|not match\w*|does(?:n't| not) (?:match|contain|include)|did(?:n't| not) match|do(?:n't| not) match|must be|must contain|expected|untrusted|unknown|incorrect|no match|different|not intended|not one\b|not among|not recogni[sz]ed|should be|differs?)`
+	mismatch = `(?:invalid|unexpected|wrong|bad|mismatch\w*|not allowed|not permitted|not accepted|not valid|not satisfied|not configured|not trusted|not match\w*|does(?:n't| not) (?:match|contain|include)|did(?:n't| not) match|do(?:n't| not) match|must be|must contain|expected|untrusted|unknown|incorrect|no match|different|not intended|not one\b|not among|not the (?:configured|expected|right|one)|not recogni[sz]ed|should be|differs?)`
 )
 
 var classRules = vocabulary.rules([]means{
@@ -122,7 +122,7 @@ var classRules = vocabulary.rules([]means{
 	{MaterialChanged, []string{
 		`same (?:kid|key id)\b|(?:kid|key id) (?:was |is )?re-?used?|re-?us(?:ed?|ing) (?:the )?(?:same )?(?:kid|key id)`,
 		`(?:thumbprint|fingerprint|modulus|key material|public key bytes).{0,40}(?:changed|differs?|mismatch|different|does(?:n't| not) match)`,
-		`(?:different|new|other|changed) (?:key )?material`,
+		`(?:different|new|other|changed) (?:key )?material|changed (?:its |the )?(?:modulus|thumbprint|fingerprint|key material)`,
 	}},
 	{KidFlood, []string{
 		`random kids?|(?:many|distinct|different|unique|unheard-of|invented|made-up|bogus|fabricated) (?:unknown |random )?(?:kids?|key ids?)\b|kid flood|flood(?:ed|ing)? .{0,40}\b(?:kids?|key ids?|tokens?)\b`,
@@ -143,22 +143,23 @@ var classRules = vocabulary.rules([]means{
 		`status ?page.{0,40}(?:outage|incident|major|critical)`,
 	}},
 	{Clock, []string{
-		`clock[ -]?(?:skew|drift|offset|jump)|clock .{0,40}(?:ahead|behind|wrong|off by|slow|fast|out of sync|unsynchroni[sz]ed|not synchroni[sz]ed|drifted)|time (?:skew|drift)|\bntp(?:d|sec)?\b|chrony|timesyncd|system time .{0,20}(?:off|wrong|ahead|behind)`,
+		`clock[ -]?(?:skew|drift|offset|jump)|clock .{0,40}(?:ahead|behind|wrong|off by|slow|fast|out of sync|unsynchroni[sz]ed|not synchroni[sz]ed|drifted)|\btime .{0,30}\d ?(?:s|sec\w*|min\w*|ms) (?:ahead|behind|off|slow|fast)\b|time (?:skew|drift)|\bntp(?:d|sec)?\b|chrony|timesyncd|system time .{0,20}(?:off|wrong|ahead|behind)`,
 	}},
 	{StaticKeys, []string{
 		`static (?:\S+ )?(?:keys?|jwks|public|pem|file)|key ?(?:set ?)?file|local (?:\S+ )?(?:key ?(?:set|store|ring|file)|keys|jwks)\b|keystore|pinned (?:public |signing )?keys?|hard-?coded (?:\S+ )?key|\.pem\b|bundled (?:keys|jwks|key)|baked[- ]in|jwks(?: \S+){0,2} not configured|no jwks (?:refresh|url|uri|endpoint)|(?:keys?|jwks|key ?ring) .{0,20}(?:mounted|from disk|on disk|from file)|/etc/\S*(?:keys?|jwks|jwt)\b`,
 	}},
 	{StaleCache, []string{
-		`(?:stale|outdated|old|expired) (?:\S+ )?(?:jwks|cache|cached|key ?set|jwk set)|cached (?:jwks?|keys?|key ?set|set|public|copy)|(?:jwks?|jwk sets?|key ?sets?|keys?)(?: \S+)? (?:was |is |are |were )?cached\b|jwks[ -]cache|key[ -]?(?:set )?cache|cache.{0,30}(?:ttl|24 ?h|86400)|too many requests to the jwks|refresh.{0,30}(?:rate[- ]?limit|cool-?down|throttl|next in|not due)`,
+		`(?:stale|outdated|old|expired) (?:\S+ )?(?:jwks|cache|cached|key ?set|jwk set)|cached (?:jwks?|keys?|key ?set|set|public|copy)|(?:jwks?|jwk sets?|key ?sets?|keys?)(?: \S+)? (?:was |is |are |were )?cached\b|\bkeys? (?:\S+ ){0,2}?(?:from|out of) (?:\S+ ){0,2}?cache\b|jwks[ -]cache|key[ -]?(?:set )?cache|cache.{0,30}(?:ttl|24 ?h|86400)|too many requests to the jwks|refresh.{0,30}(?:rate[- ]?limit|cool-?down|throttl|next in|not due)`,
 	}},
 	{Rotated, []string{
-		`\bkeys?\b.{0,50}\brotat|\brotat\w*.{0,50}\bkeys?\b|jwks rotation|key rollover|rolled over|\bkeys? (?:was |were |is |has been |have been )?(?:activated|promoted)\b|(?:signing key|signer) .{0,20}(?:changed|switched|replaced|promoted|activated)|new signing key|(?:signing|public) (?:keys?|cert\w*) (?:\S+ ){0,2}(?:replaced|renewed|switched|swapped)|(?:switched|promoted|moved|changed) .{0,20}\bto (?:the )?(?:new )?(?:signing )?key`,
+		`\bkeys?\b.{0,50}\brotat|\brotat\w*.{0,50}\bkeys?\b|jwks rotation|key rollover|rolled over|\bkeys? (?:was |were |is |has been |have been )?(?:activated|promoted)\b|(?:signing key|signer) .{0,20}(?:changed|switched|replaced|promoted|activated)|new (?:signing key|signer)\b|(?:signing|public) (?:keys?|cert\w*) (?:\S+ ){0,2}(?:replaced|renewed|switched|swapped)|(?:switched|promoted|moved|changed) .{0,20}\bto (?:the )?(?:new )?(?:signing )?key`,
 	}},
 	{Deploy, []string{
 		`(?:recent|new|after|since|following|latest|last|this|bad|faulty) (?:the |a |our )?(?:code |canary )?(?:deploy\w*|release|rollout)\b`,
 		`(?:deployed|released|rolled out|shipped) (?:version |tag |image |build )?v?\d`,
 		`(?:deploy\w*|release|rollout) (?:of )?(?:\S+ )?(?:version )?v?\d+\.\d+(?:\.\d+)?(?:[^.\d]|\.\D|\.?$)`,
 		`v?\d+\.\d+(?:\.\d+)?\S* (?:was |has been )?(?:deployed|released|rolled out|shipped|went live|is live)`,
+		`\bfrom v?\d+\.\d+\.\d+\S* to v?\d+\.\d+\.\d+(?:[^.\d]|$)`,
 		`(?:release|deployment|chart) \S+ (?:has been |was |is )(?:upgraded|updated|rolled out|synced)`,
 		`(?:deploy|deployment|release|rollout) (?:finished|completed|succeeded|started|went out|just|\d+ ?(?:m|s|min|sec|h|hour))`,
 		`no (?:\S+ )?(?:deploys?|deployments?|releases?|rollouts?)\b|\bdeploys?\b.{0,15}\bnone\b`,
@@ -195,7 +196,7 @@ var vague = vocabulary.rules([]means{
 // phrases that hold a telling word without its meaning: other things that
 // expire (of keys that do, the keys are left), other keys (see also
 // prunella.WithoutOtherKeys), other tokens, and certificates of hosts
-var decoys = vocabulary.expression(`(?:certificate|cert|cache|cached entry|session|lease|password|licen[cs]e|timer|ttl|x509:? certificate)(?: \S+){0,2}?(?: has| is| was)? expired(?: or is not yet valid)?|expired (?:certificate|cert|session|lease|password)|(\bkeys?\b[^,;.]{0,60}?)\bexpired\b|key ring|rotating (?:log|file)s?|log rotat\w*|(?:cache|message|translation|config\w*|hash|map) key|x509: [^,;]*|(?:[cx]srf|anti-?forgery|push|device|reset|invite|page|continuation) tokens?|unexpected token\b|token (?:bucket|count|limit)|invalid token at line|tokens? (?:per|/) ?\w+|card issuers?|issu(?:er|ing) bank|(?:method|function|type|call|operator|abi|event) signatures?`)
+var decoys = vocabulary.expression(`(?:certificate|cert|cache|cached entry|session|lease|password|licen[cs]e|timer|ttl|x509:? certificate)(?: \S+){0,2}?(?: has| is| was)? expired(?: or is not yet valid)?|expired (?:certificate|cert|session|lease|password)|(\bkeys?\b[^,;.]{0,60}?)\bexpired\b|key ring|rotating (?:log|file)s?|log rotat\w*|(?:cache|message|translation|config\w*|hash|map) key|x509: [^,;]*|(?:[cx]srf|anti-?forgery|push|device|reset|invite|page|continuation) tokens?|unexpected token\b|token (?:bucket|count|limit)|invalid token at line|tokens? (?:per|/) ?\w+|card issuers?|(?:certificate|cert)\b[^;]{0,40}?\bissuer(?: chain| certificate)?|issuer (?:chain|certificate)|issu(?:er|ing) bank|(?:method|function|type|call|operator|abi|event) signatures?`)
 
 // otherSigners is how texts speak of what else is signed: requests to a cloud,
 // webhooks, packages, images, mail, commits, cookies. What is wrong with their
