@@ -19,6 +19,9 @@ import (
 
 func trustTerm(t skill.Term) client.TrustTerm {
 	o := t.Outcome
+	if o.Kind == "thread" { // of a [[link]] its words stay
+		o.Ref = linkRE.ReplaceAllString(o.Ref, "$1$2")
+	}
 	return client.TrustTerm{At: o.At, Kind: o.Kind, Ref: o.Ref, X: o.X, Weight: t.Counts, Base: t.Weight, Capped: t.Capped, Carry: t.Carry, Decay: t.Decay,
 		Version: o.Version, Hash: o.Hash, By: o.By, Note: o.Note}
 }

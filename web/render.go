@@ -59,6 +59,7 @@ var functions = template.FuncMap{
 	"adds":    func(more, said string) bool { return more != "" && !strings.Contains(said, more) },
 	"allowed": allowedWord, "fault": faultWord, "lint": lintMarks.of, "freshnesses": func() []string { return []string{"fresh", "due", "stale", "never"} },
 	"inc":   func(i int) int { return i + 1 },
+	"upper": upper,
 	"abs":   func(x float64) string { return number(max(x, -x)) },
 	"at":    func(now time.Time, v any) withNow { return withNow{now, v} },
 	"since": func(from, to time.Time) string { return duration(to.Sub(from)) },

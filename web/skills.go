@@ -26,8 +26,14 @@ type skillsPage struct {
 	Total      int
 	Broken     int
 	Fresh      map[string]int
-	Drafts     []client.WikiHit
+	Drafts     []draftRow
 	Editable   bool
+}
+
+// draftRow is a draft, and whether there is a skill of its name, which it would change.
+type draftRow struct {
+	client.WikiHit
+	Change bool
 }
 
 // skillFilter is the form of the page.
@@ -81,7 +87,9 @@ func (s *server) skills(r *http.Request, _ time.Time) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	p.Drafts = drafts.Hits
+	for _, d := range drafts.Hits {
+		p.Drafts = append(p.Drafts, draftRow{d, slices.ContainsFunc(all, func(v client.SkillView) bool { return string(v.Skill.Name) == d.Name })})
+	}
 	if p.Filter.Query == "" {
 		p.categories(kept)
 	} else {
@@ -155,7 +163,7 @@ type skillPage struct {
 // move is one piece of evidence, and where it can be looked at.
 type move struct {
 	client.TrustTerm
-	URL string
+	Text, URL string
 }
 
 func (s *server) skill(r *http.Request, now time.Time) (view, error) {
@@ -179,7 +187,7 @@ func (s *server) skill(r *http.Request, now time.Time) (view, error) {
 	}
 	address := func(kind, ref string) string { return evidenceURL(kind, ref, incidents) }
 	for _, t := range v.Trust.Terms {
-		p.Moves = append(p.Moves, move{t, address(t.Kind, t.Ref)})
+		p.Moves = append(p.Moves, move{t, evidenceText(t), address(t.Kind, t.Ref)})
 	}
 	slices.SortStableFunc(p.Moves, func(a, b move) int { return b.At.Compare(a.At) })
 	p.Course = coursePlot(v.Course, now, address)
@@ -192,12 +200,25 @@ func evidenceURL(kind, ref string, incidents map[string]prunella.IncidentID) str
 	switch {
 	case incidents[ref] != "":
 		return "/incidents/" + url.PathEscape(string(incidents[ref])) + "#plan"
-	case kind == "scenario" && strings.HasPrefix(ref, "rep-"):
+	case kind == "scenario":
 		return "/reports/" + url.PathEscape(ref)
 	case strings.HasPrefix(ref, "https://") || strings.HasPrefix(ref, "http://"):
 		return ref
 	}
 	return ""
+}
+
+// evidenceText says which run, report, person or conversation an outcome is of.
+func evidenceText(t client.TrustTerm) string {
+	switch {
+	case t.Kind == "person":
+		return cmp.Or(strings.Trim(t.By+": "+t.Note, ": "), t.Ref)
+	case t.Kind == "scenario" && t.Note != "":
+		return t.Note
+	case t.Kind == "thread":
+		return t.Ref
+	}
+	return short(t.Ref)
 }
 
 func editURL(file string) string { return "/wiki/edit?" + url.Values{"path": {file}}.Encode() }
