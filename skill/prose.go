@@ -3,6 +3,7 @@ package skill
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -12,6 +13,7 @@ type Item struct {
 	Text   string // without the marker and the check box, white space folded
 	Marker string // "-", "1.", "|" for a row, "" for a paragraph
 	Box    string // "x", " " or "" without a check box
+	Head   string // of a row: the header of its table, "" without one
 	Line   int    // in the file
 }
 
@@ -33,7 +35,7 @@ func (d *Document) Items(part Span) []Item {
 		current = &(*to)[len(*to)-1]
 	}
 	first, _ := d.position(part.Start)
-	fence, blank := "", true
+	fence, head, blank := "", "", true
 	for n, line := range strings.Split(strings.TrimSuffix(d.Text(part), "\n"), "\n") {
 		line = strings.TrimSuffix(line, "\r")
 		if m := fencePattern.FindStringSubmatch(line); m != nil && (fence == "" || strings.HasPrefix(m[1], fence)) {
@@ -51,7 +53,7 @@ func (d *Document) Items(part Span) []Item {
 			blank = true
 			continue
 		case strings.HasPrefix(text, "#") && strings.HasPrefix(strings.TrimLeft(text, "#"), " "):
-			current = nil
+			current, head = nil, ""
 		case m != nil && len(m[1]) < 2:
 			i := Item{Text: m[3], Marker: m[2], Line: first + n}
 			if b := boxPattern.FindStringSubmatch(i.Text); b != nil {
@@ -61,10 +63,11 @@ func (d *Document) Items(part Span) []Item {
 		case rowPattern.MatchString(line):
 			if rulePattern.MatchString(line) {
 				if len(lists) > 0 && lists[len(lists)-1].Marker == "|" {
-					lists = lists[:len(lists)-1] // what stood above was the header
+					head = lists[len(lists)-1].Text // what stood above
+					lists = lists[:len(lists)-1]
 				}
 			} else {
-				add(&lists, Item{Text: text, Marker: "|", Line: first + n})
+				add(&lists, Item{Text: text, Marker: "|", Head: head, Line: first + n})
 			}
 			current = nil
 		case current != nil && (!blank || strings.HasPrefix(line, "  ") || strings.HasPrefix(line, "\t")):
@@ -94,7 +97,7 @@ func (d *Document) itemsOf(name string) []Item {
 	return out
 }
 
-var stepHeading = regexp.MustCompile(`(?i)^#{3,6}\s+(?:step\s+)?\d+(?:\.\d+)*[.):]?\s+(.*?)[ #]*$`)
+var stepHeading = regexp.MustCompile(`(?i)^#{3,6}\s+(?:step\s+)?\d+(?:\.\d+)*\s*[.):–—-]?\s+(.*?)[ #]*$`)
 
 // StepsOf are the texts of the steps in the sections of that name: numbered
 // items, or else sub-headings with a number, or else bullets.
@@ -118,6 +121,9 @@ func (d *Document) StepsOf(name string) []string {
 			}
 		}
 	}
+	if len(out) == 0 {
+		out = d.spokenSteps(name)
+	}
 	if len(out) > 0 {
 		return out
 	}
@@ -125,6 +131,40 @@ func (d *Document) StepsOf(name string) []string {
 		if i.Marker != "" && i.Marker != "|" {
 			out = append(out, i.Text)
 		}
+	}
+	return out
+}
+
+var spokenStep = regexp.MustCompile(`^ {0,3}(?:[-*+•]\s+)?(?:\*\*|__)?(?:(?:(?i:step)\s+|\(?)(\d{1,2})|\(?([A-Za-z]))(?:\s*[.):]{1,2}|\s+[–—-])(?:\*\*|__)?:?\s+(\S.*)$`)
+
+// spokenSteps are the steps of sections whose lines count them in words or by
+// letters: Step 1:, a), A. They count from the first on, without a gap.
+func (d *Document) spokenSteps(name string) []string {
+	out := []string{}
+	for _, s := range d.Sections {
+		if s.known != name {
+			continue
+		}
+		var steps []string
+		goesOn := false
+		for _, line := range strings.Split(d.withoutBlocks(s.Body), "\n") {
+			text := strings.TrimSpace(line)
+			m := spokenStep.FindStringSubmatch(strings.TrimRight(line, "\r"))
+			switch {
+			case m != nil && (m[1] != "" && m[1] == strconv.Itoa(len(steps)+1) || m[2] != "" && int(m[2][0]|0x20-'a') == len(steps)):
+				steps, goesOn = append(steps, m[3]), true
+			case text == "" || fencePattern.MatchString(line):
+				goesOn = false
+			case goesOn:
+				steps[len(steps)-1] += " " + text
+			}
+		}
+		if len(steps) > 1 {
+			out = append(out, steps...)
+		}
+	}
+	for i := range out {
+		out[i] = strings.Join(strings.Fields(out[i]), " ")
 	}
 	return out
 }
@@ -167,11 +207,11 @@ var (
 // Contacts reads the sections about escalation.
 func (d *Document) Contacts() []Contact {
 	out := []Contact{}
-	for _, i := range d.itemsOf(Escalation) {
+	for _, i := range bySentence(d.itemsOf(Escalation)) {
 		c := Contact{Text: i.Text, Line: i.Line}
 		rest := i.Text
 		if i.Marker == "|" {
-			c.row(i.Text)
+			c.row(i)
 			out = append(out, c)
 			continue
 		}
@@ -209,27 +249,82 @@ func (c *Contact) head(text string) {
 	}
 }
 
-// row reads a row of a table: the cell that names somebody, and the condition.
-func (c *Contact) row(text string) {
-	cells := strings.Split(strings.Trim(strings.TrimSpace(text), "|"), "|")
-	for i, cell := range cells {
+var sentenceEnd = regexp.MustCompile(`([.!?])\s+(\p{Lu})`)
+
+// bySentence takes paragraphs apart of which several sentences name somebody.
+func bySentence(items []Item) []Item {
+	var out []Item
+	for _, i := range items {
+		parts := strings.Split(sentenceEnd.ReplaceAllString(i.Text, "$1\n$2"), "\n")
+		naming := 0
+		for _, part := range parts {
+			if len(targets(part)) > 0 {
+				naming++
+			}
+		}
+		if i.Marker != "" || naming < 2 {
+			out = append(out, i)
+			continue
+		}
+		for _, part := range parts {
+			out = append(out, Item{Text: part, Line: i.Line})
+		}
+	}
+	return out
+}
+
+var (
+	whenColumn = regexp.MustCompile(`(?i)\b(?:when|if|condition|trigger|situation|scenario|case|after|threshold)\b`)
+	whomColumn = regexp.MustCompile(`(?i)\b(?:who|whom|contact|escalate to|notify|page|name|person|owner|team|call)\b`)
+)
+
+// row reads a row of a table: the cell that names somebody, and the condition,
+// by the headers of the columns or by what the cells say.
+func (c *Contact) row(i Item) {
+	split := func(text string) []string { return strings.Split(strings.Trim(strings.TrimSpace(text), "|"), "|") }
+	heads := split(i.Head)
+	row := split(i.Text)
+	whom := ""
+	for k, cell := range row {
 		cell = strings.TrimSpace(emphasis.Replace(cell))
+		head := ""
+		if k < len(heads) {
+			head = heads[k]
+		}
 		switch found := targets(cell); {
+		case whenColumn.MatchString(head) && c.When == "":
+			c.When = spoken(cell)
+		case whomColumn.MatchString(head) && whom == "" && len(found) == 0:
+			whom = cell
 		case len(found) > 0 && c.To == "":
 			c.To, c.Also = found[0], found[1:]
+		case len(found) > 0:
+			c.Also = append(c.Also, found...)
 		case primaryWord.MatchString(cell):
 			c.Primary = true
 		case ifLeading.MatchString(cell) && c.When == "":
 			c.When = spoken(cell)
-		case i == 0:
-		case c.To == "" && i == len(cells)-1:
+		case k == 0:
+		case c.To == "" && k == len(row)-1:
 			c.To = cell
+		}
+	}
+	if whom != "" {
+		if primaryWord.MatchString(whom) {
+			c.Primary = true
+		} else if c.To != "" && !strings.HasPrefix(c.To, "@") {
+			c.To, c.Also = whom, append([]string{c.To}, c.Also...)
+		} else if c.To == "" {
+			c.To = whom
 		}
 	}
 }
 
 func spoken(text string) string {
 	text = strings.TrimSpace(emphasis.Replace(text))
+	if strings.EqualFold(text, "always") {
+		return ""
+	}
 	for _, word := range []string{"if ", "when ", "whenever ", "in case "} {
 		if len(text) > len(word) && strings.EqualFold(text[:len(word)], word) {
 			return strings.TrimSpace(text[len(word):])
@@ -304,7 +399,7 @@ func (d *Document) Links() []string {
 			for p := start; p < stop; p++ {
 				covered[p] = true
 			}
-			if target != "" {
+			if target != "" && !strings.EqualFold(strings.Trim(target, "_"), "toc") { // a table of contents
 				all = append(all, found{start, target})
 			}
 		}

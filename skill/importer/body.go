@@ -11,14 +11,45 @@ var (
 	itemLine    = regexp.MustCompile(`^( *)([-*+]|\d{1,9}[.)])([ \t]+)(\S.*)$`)
 	oddBullet   = regexp.MustCompile(`^(\s*)[•◦▪‣●○∙·](\s+\S.*)$`)
 	loneNumber  = regexp.MustCompile(`^\s*(\d{1,3}[.)])\s*$`)
+	numbered    = regexp.MustCompile(`^ {0,3}\d{1,3}[.)]\s+\S`)
+	pageTail    = regexp.MustCompile(`(?i)^(?:(?:no )?labels|like.*first to like this|(?:write|add|leave) a comment.*|\d+ comments?|powered by .*)$`)
 	tightNumber = regexp.MustCompile(`^(\s*)(\d{1,2}[.)])(\p{Lu}.*|\*\*.*)$`)
 )
 
+// stepsHeading stands above the steps of a page that has no headings at all.
+const stepsHeading = "## " + skill.Resolution
+
+// bareSteps is the line of the first step of a page without headings, -1 when it
+// has headings or no steps.
+func (p *page) bareSteps(from int) int {
+	at, steps := -1, 0
+	for i := from; i < len(p.lines); i++ {
+		if p.isHeading(i) {
+			return -1
+		}
+		if !p.code[i] && numbered.MatchString(p.lines[i]) {
+			if steps++; at < 0 {
+				at = i
+			}
+		}
+	}
+	if steps < 2 {
+		return -1
+	}
+	return at
+}
+
 // readBody writes the text from a line on, mending what a copy lost.
 func (p *page) readBody(from int) {
-	shift, bullets := p.shift(from), false
+	shift, bullets, steps := p.shift(from), false, p.bareSteps(from)
 	for i := from; i < len(p.lines); i++ {
 		line := p.lines[i]
+		if i == steps {
+			if n := len(p.body); n > 0 && strings.TrimSpace(p.body[n-1]) != "" {
+				p.body = append(p.body, "")
+			}
+			p.body, p.stepsAdded = append(p.body, stepsHeading, ""), true
+		}
 		if p.code[i] {
 			i = p.fencedBlock(i)
 			continue
@@ -35,6 +66,13 @@ func (p *page) readBody(from int) {
 		if used := p.indentedCode(i); used > 0 {
 			i += used - 1
 			continue
+		}
+		if used := p.stepCode(i); used > 0 {
+			i += used - 1
+			continue
+		}
+		if bullets && pageTail.MatchString(strings.TrimSpace(line)) {
+			bullets = false // the list is over
 		}
 		if m := oddBullet.FindStringSubmatch(line); m != nil {
 			line = m[1] + "-" + m[2]
@@ -257,7 +295,54 @@ func (p *page) indentedCode(i int) int {
 			code = append(code, strings.TrimPrefix(line, "    "))
 		}
 	}
-	p.fence(code, "", "")
+	p.fence(outdentAll(code), "", "")
+	return stop - i
+}
+
+// outdentAll takes the spaces from lines of code that all of them begin with.
+func outdentAll(code []string) []string {
+	least := len(code[0])
+	for _, line := range code {
+		if strings.TrimSpace(line) != "" {
+			least = min(least, len(line)-len(strings.TrimLeft(line, " ")))
+		}
+	}
+	out := make([]string, len(code))
+	for i, line := range code {
+		out[i] = line[min(least, len(line)):]
+	}
+	return out
+}
+
+// stepCode writes commands that stand indented below a step, without a fence, as
+// a block of that step: after a colon, or with a prompt. It returns how many
+// lines it took.
+func (p *page) stepCode(i int) int {
+	if strings.TrimLeft(p.lines[i], " \t") == p.lines[i] || len(p.body) == 0 || p.lost {
+		return 0
+	}
+	m := itemLine.FindStringSubmatch(p.body[len(p.body)-1])
+	if m == nil {
+		return 0
+	}
+	stop := i
+	for ; stop < len(p.lines) && !p.code[stop]; stop++ {
+		text := strings.TrimSpace(p.lines[stop])
+		if strings.TrimLeft(p.lines[stop], " \t") == p.lines[stop] || itemLine.MatchString(p.lines[stop]) ||
+			!prompt.MatchString(text) && !(strings.HasSuffix(m[4], ":") || m[4][len(m[4])-1] == '\\') ||
+			!prompt.MatchString(text) && !isCommand(text) && !(stop > i && strings.HasSuffix(strings.TrimSpace(p.lines[stop-1]), "\\")) {
+			break
+		}
+	}
+	if stop == i {
+		return 0
+	}
+	pad := strings.Repeat(" ", len(m[1])+len(m[2])+1)
+	p.body = append(p.body, "", pad+"```bash")
+	for _, line := range outdentAll(p.lines[i:stop]) {
+		p.body = append(p.body, pad+line)
+	}
+	p.body = append(p.body, pad+"```")
 	return stop - i
 }
 

@@ -18,7 +18,7 @@ var (
 		"promql": "promql", "http": "http", "python": "python", "go": "go", "golang": "go", "javascript": "javascript", "js": "js", "typescript": "typescript", "ruby": "ruby", "java": "java",
 		"xml": "xml", "html": "html", "toml": "toml", "ini": "ini", "hcl": "hcl", "terraform": "terraform", "dockerfile": "dockerfile", "diff": "diff", "logql": "logql", "powershell": "powershell",
 		"plaintext": "text", "text": "text", "plain text": "text"}
-	prompt      = regexp.MustCompile(`^(?:[\w.@~-]+[:\w/~ -]*)?[$%❯] +\S`)
+	prompt      = regexp.MustCompile(`^(?:\[?[\w.-]+[@:][\w.~:/-]*(?: [\w.~/-]+)?\]?|[\w.~/-]*[A-Za-z_~/-])?[$%❯] +\S`)
 	assignment  = regexp.MustCompile(`^(?:[A-Z_][A-Z0-9_]*=\S* +)+\S`)
 	httpLine    = regexp.MustCompile(`^(?:GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS) (?:https?://|/)\S*(?: HTTP/[\d.]+)?$|^HTTP/[\d.]+ \d{3}\b`)
 	sqlLine     = regexp.MustCompile(`(?is)^\s*(?:(?:--[^\n]*\n\s*)*)(?:select\b.+(?:\bfrom\b|;)|insert\s+into\b|update\s+\S+\s+set\b|delete\s+from\b|(?:create|alter|drop|truncate)\s+(?:table|index|user|role|database|view|unique|materialized|extension|system)\b|explain\b|with\s+\S+\s+as\s*\(|show\s+(?:processlist|tables|databases|variables|full|engine|max_connections|slave|replica)\b|vacuum\b|analyze\s|reindex\b|grant\s|revoke\s)`)

@@ -86,6 +86,7 @@ var (
 	separated = regexp.MustCompile(`^(?:\*\*|__|_|\*)?([\p{L}][\p{L}\p{N} ()/&'_.-]{0,40}?)(?:\*\*|__|_|\*)?\s*(?::|=|\s[–—]\s)\s*(?:\*\*|__)?\s*(\S.*)$`)
 	pieces    = regexp.MustCompile(`\s+[·•|]\s+|\s*;\s+|\t+`)
 	cells     = regexp.MustCompile(`\s*\|+\s*`)
+	fieldList = regexp.MustCompile(`^:([A-Za-z][\w ()-]{0,40}):\s+(\S.*)$`) // of reStructuredText and AsciiDoc
 	gluedWord = regexp.MustCompile(`Version|Claimed confidence|Confidence|Last verified|Last tested|Last reviewed|Last updated|Owners?|Maintainers?|Extracted from|Trigger|Category|Severity|Status|Team|Service`)
 )
 
@@ -138,6 +139,9 @@ func pairs(line string) []pair {
 
 func onePair(text string) (pair, bool) {
 	text = strings.TrimSpace(text)
+	if field := fieldList.FindStringSubmatch(text); field != nil {
+		text = field[1] + ": " + field[2]
+	}
 	if m := separated.FindStringSubmatch(text); m != nil {
 		if key := labelKey(m[1]); key != "" {
 			return pair{key, strings.TrimSpace(strings.TrimRight(strings.TrimPrefix(m[2], "**"), "\\"))}, true
@@ -201,6 +205,9 @@ func (f *facts) front(key, value string) {
 	}
 }
 
+// nextSource is where one source ends and the next, a channel or an address, begins.
+var nextSource = regexp.MustCompile(`\s*(?:[,;]|\band\b|&)\s+(#[\p{L}]|https?://)`)
+
 var number3 = regexp.MustCompile(`^(v?)(\d+)(?:\.(\d+))?(?:\.(\d+))?(.*)$`)
 
 // put sets a fact; what was said first stays.
@@ -227,7 +234,9 @@ func (f *facts) put(key, value string) {
 		}
 		return
 	case "extracted-from":
-		f.sources = append(f.sources, strings.ReplaceAll(skill.ReadSource(value).Text, ";", ","))
+		for _, source := range strings.Split(nextSource.ReplaceAllString(value, "\n$1"), "\n") {
+			f.sources = append(f.sources, strings.ReplaceAll(skill.ReadSource(source).Text, ";", ","))
+		}
 		return
 	}
 	if f.values == nil {

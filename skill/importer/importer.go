@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -80,7 +81,17 @@ func Import(path string, b []byte) (*Result, error) {
 	if d, ours := alreadySkill(path, b); ours {
 		return &Result{File: d.Bytes(), Report: report(d, d.Title, nil, nil)}, nil
 	}
-	text := strings.TrimPrefix(string(b), "\uFEFF")
+	text, said := strings.TrimPrefix(string(b), "\uFEFF"), visible(string(b))
+	html := isHTML(text)
+	if html {
+		var err error
+		if text, said, err = fromHTML(text); err != nil {
+			return nil, &prunella.Error{Kind: prunella.Invalid, Op: "import", Where: path, Remedy: "copy its text from the browser", Err: err}
+		}
+		if err := skill.CheckDepth(path, []byte(text)); err != nil {
+			return nil, err
+		}
+	}
 	text = strings.Map(printable, strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text))
 	p := &page{path: path}
 	p.read(text)
@@ -88,10 +99,20 @@ func Import(path string, b []byte) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if lost := missing(words(visible(string(b))), words(string(file))); len(lost) > 0 {
+	lost := missing(words(said), words(string(file)))
+	if html { // a mark or its absence in the middle of a word makes two of one, or one of two
+		together := strings.Join(words(string(file)), "")
+		lost = slices.DeleteFunc(lost, func(word string) bool { return strings.Contains(together, word) })
+	}
+	if len(lost) > 0 {
 		p.unplaced = append(p.unplaced, Unplaced{Line: 1, Text: strings.Join(lost, " "),
 			Reason: "an error of the importer: these words were lost; the page is kept whole below its last section"})
 		file = append(file, "\n## Imported page\n\n"+fenced(text)...)
+	}
+	if html { // lines are those of the page, not of its Markdown
+		for i, u := range p.unplaced {
+			p.unplaced[i].Line = lineOf(string(b), u.Text)
+		}
 	}
 	d, err := skill.Parse(path, file)
 	if err != nil {
@@ -146,6 +167,17 @@ func report(d *skill.Document, title string, unplaced []Unplaced, restored map[s
 		r.CodeBlocks = append(r.CodeBlocks, c)
 	}
 	return r
+}
+
+// lineOf is the line where a text begins in a page, as far as it stands there
+// unbroken; 1 when it does not.
+func lineOf(page, text string) int {
+	for _, part := range append([]string{text}, words(text)...) {
+		if at := strings.Index(page, part); at >= 0 && len(part) > 2 {
+			return 1 + strings.Count(page[:at], "\n")
+		}
+	}
+	return 1
 }
 
 // words are the runs of letters and digits of a text.

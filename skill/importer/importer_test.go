@@ -4,8 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
+	"html"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -108,7 +113,7 @@ func prose(text string) []string {
 // No word is lost, and Text gives the words back in their order.
 func TestNoWordIsLost(t *testing.T) {
 	for _, file := range pages(t) {
-		if file == "testdata/payment-queue.txt" { // its headings are written in another markup
+		if file == "testdata/payment-queue.txt" || strings.HasSuffix(file, "ml") { // written in another markup
 			continue
 		}
 		page := string(load(t, file))
@@ -129,6 +134,79 @@ func TestNoWordIsLost(t *testing.T) {
 		}
 	}
 }
+
+// Of a page of HTML no word is lost that a reader saw.
+func TestNoWordOfHTMLIsLost(t *testing.T) {
+	hidden := regexp.MustCompile(`(?s)<(script|style|head|ac:parameter|ac:task-id|ac:task-status)\b.*?</(script|style|head|ac:parameter|ac:task-id|ac:task-status)>|<!--.*?-->|<!\[CDATA\[|\]\]>`)
+	tag := regexp.MustCompile(`<[^<>]*>`)
+	pages, err := filepath.Glob("testdata/*ml")
+	if err != nil || len(pages) < 3 {
+		t.Fatal(pages, err)
+	}
+	for _, file := range pages {
+		page := string(load(t, file))
+		r, err := importer.Import(file, []byte(page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l := lost(html.UnescapeString(tag.ReplaceAllString(hidden.ReplaceAllString(page, " "), " ")), string(r.File)); len(l) > 0 {
+			t.Errorf("%s: lost %q\n%s", file, l, r.File)
+		}
+	}
+}
+
+// Pages put together at random from what pages consist of: every word comes
+// back, once and in its order, and code as it was.
+func TestMixedPages(t *testing.T) {
+	pieces := []string{
+		"# %s %s\n\n", "## %s\n\n", "### Step 1 - %s\n\n", "%s %s\n------\n\n", "Symptoms\n\n", "## Diagnosis (3 min)\n", "Resolution:\n", "## Mitigation\n\n", "Escalation\n",
+		"Owner: @%s\n", "**Version:** v1.2.%[1]s\n", "Confidence\t88%%\n", "Last verified: 2026-03-%[1]s\n", "| %s | %s |\n| --- | --- |\n| %s | %s |\n\n", ":Author: %s\n", "Trigger: %s above %s\n",
+		"1. %s %s\n2. %s\n", "1) %s\n\n    kubectl get %s\n", "a) %s\nb) %s\n", "Step 1: %s\n", "1.\n%s\n", "- [ ] %s (open since March)\n- [x] %s\n", "* %s\n\t* %s\n", "• %s\n", "%s %s.\n%s\n\n", "> %s\n",
+		"```yaml\n%s:\n%s: 1\n```\n", "   ```\n   $ echo %s\n   ```\n", "~~~\n%s\n", "    indented %s\n", "\tcurl %s\n", "bash\nCopy\nkubectl %s\n", "<details><summary>%s</summary>\n", "{{< hint >}} %s\n", "h2. %s\n", "---\n", "←  All %s\n", "%s\r\n", "\n\n",
+		"[%s](https://x/%s)\n", "[[people/%s]]\n", "![%s](a.png)\n", "%s  \n", "***%s***\n", "1. %s:\n   $ run %s\n", "=== %s\n", "+++\n",
+	}
+	r := rand.New(rand.NewPCG(3, 14))
+	for n := range 1000 {
+		var b strings.Builder
+		for range 1 + r.IntN(14) {
+			piece := pieces[r.IntN(len(pieces))]
+			var fill []any
+			for range strings.Count(piece, "%s") {
+				fill = append(fill, fmt.Sprintf("w%03d", r.IntN(1000)))
+			}
+			if strings.Contains(piece, "%[1]s") {
+				fill = []any{fmt.Sprint(10 + r.IntN(19))}
+			}
+			fmt.Fprintf(&b, piece, fill...)
+		}
+		page := b.String()
+		got, err := importer.Import("mixed.md", []byte(page))
+		if err != nil {
+			if prunella.KindOf(err) != prunella.Invalid {
+				t.Fatalf("%d: %v\n%s", n, err, page)
+			}
+			continue
+		}
+		for _, u := range got.Report.Unplaced {
+			if strings.HasPrefix(u.Reason, "an error") {
+				t.Errorf("%d: %+v\n%s\n=====\n%s", n, u, page, got.File)
+			}
+		}
+		d, err := skill.Parse("mixed.md", got.File)
+		if err != nil {
+			t.Fatalf("%d: %v\n%s\n=====\n%s", n, err, page, got.File)
+		}
+		if want, is := order(page), order(importer.Text(d)); !slices.Equal(want, is) && !strings.Contains(page, "+++") && !strings.HasPrefix(page, "---") {
+			t.Errorf("%d: the words are\n%v, want\n%v\n%s\n=====\n%s", n, is, want, page, got.File)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// order is the made up words of a text.
+func order(text string) []string { return regexp.MustCompile(`w\d{3}`).FindAllString(text, -1) }
 
 // A skill file is taken as it is, so importing twice changes nothing.
 func TestImportOfASkillIsTheSkill(t *testing.T) {
@@ -283,7 +361,7 @@ func FuzzImport(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if l := lost(string(b), string(r.File)); len(l) > 0 && !strings.Contains(string(b), "h") {
+		if l := lost(string(b), string(r.File)); len(l) > 0 && !strings.ContainsAny(string(b), "h<{") {
 			t.Fatalf("lost %q\n%s", l, r.File)
 		}
 		for _, u := range r.Report.Unplaced {
@@ -293,6 +371,31 @@ func FuzzImport(f *testing.F) {
 		}
 		if _, err := skill.Parse("x", r.File); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// FuzzHTML: of no page of HTML a word is lost.
+func FuzzHTML(f *testing.F) {
+	more, err := filepath.Glob("testdata/*ml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range more {
+		f.Add(string(load(f, file)))
+	}
+	for _, s := range []string{"<p>a<p>b<table><td>c<pre>d</pre><td>e</table>", "<ul><li>a<ul><li>b</ul><ol start=3><li>c<p>d</ol></ul>", "<h1>t</h1><nav>n</nav><aside><dl><dt>Version<dd>1.0</dl></aside><main><h2>x</h2></main>", "<div><b>a\nb</b><br>```<p>#&nbsp;x &lt;b&gt;", "<h1>0<p>20"} {
+		f.Add("<html><body>" + s)
+	}
+	f.Fuzz(func(t *testing.T, page string) {
+		r, err := importer.Import("fuzzed.html", []byte("<!doctype html>"+page+"<p></p><p></p>"))
+		if err != nil {
+			return
+		}
+		for _, u := range r.Report.Unplaced {
+			if strings.HasPrefix(u.Reason, "an error") {
+				t.Fatalf("%+v\n%s", u, r.File)
+			}
 		}
 	})
 }

@@ -13,6 +13,7 @@ var (
 	underlinePattern = regexp.MustCompile(`^ {0,3}(=+|-+)[ \t]*$`)
 	startsBlock      = regexp.MustCompile("^\\s*(?:[-*+•◦▪‣]\\s|\\d{1,9}[.)]\\s|>|\\||```|~~~|#{1,6}\\s|<|→|->|\\{\\{|!\\[|\\[)|^(?: {4}|\t)")
 	tomlEntry        = regexp.MustCompile(`^\s*([A-Za-z0-9_-]+)\s*=\s*"?(.*?)"?\s*$`)
+	tomlList         = strings.NewReplacer(`["`, "", `"]`, "", `", "`, ", ", `","`, ", ")
 	wikiHeading      = regexp.MustCompile(`^h([1-6])\.\s+(.*)$`)
 	wikiCode         = regexp.MustCompile(`^\s*\{(?:code|noformat)(?::([^}]*))?\}\s*$`)
 	wikiNumber       = regexp.MustCompile(`^#\s+(\S.*)$`)
@@ -65,7 +66,7 @@ func (p *page) frontFacts(fence string, inside []string) bool {
 	if fence == "+++" {
 		for _, line := range inside {
 			if m := tomlEntry.FindStringSubmatch(line); m != nil {
-				p.facts.front(m[1], m[2])
+				p.facts.front(m[1], tomlList.Replace(m[2]))
 			}
 		}
 		return true

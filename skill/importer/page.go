@@ -20,6 +20,7 @@ type page struct {
 
 	title      string
 	titleAdded bool            // no line of the page is its title
+	stepsAdded bool            // nor a heading above its steps
 	head       []string        // lines before the title, verbatim
 	below      []string        // lines about the page between title and text, verbatim
 	body       []string        // the text, as it will stand in the file
@@ -89,7 +90,11 @@ func (p *page) frontPart(symptom string) string {
 	for _, key := range f.order {
 		pairs = append(pairs, skill.Pair{Key: key, Value: f.values[key]})
 	}
-	pairs = append(pairs, skill.Pair{Key: "page-title", Value: added}, skill.Pair{Key: "page-head", Value: verbatim(p.head)},
+	steps := ""
+	if p.stepsAdded {
+		steps = "added"
+	}
+	pairs = append(pairs, skill.Pair{Key: "page-title", Value: added}, skill.Pair{Key: "page-steps", Value: steps}, skill.Pair{Key: "page-head", Value: verbatim(p.head)},
 		skill.Pair{Key: "page-facts", Value: verbatim(p.below)})
 	return skill.FrontMatter(name, describe(p.title, f.trigger, symptom), pairs)
 }
@@ -135,7 +140,11 @@ func Text(d *skill.Document) string {
 	if d.Title != "" && len(lines) > 0 {
 		lines = lines[1:]
 	}
-	b.WriteString(strings.Join(lines, ""))
+	text := strings.Join(lines, "")
+	if steps, _ := d.Meta("page-steps"); steps != "" {
+		text = strings.Replace(text, stepsHeading+"\n", "", 1)
+	}
+	b.WriteString(text)
 	return b.String()
 }
 
@@ -396,6 +405,10 @@ func (p *page) findLostTitle() int {
 		switch text := p.lines[i]; {
 		case name != "" && alike(name, text):
 			at = i
+		case name == "" && p.next(i) >= 0 && byline.MatchString(strings.TrimSpace(p.lines[p.next(i)])):
+			p.title = strings.TrimSpace(text)
+			p.settleTitle(i)
+			return i
 		case i == last && n > 0 && alike(p.lines[candidates[0]], text):
 			at = i
 		case at < 0 && (n > 0 || name == ""):
