@@ -76,6 +76,8 @@ type run struct {
 	called   map[string]bool      // who was mentioned
 	words    map[string]int       // names of things: services, codes, numbers
 	tense    bool                 // it began with something that fails
+	spent    bool                 // its alert cleared before anybody did anything about it
+	handled  bool                 // somebody did something about it
 }
 
 // runs joins messages outside threads. Each message goes to the open run that
@@ -108,9 +110,9 @@ func runs(loose []Message, dir *Directory) [][]Message {
 				best, most = r, s
 			}
 		}
-		if most < 1 && !m.bot() && !tense(m) && !offTopic.MatchString(m.Text) { // nobody's: it may well be about what is burning
+		if most < 1 && !m.bot() && !tense(m) && !offTopic.MatchString(m.Text) && !ownDesk.MatchString(m.Text) && !otherWork.MatchString(m.Text) { // nobody's: it may well be about what is burning
 			for _, r := range open {
-				if gap := at.Sub(r.last); r.tense && (gap < 10*time.Minute || gap < runGap && aboutWork(m)) && (most < 1 || r.last.After(best.last)) {
+				if gap := at.Sub(r.last); r.tense && !r.spent && (gap < 10*time.Minute || gap < runGap && aboutWork(m)) && (most < 1 || r.last.After(best.last)) {
 					best, most = r, 1
 				}
 			}
@@ -164,10 +166,28 @@ func newest(open []*run, r *run) bool {
 	return true
 }
 
+// firstLine is the text of a message, or the title of what a bot attached,
+// without decoration.
+func firstLine(m Message) string {
+	text := m.Text
+	for _, a := range m.Attachments {
+		if strings.TrimSpace(text) == "" && !a.Quoted {
+			text = cmp.Or(a.Title, a.Fallback, a.Text)
+		}
+	}
+	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
+	return strings.TrimLeft(text, "*_[ :")
+}
+
 func (r *run) take(m Message, at time.Time, who string, names map[string]bool) {
 	r.messages = append(r.messages, m)
 	r.last = at
 	r.tense = r.tense || strings.Contains(m.Text, "```")
+	if !m.bot() {
+		r.handled = r.handled || takeRE.MatchString(m.Text) || strings.Contains(m.Text, "`")
+	} else if !r.handled && len(r.messages) > 1 && r.messages[0].bot() && alertOver.MatchString(firstLine(m)) {
+		r.spent = true
+	}
 	r.users[who] = at
 	for _, id := range mentioned(m) {
 		r.called[id] = true
@@ -210,7 +230,7 @@ func (r *run) affinity(m Message, at time.Time, who string, names map[string]boo
 	case gap > runGap:
 		s -= 0.8
 	}
-	if r.tense && common == 0 && !tense(m) && offTopic.MatchString(m.Text) {
+	if r.tense && common == 0 && (!tense(m) && offTopic.MatchString(m.Text) || ownDesk.MatchString(m.Text)) {
 		s -= 1.5
 	}
 	if r.tense && latest && gap < 10*time.Minute && (verdict(m.Text) != 0 || anyDeed.MatchString(m.Text) || tense(m)) {
@@ -221,6 +241,9 @@ func (r *run) affinity(m Message, at time.Time, who string, names map[string]boo
 	}
 	if r.tense && gap < 10*time.Minute && !m.bot() && !tense(m) && len(r.users) == 1 && r.messages[0].bot() {
 		s += 0.5 // the first to answer an alert
+	}
+	if _, in := r.users[who]; r.spent && !in && common == 0 {
+		s -= 1.5 // what comes next is something else
 	}
 	if !r.tense && tense(m) && common == 0 {
 		s -= 0.8
@@ -241,8 +264,11 @@ var offTopic = pattern.MustCompile(`(?i)\b(?:lunch|coffee|pizza|standup|stand-up
 // warm reports a message that may begin an incident, or names a thing that has
 // a name of its own: a service, a host.
 func warm(m Message) bool {
-	return tense(m) || m.bot() || kebab.MatchString(m.Text)
+	return tense(m) || m.bot() || kebab.MatchString(m.Text) || offNorm.MatchString(m.Text)
 }
+
+// offNorm is a figure that is set against what it should be.
+var offNorm = pattern.MustCompile(`(?i)\d.*\b(?:should be|normal(?:ly)?|usual(?:ly)?|norm|expected|instead of|against|vs|baseline|average|forecast)\b`)
 
 var kebab = pattern.MustCompile(`(?:^|[\s*(])[a-z][a-z0-9]+(?:-[a-z0-9]+)+(?:$|[\s*),.:])`)
 

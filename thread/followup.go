@@ -22,7 +22,7 @@ var (
 	assignRE   = pattern.MustCompile(`(?i)\b(?:assign(?:ed|ing)? (?:this |it )?to|over to|yours|handing (?:this |it )?to|ic (?:is|:)|incident commander(?: is|:)?|lead (?:is|:)|driving:?)\s*@([\w.-]+)|@([\w.-]+)(?: is| will be|'s)? (?:ic|incident commander|lead(?:ing)?|driving|taking (?:this|it|lead|point)|on (?:it|point))\b`)
 	takeRE     = pattern.MustCompile(`(?i)^(?:(?:ok(?:ay)?|yep|yes|hi|sure|alright|yeah|mine|fine|np|no problem|@[\w.-]+)[,.:! ]*)*(?:i'?ll (?:take|own|drive|lead|handle) (?:this|it|point|lead|the lead|the incident|ic)|i(?:'ve| have)? got (?:this|it)\b|taking (?:this|it|point|over|lead|ic|the lead)|(?:let me|i'?ll|i will|i can|gonna|happy to) (?:own|run|drive|take|lead|handle)\b|mine,|(?:i'?ll |i )?(?:grab|pick)(?:bing|ing)? (?:this|it)(?: one)?(?: up)?|claiming (?:this|it)|i'?m (?:lead|the lead|point|incident lead)|(?:this|it)(?: one)?(?:'s| is) (?:mine|with me|on me)|leave (?:this|it) (?:to|with) me|count on me|got it,? mine|mine now|consider it mine|i'?m (?:ic|on (?:it|this)|driving|leading|taking|the owner|primary)|mine|on it\b|i'?ll be ic|i can take)`)
 	assigneeRE = pattern.MustCompile(`(?i)(?:owner|assignee|assigned(?: to)?|dri|who|@)\s*[:=]?\s*@([\w.-]+)|[(\[–—>-]\s*@([\w.-]+)\s*[)\]]?|@([\w.-]+)(?:\s+(?:to|will|is going to|can you|could you|please|owns|has|takes|is)\b|\s*[:–—-])|(?:^|\s)@([\w.-]+)\s*[.)]?$`)
-	iWill      = pattern.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m going to|i can|i have|i've|mine|me\b|i filed|i opened|i created|taking|i'?d)\b|^(?:filed|opened|created|raised|will (?:file|open|add|do|write))\b`)
+	iWill      = pattern.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m going to|i can|i have|i've|mine|me\b|i \w+ed|taking|i'?d)\b|^(?:filed|opened|created|raised|will (?:file|open|add|do|write))\b`)
 	vague      = pattern.MustCompile(`(?i)^(?:follow[- ]?ups?|action items?|next steps?|todos?|to-?dos?|tasks?|prevention)[ :.\-–—]*$`)
 	leadIn     = pattern.MustCompile(`(?i)^(?:follow[- ]?up|action item|ai|to-?do|next step|also|and|then|later|longer term|long[- ]term|for prevention)\s*(?:#?\d+)?\s*[:\-–—]\s*`)
 	sinceRE    = pattern.MustCompile(`(?i)\b(?:since|from|on|in|opened|dated)\s+(?:early |late |mid-?)?(?:(\d{4})-(\d\d)(?:-(\d\d))?|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?(?: (\d{1,2})(?:st|nd|rd|th)?)?(?:,? (\d{4}))?|(\d{1,2})\.? (jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*(?: (\d{4}))?|(last (?:week|month|quarter|year)))`)
@@ -86,39 +86,40 @@ var takeIt = pattern.MustCompile(`(?i)^(?:ok(?:ay)?[, ]+|sure[, ]+|@[\w.-]+[,:]?
 var regexpShouldWe = pattern.MustCompile(`(?i)\bshould we (?:also )?(?:add|set up|have|alert|automate|document)\b`)
 
 // followUps collects what is to be done, and what later became of it.
-func (t *talk) followUps(ts *tries, over int, late []*try) []FollowUp {
+func (t *talk) followUps(ts *tries, c turns, late []*try) []FollowUp {
 	var out []FollowUp
 	var words []map[string]bool
-	fixed := 0
-	for _, a := range ts.all {
-		if a.Outcome == Worked {
-			fixed = max(fixed, a.msg)
-		}
-	}
-	if over >= 0 {
-		fixed = min(fixed, over)
-	}
-	for _, s := range t.said {
-		if s.bot || s.line.quoted || s.text == "" || vague.MatchString(s.text) {
+	for i, s := range t.said {
+		if s.line.quoted || s.text == "" || vague.MatchString(s.text) || i == c.cause {
 			continue
 		}
 		w := contentWords(s.text)
-		if i := t.update(out, words, s, w); i >= 0 {
+		if i := t.update(out, words, s, w, c); i >= 0 {
 			continue
 		}
-		listed := s.label == "followup" || s.line.boxed
 		if takes := takeIt.MatchString(s.text); takes && len(out) > 0 && out[len(out)-1].Owner == "" && t.assignee(s) != "" {
 			out[len(out)-1].Owner = t.assignee(s)
 			continue
 		}
-		if !listed && (s.label != "" || s.msg < fixed && !ticketRE.MatchString(s.text) && !followLater.MatchString(s.text) || !isWish(s)) {
-			continue
+		act := ""
+		switch {
+		case s.label == "followup" || s.line.boxed && !s.bot:
+			act = "plan"
+		case s.label != "":
+		case s.bot:
+			if botPlans.MatchString(s.text) && strings.Contains(s.text, ":") {
+				act = "plan"
+			}
+		case s.msg > c.fixed:
+			act = t.afterwards(i, ts, c)
+		case (ticketRE.MatchString(s.text) || followLater.MatchString(s.text)) && isWish(s):
+			act = "plan"
 		}
-		if !listed && (escalates.MatchString(s.text) || verdict(s.text) > 0 && !wish.MatchString(s.text)) {
+		if act != "plan" && act != "done" {
 			continue
 		}
 		f := FollowUp{Text: strings.TrimSpace(leadIn.ReplaceAllString(s.text, "")), Since: stampOf(s), Source: s.source}
-		f.Done = s.line.done || isDone(s.text)
+		f.Done = act == "done" || s.line.done || isDone(s.text) && !s.bot
 		if d := dateIn(s.text, s.at); !d.IsZero() {
 			f.Since = d
 		}
@@ -130,7 +131,7 @@ func (t *talk) followUps(ts *tries, over int, late []*try) []FollowUp {
 	}
 	for _, a := range late {
 		s := said{text: a.Text, source: a.Sources[0], by: a.By, at: a.At}
-		if i := t.update(out, words, s, a.words); i >= 0 {
+		if i := t.update(out, words, s, a.words, c); i >= 0 || slices.ContainsFunc(out, func(f FollowUp) bool { return f.Source.TS == s.source.TS }) {
 			continue
 		}
 		out = append(out, FollowUp{Text: a.Text, Done: a.executed, Since: stampOf(s), Owner: a.By, Source: a.Sources[0]})
@@ -158,21 +159,23 @@ func isDone(text string) bool {
 
 // update takes a later message about a follow-up as its new state: by its
 // ticket, or by the words it shares.
-func (t *talk) update(list []FollowUp, words []map[string]bool, s said, w map[string]bool) int {
+func (t *talk) update(list []FollowUp, words []map[string]bool, s said, w map[string]bool, c turns) int {
 	low := strings.ToLower(s.text)
-	finished := doneMark.MatchString(low) && !future.MatchString(low) && !openMark.MatchString(low) || s.line.done
 	still := openMark.MatchString(low)
-	tickets := ticketRE.FindAllString(s.text, -1)
+	finished := doneMark.MatchString(low) && !future.MatchString(low) && !openMark.MatchString(low) || s.line.done
+	tickets := c.tickets(s.text)
+	later := tookCare.MatchString(s.text) || c.over >= 0 && s.at.Sub(t.timeOf(c.over)) > 3*time.Hour
+	finished = finished || later && !still && !s.asks
 	for i := range list {
 		if list[i].Source.TS == s.source.TS {
 			continue
 		}
 		same := false
 		for _, k := range tickets {
-			same = same || strings.Contains(list[i].Text, strings.TrimSpace(k))
+			same = same || strings.Contains(list[i].Text, k)
 		}
 		n := shared(w, words[i])
-		if !same && !(n >= 3 && n*2 >= min(len(w), len(words[i]))) {
+		if !same && !((n >= 3 || n == 2 && later) && n*2 >= min(len(w), len(words[i]))) {
 			continue
 		}
 		if finished {

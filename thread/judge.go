@@ -38,8 +38,9 @@ func (t *talk) extract() Extraction {
 	}
 	cause := t.cause(ts)
 	t.moments(&x, ts, cause, over)
-	t.sort(&x, ts, cause, over)
-	x.FollowUps = t.followUps(ts, over, after)
+	turns := t.turnsOf(ts, cause, over)
+	t.sort(&x, ts, turns)
+	x.FollowUps = t.followUps(ts, turns, after)
 	x.Owners = t.owners(x)
 	x.Title = t.title(x)
 	x.Codes, x.Services = t.codes(), t.services()
@@ -71,30 +72,40 @@ func (t *talk) over(ts *tries) int {
 	}
 	last, declared, cleared, checked, mildly, reading, helped := -1, -1, -1, -1, -1, -1, -1
 	underway := false // it is getting better, and not over
+	deeds := map[int]bool{}
+	for _, a := range ts.all {
+		if !a.advised && len(a.Commands) > 0 && !besides.MatchString(strings.ToLower(a.Text)) {
+			deeds[a.msg] = true
+		}
+	}
 	for _, s := range t.said {
 		if s.msg < begun || s.asks || s.line.quoted || s.label == "followup" || s.at.Sub(t.timeOf(begun)) > 12*time.Hour {
 			continue
 		}
 		v := verdict(s.text)
 		low := strings.ToLower(s.text)
+		if deeds[s.msg] && s.msg > max(last, checked, mildly, reading) { // what was tried again was not over
+			last, checked, mildly, reading = -1, -1, -1, -1
+			delete(deeds, s.msg)
+		}
 		if v > 0 && !worked.MatchString(low) {
 			v = 0 // "looks healthy" may be said of what was ruled out
 		}
 		switch {
+		case s.bot:
+			if cleared < 0 && (v > 0 || alertOver.MatchString(low)) {
+				cleared = s.msg
+			}
 		case v < 0 && !partly.MatchString(low) && s.label == "" && declared < s.msg && !ruledOut.MatchString(low):
 			last, checked, mildly, cleared, reading = -1, -1, -1, -1, -1
 			if t.relapse(low) {
 				declared = -1
 			}
-		case s.bot:
-			if cleared < 0 && (v > 0 || alertOver.MatchString(low)) {
-				cleared = s.msg
-			}
-		case closing.MatchString(low) && !overNow.MatchString(low) && !conditional.MatchString(low) && !negatedGood.MatchString(low) && !wish.MatchString(low):
+		case closing.MatchString(low) && !overNow.MatchString(low) && !conditional.MatchString(low) && !negatedGood.MatchString(low) && !wish.MatchString(low) && !unsays.MatchString(low):
 			if mildly < 0 {
 				mildly = s.msg
 			}
-		case overNow.MatchString(low) && !conditional.MatchString(low) && !negatedGood.MatchString(low) && !wish.MatchString(low):
+		case overNow.MatchString(low) && !conditional.MatchString(low) && !negatedGood.MatchString(low) && !wish.MatchString(low) && !unsays.MatchString(low):
 			if declared < 0 {
 				declared = s.msg
 			}
@@ -147,7 +158,7 @@ func (t *talk) parting(ts *tries) int {
 		if fix == nil || s.msg <= max(fix.msg, fix.last) || s.bot {
 			continue
 		}
-		if s.at.Sub(fix.At) > 90*time.Minute || isWish(s) || escalates.MatchString(s.text) || s.label != "" || mentionRE.MatchString(s.text) || recurring.MatchString(s.lower) {
+		if s.at.Sub(fix.At) > 90*time.Minute || isWish(s) || tookCare.MatchString(s.text) || escalates.MatchString(s.text) || s.label != "" || mentionRE.MatchString(s.text) || recurring.MatchString(s.lower) {
 			break
 		}
 		if n := len(strings.Fields(s.text)); n > 0 && n <= 8 && !s.asks && len(s.snippets()) == 0 && !strings.ContainsAny(s.text, "0123456789") {
@@ -158,7 +169,7 @@ func (t *talk) parting(ts *tries) int {
 }
 
 var (
-	alertOver = pattern.MustCompile(`(?i)^\W*(?:recovered|resolved|ok|closed|cleared)\b`)
+	alertOver = pattern.MustCompile(`(?i)^\W*(?:recovered|resolved|ok|closed|cleared|normal|up|healthy|green|back to normal|recovery|succeeded|passing|end(?:ed)?|inactive)\b|(?:→|->|=>|\bto\b|\bis\b|\bnow\b|:)\s*(?:resolved|closed|recovered|ok|healthy|operational|completed?|done|mitigated)\b`)
 	checkedRE = anyOf(`verified`, `confirmed`, `checked`, `double[- ]checked`, `tested`)
 )
 
@@ -183,154 +194,6 @@ func (t *talk) lateDeeds(ts *tries, over int) []*try {
 		return false
 	})
 	return late
-}
-
-// sort gives each sentence its place. A sentence has one place; the first rule
-// that fits decides.
-func (t *talk) sort(x *Extraction, ts *tries, cause, over int) {
-	fixed := len(t.c.Messages)
-	for _, a := range ts.all {
-		if a.Outcome == Worked {
-			fixed = a.msg
-		}
-	}
-	for i, s := range t.said {
-		for _, c := range s.snippets() {
-			cmd := Command{Text: c.text, Lang: c.lang, Kind: c.kind, Source: s.source}
-			switch {
-			case s.line.quoted || c.kind == kindOutput:
-			case c.kind == KindQuery && c.lang != "sql":
-				x.Queries = append(x.Queries, cmd)
-			case !slices.ContainsFunc(x.Commands, func(have Command) bool { return sameText(have.Text, c.text) }):
-				x.Commands = append(x.Commands, cmd)
-			}
-		}
-		if s.text == "" || s.line.quoted {
-			continue
-		}
-		place, rule := t.placeOf(i, s, ts, cause, fixed, over)
-		sentence := Sentence{Text: s.text, Source: s.source, Rule: rule}
-		switch place {
-		case "symptom":
-			x.Symptoms = append(x.Symptoms, sentence)
-		case "ruledout":
-			x.RuledOut = append(x.RuledOut, sentence)
-		case "diagnosis":
-			x.Diagnosis = append(x.Diagnosis, sentence)
-		case "verification":
-			x.Verification = append(x.Verification, sentence)
-		case "escalation":
-			x.Escalation = append(x.Escalation, sentence)
-		case "recurs":
-			x.Recurs = append(x.Recurs, sentence)
-		}
-	}
-	seen := map[string]bool{}
-	for _, l := range t.logs {
-		if k := mask(l.Text); !seen[k] && len(x.Logs) < 10 {
-			seen[k] = true
-			x.Logs = append(x.Logs, l)
-		}
-	}
-}
-
-func sameText(a, b string) bool { return slices.Equal(strings.Fields(a), strings.Fields(b)) }
-
-var labelPlace = map[string]string{"symptom": "symptom", "ruledout": "ruledout", "cause": "diagnosis", "escalation": "escalation", "verification": "verification", "recurs": "recurs"}
-
-func (t *talk) placeOf(i int, s said, ts *tries, cause, fixed, over int) (place, rule string) {
-	low := strings.ToLower(maskCode(s.text))
-	if p, ok := labelPlace[s.label]; ok {
-		return p, "labelled-" + s.label
-	}
-	if s.label != "" {
-		return "", ""
-	}
-	did := t.isDeed(s, ts)
-	v := verdict(s.text)
-	followUp := isWish(s) && (s.msg >= fixed || ticketRE.MatchString(s.text))
-	switch {
-	case s.bot && v > 0 && s.msg > 0:
-		return "verification", "alert-cleared"
-	case s.bot && (failing.MatchString(low) || i == 0):
-		return "symptom", "alert"
-	case s.bot:
-		return "", ""
-	case i == cause:
-		return "diagnosis", "cause-named"
-	case deeper.MatchString(low) && ts.worked(s.msg):
-		return "recurs", "why-again"
-	case escalates.MatchString(s.text) && !followUp && !s.asks:
-		return "escalation", "somebody-called"
-	case s.asks:
-		return "", ""
-	case recurring.MatchString(low) && !did && i > 0 && v <= 0 && (s.msg >= t.causeMsg(cause) || strongRecur.MatchString(low)):
-		return "recurs", "why-again"
-	case followUp || again.MatchString(low) && i > 0 && explicitRef(s.text):
-		return "", ""
-	case s.msg <= fixed && !did && (answersNo.MatchString(low) || lookedAt.MatchString(low) && v <= 0 || ruledOut.MatchString(low) || healthy.MatchString(low) && !failingNow(low)) && !(s.msg >= fixed && v > 0):
-		return "ruledout", "ruled-out"
-	case did:
-		return "", ""
-	case v > 0 && s.msg >= fixed && (verified.MatchString(low) || figure.MatchString(s.text) || worked.MatchString(low)):
-		return "verification", "seen-after-the-fix"
-	case s.msg >= fixed && over >= 0 && verified.MatchString(low) && !startsAt.MatchString(low) && !failingNow(low) && !strong.MatchString(low):
-		return "verification", "verified"
-	case strong.MatchString(low) && !hedged.MatchString(low), causal.MatchString(low) && cause >= 0 && abs(s.msg-t.said[cause].msg) <= 1 && !hedged.MatchString(low):
-		return "diagnosis", "cause-explained"
-	case hedged.MatchString(low) && !(i == 0):
-		return "", ""
-	case failing.MatchString(low) && (s.msg < fixed || cause >= 0 && i < cause) && !future.MatchString(low) && !t.aboutDeed(s, ts):
-		if figure.MatchString(s.text) {
-			return "symptom", "failing-with-figure"
-		}
-		if i < 4 || cause < 0 || i < cause {
-			return "symptom", "failing"
-		}
-	case i == 0:
-		return "symptom", "first-sentence"
-	case len(s.snippets()) > 0 && s.msg < fixed:
-		return "diagnosis", "looked"
-	}
-	return "", ""
-}
-
-var (
-	answersNo   = pattern.MustCompile(`(?i)^(?:no|nope|nah|negative|theory (?:dead|is dead|busted|out)|dead end)\b[,.:! ]+\S`)
-	lookedAt    = pattern.MustCompile(`(?i)^(?:i )?(?:checked|looked at|double checked|ruled out|excluded) (?:the |our )?[\w /-]+[,:;] `)
-	strongRecur = anyOf(`keep(?:s)? happening`, `why (?:this|it)`, `until we`, `underlying`, `second (?:time|occurrence)`, `every time`, `third time`, `will happen again`, `happen again`)
-	goodWord    = pattern.MustCompile(`(?i)\b(?:errors?|failures?|5xx|alerts?)\b`)
-)
-
-func (t *talk) causeMsg(cause int) int {
-	if cause < 0 {
-		return 0
-	}
-	return t.said[cause].msg
-}
-
-// failingNow reports a clause that says that something is bad, besides one that says it is not.
-func failingNow(low string) bool {
-	for _, c := range clauses(low) {
-		if failing.MatchString(c) && !healthy.MatchString(c) && !ruledOut.MatchString(c) && !goodWord.MatchString(c) {
-			return true
-		}
-	}
-	return false
-}
-
-func (t *talk) isDeed(s said, ts *tries) bool {
-	for _, c := range clauses(s.text) {
-		if did, announced, _, _ := acts(c); did || announced {
-			return true
-		}
-	}
-	return false
-}
-
-// aboutDeed reports a sentence that tells what came of a deed.
-func (t *talk) aboutDeed(s said, ts *tries) bool {
-	return slices.ContainsFunc(ts.all, func(a *try) bool { return a.Why != "" && a.msg < s.msg && strings.Contains(s.text, a.Why) })
 }
 
 func abs(n int) int { return max(n, -n) }

@@ -19,7 +19,8 @@ type line struct {
 	item   bool // of a list, or with a box
 	done   bool // a ticked box, or struck out with a tick
 	boxed  bool
-	quoted bool // somebody else's words
+	quoted bool   // somebody else's words
+	head   string // what stands first in bold, italics or after '#'; "" when nothing does
 	struck []string
 }
 
@@ -39,6 +40,7 @@ var (
 	italic    = pattern.MustCompile(`(^|[\s(\[{"'/>])_([^_\n]*[^\s_])_($|[\s)\]}"',.:;!?/])`)
 	emoji     = pattern.MustCompile(`(^|[\s(\[,.;!?])(?::[a-z0-9_+'-]*[a-z+][a-z0-9_+'-]*:)+`)
 	pictures  = pattern.MustCompile(`[\x{1F000}-\x{1FAFF}\x{2600}-\x{27BF}\x{2B00}-\x{2BFF}\x{FE0F}\x{200D}]+`)
+	headRE    = pattern.MustCompile(`^\s*(?:(?::[a-z0-9_+-]+:\s*)*\*{1,2}([^*\n]{2,60})\*{1,2}|_([^_\n]{2,60})_|#{1,4} ([^#\n]{2,60}))(?:\s*[:(–—-]|\s*$|\s)`)
 	fenceLang = pattern.MustCompile(`^(bash|sh|shell|zsh|console|shell-session|yaml|yml|json|toml|ini|hcl|terraform|sql|psql|mysql|promql|logql|python|py|go|java|js|ts|ruby|text|txt|log|diff|xml|nginx|conf|properties|dockerfile|makefile|powershell|ps1)\s*\n`)
 	spaces    = pattern.MustCompile(`[ \t\x{00A0}]+`)
 )
@@ -156,6 +158,9 @@ func prose(s string, dir *Directory) (line, bool) {
 	} else if m := listMark.FindString(s); m != "" {
 		l.item = true
 		s = s[len(m):]
+	}
+	if m := headRE.FindStringSubmatch(s); m != nil {
+		l.head = strings.Trim(m[1]+m[2]+m[3], " :")
 	}
 	parts := strings.Split(s, "`")
 	if len(parts)%2 == 0 { // an odd backtick: the last one opens nothing

@@ -69,7 +69,7 @@ func (ts *tries) hear(s said) {
 	}
 	if len(codes) > 0 && !fresh { // commands that no verb announces
 		switch {
-		case s.asks || warned.MatchString(s.text+" "):
+		case s.asks || mayI.MatchString(s.text) || warned.MatchString(s.text+" "):
 		case adviseRE.MatchString(maskCode(s.text)):
 			ts.add(s, s.text, "", codes, false, true)
 		case !laterThing.MatchString(s.text):
@@ -98,7 +98,7 @@ func changing(list []snippet) []snippet {
 func (ts *tries) deed(s said, c string, codes *[]snippet) bool {
 	low := strings.ToLower(c)
 	bareText := strings.TrimSpace(withoutCode.ReplaceAllString(low, ""))
-	if said := doneWord.MatchString(bareText); (said || throughRE.MatchString(bareText) && verdict(c) <= 0) && len(bareText) < 70 && !overNow.MatchString(low) && !s.asks && !earlier.MatchString(low) {
+	if said := doneWord.MatchString(bareText); (said || throughRE.MatchString(bareText) && verdict(c) <= 0) && len(bareText) < 70 && !recursAgain.MatchString(low) && !overNow.MatchString(low) && !s.asks && !earlier.MatchString(low) {
 		if last := ts.pending(s); last != nil && last.msg != s.msg && (said || last.By == s.by) && !another.MatchString(low) {
 			last.executed, last.complete, last.advised, last.msg = true, true, false, s.msg
 			last.At = s.at
@@ -112,7 +112,7 @@ func (ts *tries) deed(s said, c string, codes *[]snippet) bool {
 		}
 	}
 	did, announced, advised, verb := acts(c)
-	if (verb == "ran" || verb == "running" || verb == "run") && len(*codes) == 0 {
+	if typing[verb] && len(*codes) == 0 {
 		return false // looked, with a command that only reads
 	}
 	switch {
@@ -138,6 +138,9 @@ func (ts *tries) deed(s said, c string, codes *[]snippet) bool {
 }
 
 var withoutCode = pattern.MustCompile("`[^`]*`|\\s*(?:with this|via|using|with|watching|waiting|:)\\s*[.:]?$|[.,:]\\s*(?:watching|waiting|let'?s see|monitoring)\\.?$")
+
+// typing are the verbs of entering a command, which alone do nothing to a system.
+var typing = setOf(`run ran running execute executed executing type typed typing use used using enter entered entering issue issued issuing do did doing`)
 
 // followLater tells a plan for after the incident from a deed in it.
 var followLater = anyOf(`ticket`, `jira`, `tomorrow`, `next (?:week|sprint|quarter|month|time)`, `later`, `monday`, `after (?:this|the incident)`, `follow[- ]?up`, `long[- ]term`, `permanent(?:ly)? fix`, `post-?mortem`, `runbook`, `alert (?:on|for|when)`, `so (?:this|it|that) (?:doesn'?t|won'?t|never)`, `in (?:the )?future`, `next to do`, `todo`, `eventually`, `some day`, `backlog`)
@@ -252,6 +255,9 @@ func sameCommand(a *try, codes []snippet) bool {
 // verdict reads an outcome from a clause: +1, -1 or 0.
 func verdict(c string) int {
 	low := strings.ToLower(maskCode(c))
+	if strings.Contains(low, ":") {
+		low = clockRE.ReplaceAllString(low, " then ") // "goes back to 06:33" is no recovery
+	}
 	if conditional.MatchString(low) && !strings.Contains(low, "helped") && !strings.Contains(low, "fixed it") {
 		return 0
 	}

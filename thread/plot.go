@@ -135,14 +135,15 @@ func (ts *tries) plot() {
 	t := ts.t
 	var list []*try
 	var last *try
+	at := 0 // the sentence of last
 	judged := false // the sentence with its command said that it failed
 	for i, s := range t.said {
 		codes := changing(s.snippets())
-		if s.bot || s.line.quoted || len(codes) == 0 || s.label != "" && s.label != "fix" && s.label != "timeline" || warned.MatchString(s.text+" ") || notNow.MatchString(s.text) {
+		if s.bot || s.line.quoted || len(codes) == 0 || s.label != "" && s.label != "fix" && s.label != "timeline" && s.label != "commands" || warned.MatchString(s.text+" ") || notNow.MatchString(s.text) || mayI.MatchString(s.text) || looksWith.MatchString(withoutCode.ReplaceAllString(s.text, "")) && !slices.ContainsFunc(codes, snippet.surely) {
 			continue
 		}
-		if last != nil && (last.msg == s.msg && !judged || sameCommand(last, codes) || last.By == s.by && last.msg != s.msg && !judged && !t.between(last.msg, i)) {
-			judged = verdict(s.text) < 0
+		if last != nil && (last.msg == s.msg && !judged || sameCommand(last, codes) || last.By == s.by && last.msg != s.msg && !judged && !t.between(at, i)) {
+			judged, at = verdict(s.text) < 0, i
 			last.Commands = ts.withCodes(last.Commands, codes, s)
 			last.Sources = appendSource(last.Sources, s.source)
 			if last.msg != s.msg {
@@ -152,7 +153,10 @@ func (ts *tries) plot() {
 		}
 		last = &try{Attempt: Attempt{Text: t.announced(i), Outcome: Unclear, Why: "nobody said", By: s.by, At: s.at, Sources: []Source{s.source}}, msg: s.msg, executed: true}
 		last.Commands = ts.withCodes(nil, codes, s)
-		judged = verdict(s.text) < 0
+		if c := t.clocks(s); len(c) == 1 && c[0].After(s.at.Add(-time.Hour)) && c[0].Before(s.at) && !startsAt.MatchString(s.text) {
+			last.At = c[0] // "went in at 08:56"
+		}
+		judged, at = verdict(s.text) < 0, i
 		list = append(list, last)
 	}
 	if len(list) == 0 {
@@ -160,6 +164,7 @@ func (ts *tries) plot() {
 		ts.figures = t.measure(len(t.c.Messages) / 3)
 		return
 	}
+	ts.recall(list)
 	first := list[0].msg
 	figures := t.measure(first)
 	for i, d := range list {
@@ -199,13 +204,47 @@ func (ts *tries) plot() {
 	ts.figures = figures
 }
 
+// looksWith is what leads in a command that looks, whatever it is called.
+var looksWith = pattern.MustCompile(`(?i)\b(?:spot[- ]?check\w*|check(?:ed|ing|s)?|verif\w+|prob(?:e|es|ed|ing)|confirm\w*|from (?:the )?outside|proof|looked|look(?:s|ing)? (?:at|with|into|through|first)|first look|i look|to see|reading|read|pulled|pulling|evidence|for diagnosis|diagnos\w+|saw|sanity|inspect\w*|query|queried|peek\w*|digging|dug|gather\w*|see (?:more|what)|looking)\b`)
+
+// mayI is a question about a command, and not its use.
+var mayI = pattern.MustCompile(`(?i)^\W*(?:so |and |hey,? |quick question:? )*(?:can|may|could|should) i\b.*\?|^\W*(?:is|are|does|do|did|what|how|why|which|where|when|who|has|have|any)\b[^.:]*\?\W*$`)
+
+// recall gives a deed whose commands stand only in a report afterwards the
+// moment at which it was done, where somebody said so in words.
+func (ts *tries) recall(list []*try) {
+	d := list[len(list)-1]
+	if !ts.t.reports[d.msg] {
+		return
+	}
+	before := said{msg: -1}
+	for _, s := range ts.t.said {
+		if s.msg > 0 && s.msg < d.msg && !s.bot && !s.asks && !s.line.quoted && (ts.t.isDeed(s, ts) || verdict(s.text) > 0 && worked.MatchString(s.text)) {
+			before = s
+		}
+		if before.msg >= 0 && s.msg > before.msg && s.msg < d.msg && (verdict(s.text) < 0 || terseNo.MatchString(s.text)) {
+			before.msg = -1
+		}
+	}
+	if before.msg < 0 {
+		return
+	}
+	report := d.Sources[0]
+	d.Text, d.By, d.At, d.msg = before.text, before.by, before.at, before.msg
+	d.Sources = []Source{before.source, report}
+}
+
+// terseNo is a whole answer that says that it did not help.
+var terseNo = pattern.MustCompile(`(?i)^\W*(?:(?:hm+|well|and|sadly|still|ugh|argh|mm+|uh|oh|sorry|afraid|unfortunately)\W+)*(?:no|nope|nah|nothing|same|meh|zilch|nada|negative|unchanged|flat|zero|none|nein|njet|not really|not yet|still|identical)(?: (?:diff|change|dice|joy|luck|good|here|difference|effect|really|yet|for me|as before|again|either))?\W*$`)
+
 var notNow = anyOf(`next time`, `todo`, `follow[- ]?up`, `we should`, `summary`, `recap`, `runbook`, `posterity`)
 
-// between reports whether somebody else spoke, or the same author of an
-// effect, after message from and before sentence i.
+// between reports whether between two sentences somebody else spoke, in
+// another message, or anybody told of an effect.
 func (t *talk) between(from, i int) bool {
-	for j := i - 1; j >= 0 && t.said[j].msg > from; j-- {
-		if s := t.said[j]; s.msg != t.said[i].msg || verdict(s.text) != 0 {
+	for j := i - 1; j > from; j-- {
+		s := t.said[j]
+		if verdict(s.text) != 0 || terseNo.MatchString(s.text) || s.msg != t.said[i].msg && s.msg != t.said[from].msg {
 			return true
 		}
 	}
@@ -241,11 +280,11 @@ var reports = pattern.MustCompile(`(?i)\b\w{2,}(?:ed|en)\b|\b(?:is|are|was|done|
 func (ts *tries) through(d *try, limit int, figures readings) {
 	for _, s := range ts.t.said {
 		switch {
-		case s.msg <= d.msg:
+		case s.msg < d.msg || s.msg == d.msg && figures.effect(s) <= 0:
 			continue
-		case s.msg >= limit, s.at.Sub(d.At) > 25*time.Minute, figures.effect(s) != 0, s.by == d.By && len(s.snippets()) > 0:
+		case s.msg == d.msg, s.msg >= limit, s.at.Sub(d.At) > 25*time.Minute, figures.effect(s) != 0, s.by == d.By && len(s.snippets()) > 0:
 			return
-		case s.by != d.By || s.asks || s.bot || s.line.quoted || hedged.MatchString(s.text) || len(strings.Fields(s.text)) > 14:
+		case s.by != d.By || s.asks || s.bot || s.line.quoted || hedged.MatchString(s.text) || recursAgain.MatchString(s.lower) || len(strings.Fields(s.text)) > 14:
 			continue
 		}
 		if reports.MatchString(s.text) || doneWord.MatchString(strings.ToLower(s.text)) {
@@ -337,7 +376,7 @@ func (ts *tries) outcomes(over int) {
 		case len(good) > 0 && len(bad) == 0 && i+1 <= last && besides.MatchString(strings.ToLower(ts.all[i+1].Text)):
 			ts.decide(d, Worked, good, "", -1)
 			helped = true
-		case len(d.Commands) > 0 || d.Outcome == Unclear && d.executed:
+		case len(d.Commands) > 0 || d.Outcome == Unclear && d.executed || d.executed && len(bad) > 0 && len(good) == 0:
 			ts.decide(d, Failed, bad, "something else was tried after it", -1)
 		}
 	}
@@ -355,6 +394,8 @@ func (ts *tries) told(d *try, until int) (good, bad []said) {
 		switch e := ts.figures.effect(s); {
 		case e > 0:
 			good = append(good, s)
+		case terseNo.MatchString(s.text) && s.msg > d.msg:
+			bad = append(bad, s)
 		case e < 0 && (s.msg > d.msg || len(bad) > 0 || len(s.snippets()) == 0 || verdict(s.text) < 0):
 			bad = append(bad, s)
 		}

@@ -22,6 +22,8 @@ type said struct {
 	codes  []snippet // inline code that is a command, configuration or query
 	fences []snippet // of the fences that follow it
 	source Source
+	listed bool   // an item under a heading that is no label
+	zone   string // that times of its message are said to be in; "" where nothing says
 }
 
 // talk is a conversation prepared for the rules.
@@ -35,6 +37,8 @@ type talk struct {
 	struck  []string           // what authors struck out
 	sources []Source           // by message
 	logs    []Sentence         // output in fences: log lines, errors
+	topic   map[string]bool    // words that it is about; see about
+	reports map[int]bool       // messages that tell it all afterwards, under headings
 }
 
 // subtypes that tell of the channel and not of the world.
@@ -127,32 +131,78 @@ func listen(c Conversation, dir *Directory) *talk {
 		}
 		t.hear(i, m, src)
 	}
+	t.findReports()
 	return t
 }
 
+// findReports marks the messages that are reports: with headings for when and
+// why, or for why and what follows from it.
+func (t *talk) findReports() {
+	t.reports = map[int]bool{}
+	has := map[int]map[string]bool{}
+	for _, s := range t.said {
+		if has[s.msg] == nil {
+			has[s.msg] = map[string]bool{}
+		}
+		has[s.msg][s.label] = true
+	}
+	for msg, labels := range has {
+		t.reports[msg] = msg > 0 && (labels["timeline"] && len(labels) > 2 || labels["cause"] && (labels["followup"] || labels["recurs"] || labels["fix"]))
+	}
+}
+
 func (t *talk) hear(i int, m Message, src Source) {
-	label := ""
+	zone, unnamed := "", false
+	label, under := "", false // under: label is of a heading, and holds until the next
 	first := len(t.said)
 	base := said{msg: i, at: Time(m.TS), by: src.Author, bot: m.bot(), source: src}
-	for _, p := range pieces(m.body(), t.dir) {
+	list := pieces(m.body(), t.dir)
+	for n, p := range list {
 		if p.fence != nil {
+			if len(t.said) > first && t.said[len(t.said)-1].label != label {
+				own := base // below a heading of its own
+				own.label = label
+				t.said = append(t.said, own)
+			}
 			t.attach(first, base, *p.fence)
 			continue
 		}
 		l := p.line
+		if m := inZone.FindStringSubmatch(l.text); m != nil {
+			zone = strings.ToLower(m[1] + m[2])
+		}
 		t.struck = append(t.struck, l.struck...)
 		if l.text == "" {
 			continue
 		}
 		text := l.text
-		if name, rest, ok := labelled(text); ok {
-			label = name
-			if rest == "" {
-				continue
+		if l.head == "" && !l.item && n+1 < len(list) && list[n+1].line.item && len(strings.Fields(text)) < 6 {
+			l.head = strings.TrimRight(text, " :") // what a list stands under
+		}
+		name, rest, ok := labelled(text, l.head)
+		if !l.item {
+			unnamed = !ok && strings.HasSuffix(strings.TrimSpace(withoutEmoji(text)), ":") && n+1 < len(list) && list[n+1].line.item
+		}
+		switch {
+		case ok && rest == "":
+			label, under = name, true
+			continue
+		case ok && name == "result": // of what was done before: prose
+			label, under, text = "", false, rest
+		case ok:
+			label, under, text = name, false, rest
+		case strings.HasPrefix(text, l.head+" ") && l.head == strings.ToUpper(l.head) && len(strings.Fields(l.head)) < 4:
+			label, under, text = "", false, text[len(l.head)+1:] // "*DONE* added pods"
+		case l.head != "" && len(l.head) >= len(strings.TrimRight(text, " :")):
+			label, under = "", false
+			if n+1 < len(list) && list[n+1].fence == nil && len(strings.Fields(text)) < 5 && !failing.MatchString(text) {
+				label = "heading" // that says nothing to the rules
 			}
-			text = rest
-		} else if !l.item && label != "" {
+		case !under && !l.item:
 			label = ""
+		}
+		if m := roleLead.FindString(text); m != "" && len(m) < len(text) {
+			text = text[len(m):]
 		}
 		if !strings.Contains(text, "`") {
 			if before, cmd, ok := unquoted(text); ok {
@@ -166,12 +216,19 @@ func (t *talk) hear(i int, m Message, src Source) {
 			}
 			one := base
 			one.text, one.lower, one.line, one.label = cmp.Or(clean, s), strings.ToLower(s), l, label
+			one.zone, one.listed = zone, unnamed && l.item
 			one.asks = question.MatchString(maskCode(one.text))
 			one.codes = inlineCodes(one.text)
 			t.said = append(t.said, one)
 		}
 	}
 }
+
+// roleLead is in whose role somebody writes: it is not part of what they say.
+var roleLead = pattern.MustCompile(`^(?i:scribe|scribing|ic|comms|ops|ops lead|commander|notes?|minutes|log|for the (?:log|record|timeline|notes))(?:: | - | – )`)
+
+// inZone says which zone the times that follow are in: "(all UTC)", "times below are CET".
+var inZone = pattern.MustCompile(`(?i)(?:\((?:all |all times |times )?(?:are )?(?:in )?|\b(?:all )?times?(?: \w+){0,2} (?:are |is )?(?:in )?)(utc|gmt|cest|cet|bst|est|edt|pst|pdt|ist|jst)\b|^\W*(?:timeline|chronology)\W+(?:in )?(utc|gmt|cet|cest)\b`)
 
 // attach gives a fence to the sentence before it in the message, or to one of its own.
 func (t *talk) attach(first int, base said, f fence) {
@@ -208,63 +265,3 @@ func inlineCodes(text string) []snippet {
 
 // snippets are all of a sentence's, inline first.
 func (s said) snippets() []snippet { return append(append([]snippet(nil), s.codes...), s.fences...) }
-
-// Labels of lists and lines, as people write them in summaries.
-var labels = []struct {
-	name string
-	re   string
-}{
-	{"cause", `(?:root )?causes?|rca|why|diagnosis|what (?:happened|broke|went wrong)|(?:confirmed )?root cause|reason|trigger`},
-	{"fix", `fix(?:ed by)?|resolution|what (?:worked|fixed it|helped)|solution|mitigation|remediation|mitigated by|resolved by`},
-	{"failed", `what did(?:n'?t| not) (?:work|help)|did(?:n'?t| not) (?:work|help)|no help`},
-	{"symptom", `symptoms?|impact|what we (?:saw|see|are seeing)|alert|problem|issue|summary of impact`},
-	{"started", `start(?:ed)?(?: (?:at|time))?|begin|began|onset|first seen|impact start(?:ed)?|incident start|since`},
-	{"diagnosed", `diagnosed(?: at)?|identified(?: at)?|cause (?:found|identified)(?: at)?|root cause found`},
-	{"fixed", `fixed(?: at)|mitigated(?: at)?|fix (?:applied|deployed|time)(?: at)?|mitigation (?:time|applied)`},
-	{"resolved", `resolved(?: at)?|end(?:ed)?(?: at| time)?|impact end(?:ed)?|recovered(?: at)?|closed(?: at)?|all clear`},
-	{"owner", `owners?|owned by|service owner|(?:incident )?lead|ic|incident commander|commander|assignee|assigned(?: to)?|dri|responsible`},
-	{"followup", `action items?|ais?|follow[- ]?ups?|to-?dos?|next steps?|prevention(?: follow-?ups)?|tasks?|action`},
-	{"escalation", `escalation(?: path)?|escalate to|who to (?:call|page)|contacts?`},
-	{"verification", `verif(?:ied|ication)|confirm(?:ed|ation)|how we know|checks?`},
-	{"recurs", `why (?:it|this) (?:keeps happening|happened|recurs|will happen again|comes back|came back|keeps coming back)|(?:the )?(?:underlying|deeper|real|structural) (?:cause|problem|issue)|recurrence|contributing factors?|systemic(?: problem)?|root problem`},
-	{"ruledout", `ruled out|not the cause|excluded|what it (?:is|was)n'?t`},
-	{"timeline", `timeline`},
-}
-
-func labelled(text string) (name, rest string, ok bool) {
-	at := strings.IndexAny(text, ":")
-	dash := strings.Index(text, " - ")
-	if em := strings.Index(text, " — "); em >= 0 && (dash < 0 || em < dash) {
-		dash = em
-	}
-	if dash >= 0 && (at < 0 || dash < at) {
-		at = dash
-	}
-	head := text
-	if at >= 0 {
-		head, rest = text[:at], strings.TrimSpace(strings.TrimLeft(text[at:], ":-— "))
-	} else if len(text) > 30 {
-		return "", "", false
-	}
-	head = strings.ToLower(strings.Trim(withoutEmoji(head), " #*_."))
-	if len(head) > 40 || at < 0 && strings.Contains(head, " ") && !strings.HasSuffix(text, "s") {
-		return "", "", false
-	}
-	for i, re := range labelREs {
-		if re.MatchString(head) {
-			if at < 0 && (labels[i].name == "resolved" || labels[i].name == "fixed" || labels[i].name == "verification" || labels[i].name == "cause" && head == "why") {
-				return "", "", false // a word by itself: a statement, not a heading
-			}
-			return labels[i].name, rest, true
-		}
-	}
-	return "", "", false
-}
-
-var labelREs = func() []*pattern.Pattern {
-	var out []*pattern.Pattern
-	for _, l := range labels {
-		out = append(out, pattern.MustCompile(`^(?:`+l.re+`)$`))
-	}
-	return out
-}()

@@ -26,6 +26,8 @@ func sentences(s string) []string {
 		case c == '`':
 			code = !code
 		case code:
+		case c == '(' && depth == 0 && i > start && enumerates(s[i:]):
+			flush(i)
 		case c == '(' || c == '[':
 			depth++
 		case c == ')' || c == ']':
@@ -43,6 +45,11 @@ func sentences(s string) []string {
 	}
 	flush(len(s))
 	return out
+}
+
+// enumerates reports the number of an item: "(2) pin the version".
+func enumerates(rest string) bool {
+	return len(rest) > 4 && (rest[1] >= '1' && rest[1] <= '9' || rest[1] >= 'a' && rest[1] <= 'e') && rest[2] == ')' && rest[3] == ' '
 }
 
 // unclosed reports a bracket that is never closed, as in a smiley.

@@ -21,10 +21,19 @@ var programs = setOf(`diff fio ipsec virsh wipefs ioping kubectl k oc helm helmf
 	nginx haproxy varnishadm varnishctl caddy apachectl apache2ctl httpd envoy traefik squid socat
 	flyctl fly heroku vercel netlify wrangler flarectl doctl hcloud linode-cli cf serverless sls circleci
 	airflow dbt spark-submit hdfs hadoop yarn hbase hive elasticsearch-node elasticsearch-keystore curator promtool amtool logcli mimirtool jq yq tc
+	deck kong pgbackrest barman wal-g wal-e pgloader pgcli mycli mydumper myloader xtrabackup innobackupex mongoexport rclone restic borg duplicity mc s3cmd s5cmd b2 ceph rbd rados gluster cryptsetup lvs vgs pvs lvcreate multipath iscsiadm nvme apt-mark apt-cache update-rc.d update-alternatives dpkg-reconfigure rpm-ostree transactional-update needrestart snapper
+	bird birdc vtysh frr gobgp bgpctl keepalived ipvsadm conntrack arping nping swaks sendmail opendkim rspamc rspamadm postmap dig kdig nsupdate knotc nsd-control dnsmasq dhclient netplan ifup ifdown brctl bridge ovs-vsctl calicoctl cilium hubble
+	sentry-cli newrelic datadog-agent telegraf vector fluent-bit filebeat logstash loki cortextool thanos grafana-cli zabbix_agentd nagios icinga2
+	snow snowsql bq bcp beeline impala-shell presto trino spark-shell flink yarn oozie prefect dagster luigi temporal tctl conductor zeebe camunda argo tkn skaffold tilt devspace garden okteto ko jib buildah skopeo crane cosign oras trivy grype syft
+	supervisord monit runit sv s6-svc systemd-run busctl machinectl coredumpctl numactl taskset chrt ionice renice cgexec cset setenforce semanage restorecon getsebool setsebool firewall-cmd fail2ban-client auditctl aide lynis
+	erl iex mix elixir rebar3 lein clojure sbt scala kotlin swift dotnet nuget msbuild iisreset netsh powershell pwsh wsl choco winget
+	teleport tsh boundary cloudflared ngrok tailscale zerotier-cli nebula ipsec strongswan swanctl
+	gpg ssh-keygen ssh-add ssh-keyscan age sops kubeseal certtool step-ca ipa getent realm sssctl
+	ipmitool racadm storcli megacli arcconf sas3ircu hpssacli perccli nvidia-smi rocm-smi dcgmi
 	auth0 okta stripe launchctl ldconfig postconf postqueue postsuper mailq exim doveadm samba-tool ldapmodify ldapsearch kinit update-ca-certificates openvpn wg wg-quick bash sh zsh`)
 
 // everyday programs have names that begin sentences too.
-var everyday = setOf(`reboot shutdown host find service make go kill top free watch set step fly python node export echo head tail cat ping date time sync touch less cut join sort host su perf salt http heroku curator hub consul vault nomad flux k mount source yarn env ip stripe sh step rails chef-client hive java ruby puppet pulsar influx orchestrator go nats`)
+var everyday = setOf(`cf last who w at lab mix step vector flow deck kong argo age monit bridge hubble temporal vault iex sv reboot shutdown host find service make go kill top free watch set step fly python node export echo head tail cat ping date time sync touch less cut join sort host su perf salt http heroku curator hub consul vault nomad flux k mount source yarn env ip stripe sh step rails chef-client hive java ruby puppet pulsar influx orchestrator go nats`)
 
 func firstWord(s string) string {
 	w, _, _ := strings.Cut(s, " ")
@@ -71,6 +80,8 @@ func shell(l string, sure bool) bool {
 		return strings.Contains(cmd, ";") || strings.Contains(cmd, "\n")
 	case strings.HasSuffix(word, ":"), strings.HasSuffix(l, "?"):
 		return false
+	case strings.HasPrefix(l, "sudo ") && programRE.MatchString(word) && rest != "":
+		return !english.MatchString(outsideQuotes(rest))
 	case programs[word]:
 		if rest == "" {
 			return sure && !everyday[word] || word == "reboot"
@@ -184,8 +195,9 @@ func unquoted(l string) (before, cmd string, ok bool) {
 		start := at[1]
 		rest := l[start:]
 		word := firstWord(bare(rest))
-		known := programs[word] || strings.HasPrefix(rest, "./") || toolName.MatchString(word) || start > 0 && flagged.MatchString(rest) && programRE.MatchString(word) && !preposition.MatchString(rest) && !strings.Contains(rest, ", ") && !strings.Contains(rest, ": ")
-		if !known || everyday[word] && !flagged.MatchString(rest) && !strings.HasPrefix(rest, "sudo ") &&
+		whole := start == 0 && flagged.MatchString(rest) && programRE.MatchString(word) && plainArgs.MatchString(rest) && !preposition.MatchString(rest) && len(word) > 1 && !typedVerb.MatchString(word)
+		known := programs[word] || whole || strings.HasPrefix(rest, "./") || toolName.MatchString(word) || start > 0 && flagged.MatchString(rest) && programRE.MatchString(word) && !preposition.MatchString(rest) && !strings.Contains(rest, ", ") && !strings.Contains(rest, ": ")
+		if !known || everyday[word] && !flagged.MatchString(rest) && !strings.Contains(rest, " | ") && !strings.HasPrefix(rest, "sudo ") &&
 			!(start > 0 && plainArgs.MatchString(rest) && !preposition.MatchString(rest) && orders(strings.TrimPrefix(bare(rest), word))) {
 			continue
 		}
@@ -197,6 +209,9 @@ func unquoted(l string) (before, cmd string, ok bool) {
 	}
 	return "", "", false
 }
+
+// typedVerb is a word of prose before a command, and no program.
+var typedVerb = pattern.MustCompile(`^(?:[a-z]+(?:ing|ed)|did|ran|run|via|then|and|now|with|using|do|try|also|next|so|ok|got|see|saw|says?|shows?|again|first|used|here|this)$`)
 
 var statement = pattern.MustCompile(`^[A-Z]{4,}(?:_[A-Z]+)*;$`)
 

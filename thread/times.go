@@ -1,6 +1,7 @@
 package thread
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ var (
 	hourRE  = pattern.MustCompile(`(?i)\b(?:at|around|about|since|~|from)\s?~?(\d{1,2})\s?(am|pm)\b\s?(utc|gmt|cest|cet|bst|est|edt|cst|cdt|mst|mdt|pst|pdt|ist|jst)?`)
 	bareRE  = pattern.MustCompile(`(?i)\b(?:at|around|about|since|~|from)\s?~?([01]\d|2[0-3])([0-5]\d)\s?(utc|z|gmt|h)\b`)
 	agoRE   = pattern.MustCompile(`(?i)\b(?:about |around |roughly |~ ?|some |approx\.? |like )?(\d+|an?|a few|a couple(?: of)?|two|three|five|ten|fifteen|twenty|thirty|half an)\s?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\s+(?:ago|back)\b`)
-	forRE   = pattern.MustCompile(`(?i)\b(?:for|over|in) (?:the )?(?:last|past|about|around|roughly|~|like|at least)?\s*(?:the last |the past )?~?(\d+|an?|a few|ten|fifteen|twenty|thirty|half an)\s?(m|mins?|minutes?|h|hrs?|hours?)\b(?: now)?`)
+	forRE   = pattern.MustCompile(`(?i)\b(?:for|over the|in the|over about|over roughly) (?:the )?(?:last|past|about|around|roughly|~|like|at least)?\s*(?:the last |the past )?~?(\d+|an?|a few|ten|fifteen|twenty|thirty|half an)\s?(m|mins?|minutes?|h|hrs?|hours?)\b(?: now)?`)
 
 	zoneOffset = map[string]int{"utc": 0, "gmt": 0, "z": 0, "h": 0, "wet": 0, "cet": 3600, "bst": 3600, "cest": 7200, "eet": 7200, "est": -18000, "edt": -14400, "cst": -21600, "cdt": -18000, "mst": -25200, "mdt": -21600, "pst": -28800, "pdt": -25200, "ist": 19800, "jst": 32400, "aest": 36000, "aedt": 39600, "sgt": 28800}
 	numberWord = map[string]int{"a": 1, "an": 1, "a few": 3, "a couple": 2, "a couple of": 2, "two": 2, "three": 3, "five": 5, "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30}
@@ -32,14 +33,14 @@ func (t *talk) clocks(s said) []time.Time {
 	var out []time.Time
 	text := maskFigures(s.text)
 	offset := 0
-	if m := t.c.Messages[s.msg]; m.User != "" {
+	if m := t.c.Messages[s.msg]; m.User != "" && s.zone == "" {
 		offset = t.dir.Users[m.User].Offset
 	}
 	for _, m := range clockRE.FindAllStringSubmatch(text, 4) {
 		h, _ := strconv.Atoi(m[2])
 		min, _ := strconv.Atoi(m[3])
 		sec, _ := strconv.Atoi(m[4])
-		if at := place(s.at, m[1], h, min, sec, m[5], m[6], offset); !at.IsZero() {
+		if at := place(s.at, m[1], h, min, sec, m[5], cmp.Or(m[6], s.zone), offset); !at.IsZero() {
 			out = append(out, at)
 		}
 	}
@@ -72,8 +73,18 @@ func (t *talk) clocks(s said) []time.Time {
 			out = append(out, s.at.Add(-span(m[1], m[2])))
 		}
 	}
+	if m := spanRE.FindStringSubmatch(text); m != nil && len(out) == 0 && soLong.MatchString(text) && !looksAround.MatchString(s.text) && !future.MatchString(s.lower) && verdict(s.text) <= 0 {
+		out = append(out, s.at.Add(-span(m[1], m[2])))
+	}
 	return out
 }
+
+// A span that something has lasted for, without "ago" or "for": "it makes ten
+// minutes that it is like this".
+var (
+	spanRE = pattern.MustCompile(`(?i)\b(\d+|an?|ten|fifteen|twenty|thirty|half an)\s?(m|mins?|minutes?|h|hrs?|hours?)\b`)
+	soLong = pattern.MustCompile(`(?i)\b(?:makes|lasts?|lasted|like (?:this|that)|since|already|going on|been (?:so|like|bad|down|this|that|going)|is so|exists?|continues?|persists?|and counting|straight)\b`)
+)
 
 var lasting = pattern.MustCompile(`(?i)\b(?:been|already|lasts|going)\b.*\bfor\b|\bfor\b.*\b(?:now|already)\b`)
 
@@ -174,10 +185,18 @@ func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
 	if len(ts.all) == 0 {
 		begun = begun/3 + 1
 	}
-	for _, s := range t.said {
+	t.chronicle(state)
+	for i, s := range t.said {
+		if s.label == "timeline" {
+			continue
+		}
 		t.beside(s, state)
 		times := t.clocks(s)
-		if len(times) == 0 || s.line.quoted {
+		if len(times) == 0 || s.line.quoted || s.label == "followup" {
+			continue
+		}
+		if i > 0 && sinceWhen.MatchString(t.said[i-1].text) && t.said[i-1].by != s.by {
+			state("started", s, times[0], "answered", true)
 			continue
 		}
 		low := strings.ToLower(s.text)
@@ -191,13 +210,16 @@ func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
 			state("resolved", s, times[1], "stated-range", true)
 			continue
 		}
-		for i, part := range timedParts(s.text) {
-			if i >= len(times) {
+		for n, part := range timedParts(s.text) {
+			if n >= len(times) {
 				break
 			}
-			t.stateOf(part, s, times[i], state)
-			if _, told := stated["started"]; !told && s.msg < begun && !s.asks && !s.bot && !ts.reported(s) && !t.isDeed(s, ts) && times[i].Before(s.at) && !expiredOrChanged.MatchString(low) && !future.MatchString(low) {
-				state("started", s, times[i], "time-before-anything-was-done", false)
+			if s.msg > begun && !onsetWord.MatchString(part) && startsAt.MatchString(part) && !resolvesAt.MatchString(part) {
+				continue // "live since 12:31"
+			}
+			t.stateOf(part, s, times[n], state)
+			if _, told := stated["started"]; !told && s.msg < begun && !s.asks && !s.bot && !ts.reported(s) && !t.isDeed(s, ts) && times[n].Before(s.at) && !expiredOrChanged.MatchString(low) && !future.MatchString(low) {
+				state("started", s, times[n], "time-before-anything-was-done", false)
 			}
 		}
 	}
@@ -236,6 +258,65 @@ func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
 	})
 }
 
+// liveSince is since when something that was done is in effect.
+var liveSince = pattern.MustCompile(`(?i)\b(?:live|in|active|deployed|running|out|effective|place|on|up|applied|done|through|rolled out|stable|fine|ok|quiet|clean|good|green|normal) since\b`)
+
+// sinceWhen is the question when it began.
+var sinceWhen = pattern.MustCompile(`(?i)\b(?:since when|how long|when did|when has|when was|when (?:it|this|that) (?:start|began|begin)|from when|what time)\b|^\W*(?:and )?when\W*$`)
+
+// chronicle reads a timeline: it begins with the first sign and ends with the
+// end; of what stands between, words tell finding from mending.
+func (t *talk) chronicle(state func(string, said, time.Time, string, bool)) {
+	type entry struct {
+		s  said
+		at time.Time
+	}
+	var list []entry
+	for _, s := range t.said {
+		if s.label != "timeline" || s.line.quoted {
+			continue
+		}
+		if times := t.clocks(s); len(times) > 0 {
+			list = append(list, entry{s, times[0]})
+		}
+	}
+	if len(list) < 2 {
+		return
+	}
+	last := len(list) - 1
+	end := last
+	for i := last; i > 0; i-- {
+		if low := strings.ToLower(list[i].s.text); endsWith.MatchString(low) || closing.MatchString(low) || overNow.MatchString(low) {
+			end = i
+			break
+		}
+	}
+	fixed := -1
+	for i, e := range list {
+		low := strings.ToLower(e.s.text)
+		switch {
+		case i == 0 && !finds.MatchString(low):
+			state("started", e.s, e.at, "stated", true)
+		case i == end && (i == last || endsWith.MatchString(low) || closing.MatchString(low)):
+			state("resolved", e.s, e.at, "stated", true)
+		case finds.MatchString(low) && fixed < 0:
+			state("diagnosed", e.s, e.at, "stated", false)
+		case i > 0 && i < end && (mends.MatchString(low) || t.isDeed(e.s, nil) || i == end-1):
+			fixed = i
+		}
+	}
+	if fixed >= 0 {
+		state("fixed", list[fixed].s, list[fixed].at, "stated", false)
+	}
+}
+
+var (
+	onsetWord = anyOf(`start(?:ed|ing|s)?`, `began`, `begin\w*`, `onset`, `first`, `earliest`, `broke`, `goes back to`, `dates back to`, `kicked`, `fail\w*`, `error\w*`, `bad`, `down`, `trouble`, `impact`)
+	finds     = anyOf(`(?:root )?cause`, `origin`, `culprit`, `reason`, `source`, `identified`, `found`, `finding`, `understood`, `diagnos\w+`, `traced`, `located`, `pinpoint\w*`, `isolated`, `spotted`, `figured out`, `discovered`, `narrowed`, `tracked down`, `suspicion confirmed`, `hypothesis confirmed`, `explained`)
+	mends     = anyOf(`fix\w*`, `mitigat\w+`, `remed\w+`, `repair\w*`, `workaround`, `roll(?:ed|ing)? ?(?:back|out|forward)`, `revert\w*`, `appl(?:ied|y|ying)`, `deployed`, `restored`, `replaced`, `patched`, `hot ?fix\w*`, `correct(?:ed|ion)`, `countermeasure`, `fail(?:ed)? ?over`, `switched`, `restarted`, `change (?:in|made|applied)`)
+	endsWith  = anyOf(`resolved`, `recover(?:ed|y)`, `normal`, `closed`, `over`, `ended`, `end`, `all clear`, `clear`, `no (?:more|longer|further)`, `last (?:customer|user|error|failure|alert)`, `healthy`, `green`, `stable`, `confirmed (?:ok|good|fixed|working)`, `service restored`, `back`, `nominal`, `stood down`, `standing down`)
+)
+
 var (
 	startBeside = pattern.MustCompile(`(?i)\b(?:from|since|start(?:ed|ing|s)?(?: at)?|beg[au]n(?: at)?|onset(?: was| is| looks like)?(?: at)?|broke at|first seen(?: at)?|kicked in(?: at)?|dates back to|goes back to|as early as|beginning(?: at)?|set in(?: at)?|appeared(?: at)?|earliest \w+(?: is| was)?(?: at)?)\s+(?:about |around |~ ?|roughly |at )?$`)
 	endBeside   = pattern.MustCompile(`(?i)\b(?:until|till|resolved(?: at)?|(?:over|fine|ok|normal|good|green|recovered|resolved|fixed) since|over(?: at| by)?|fixed at|recovered(?: at)?|back (?:at|since)|ended(?: at)?|all clear(?: at)?|closed(?: at)?|clean since|stable since|healthy since)\s+(?:about |around |~ ?|roughly |at )?$`)
@@ -258,7 +339,7 @@ func (t *talk) beside(s said, state func(string, said, time.Time, string, bool))
 		case expiredOrChanged.MatchString(strings.ToLower(before[max(0, len(before)-40):])) && !startBeside.MatchString(before):
 		case endBeside.MatchString(before):
 			state("resolved", s, times[i], "stated", true)
-		case startBeside.MatchString(before):
+		case startBeside.MatchString(before) && !(liveSince.MatchString(before)):
 			state("started", s, times[i], "stated", true)
 		}
 	}

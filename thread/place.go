@@ -1,0 +1,447 @@
+package thread
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"prunella/thread/pattern"
+)
+
+// turns are where the course of a conversation turns, as indexes of messages;
+// cause is one of sentences. -1, or the number of messages, for what never came.
+type turns struct {
+	cause int // sentence that names it
+	begun int // something was first looked up, done or taken on
+	fixed int // the last deed that worked was begun
+	over  int // it was said to be over
+	end   int // last of fixed and of the effect: what follows looks back
+	about map[string]bool
+	ids   map[string]bool // of the incident itself: named before it was mended
+}
+
+// tickets are the numbers in a text that are not the incident's own.
+func (c turns) tickets(text string) []string {
+	var out []string
+	for _, k := range ticketRE.FindAllString(text, -1) {
+		if k = strings.TrimSpace(k); !c.ids[k] {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+func (t *talk) turnsOf(ts *tries, cause, over int) turns {
+	n := len(t.c.Messages)
+	c := turns{cause: cause, begun: n, fixed: n, over: over, end: n}
+	for _, s := range t.said {
+		if s.msg > 0 && !s.bot && (len(s.snippets()) > 0 || s.claim() || takeRE.MatchString(s.text)) {
+			c.begun = s.msg
+			break
+		}
+	}
+	for _, a := range ts.all {
+		if a.Outcome == Worked {
+			c.fixed, c.end = a.msg, max(a.msg, a.last)
+		}
+	}
+	if t.reports[c.fixed] { // told afterwards: people saw it work before
+		for _, s := range t.said {
+			if s.msg < c.fixed && s.msg > 0 && verdict(s.text) > 0 && worked.MatchString(s.text) {
+				c.fixed, c.end = s.msg, s.msg
+				break
+			}
+		}
+	}
+	if c.fixed == n && over >= 0 {
+		c.fixed, c.end = over, over
+	}
+	c.about, c.ids = t.topic, map[string]bool{}
+	for _, s := range t.said {
+		if s.msg < c.fixed && !isWish(s) || s.bot && botState.MatchString(s.lower) {
+			for _, k := range ticketRE.FindAllString(s.text, -1) {
+				c.ids[strings.TrimSpace(k)] = true
+			}
+		}
+	}
+	return c
+}
+
+// about are the words that the conversation is about: of its first sentences
+// and of what was typed.
+func (t *talk) about() map[string]bool {
+	first, typed := map[string]bool{}, map[string]bool{}
+	for _, s := range t.said {
+		for _, c := range s.snippets() {
+			for w := range contentWords(c.text) {
+				typed[w] = true
+			}
+		}
+		if s.msg < 2 || s.bot {
+			for w := range contentWords(s.text) {
+				first[w] = true
+			}
+		}
+	}
+	out := map[string]bool{}
+	for w := range first {
+		if typed[w] || kebab.MatchString(" "+w+" ") {
+			out[w] = true
+		}
+	}
+	return out
+}
+
+// names reports a sentence that names what the conversation is about.
+func (c turns) names(s said) bool { return shared(contentWords(s.text), c.about) > 0 }
+
+// sort gives each sentence its place. A sentence has one place; the first rule
+// that fits decides.
+func (t *talk) sort(x *Extraction, ts *tries, c turns) {
+	for i, s := range t.said {
+		for _, code := range s.snippets() {
+			cmd := Command{Text: code.text, Lang: code.lang, Kind: code.kind, Source: s.source}
+			switch {
+			case s.line.quoted || code.kind == kindOutput:
+			case code.kind == KindQuery && code.lang != "sql":
+				x.Queries = append(x.Queries, cmd)
+			case !slices.ContainsFunc(x.Commands, func(have Command) bool { return sameText(have.Text, code.text) }):
+				x.Commands = append(x.Commands, cmd)
+			}
+		}
+		if s.text == "" || s.line.quoted {
+			continue
+		}
+		place, rule := t.placeOf(i, ts, c)
+		sentence := Sentence{Text: s.text, Source: s.source, Rule: rule}
+		switch place {
+		case "symptom":
+			x.Symptoms = append(x.Symptoms, sentence)
+		case "ruledout":
+			x.RuledOut = append(x.RuledOut, sentence)
+		case "diagnosis":
+			x.Diagnosis = append(x.Diagnosis, sentence)
+		case "verification":
+			x.Verification = append(x.Verification, sentence)
+		case "escalation":
+			x.Escalation = append(x.Escalation, sentence)
+		case "recurs":
+			x.Recurs = append(x.Recurs, sentence)
+		}
+	}
+	seen := map[string]bool{}
+	for _, l := range t.logs {
+		if k := mask(l.Text); !seen[k] && len(x.Logs) < 10 {
+			seen[k] = true
+			x.Logs = append(x.Logs, l)
+		}
+	}
+}
+
+func sameText(a, b string) bool { return slices.Equal(strings.Fields(a), strings.Fields(b)) }
+
+var labelPlace = map[string]string{"symptom": "symptom", "ruledout": "ruledout", "cause": "diagnosis", "escalation": "escalation", "verification": "verification", "recurs": "recurs"}
+
+// placeOf decides where a sentence belongs. Labels and bots tell it themselves;
+// of the others, what can be meant depends on where it stands: before something
+// helped people report, doubt and search, afterwards they see that it works,
+// close, explain, plan and refer.
+func (t *talk) placeOf(i int, ts *tries, c turns) (place, rule string) {
+	s := t.said[i]
+	if p, ok := labelPlace[s.label]; ok {
+		if s.label == "symptom" && s.msg > c.fixed && (ts.figures.effect(s) > 0 || noImpact.MatchString(s.text)) {
+			p = "verification"
+		}
+		return p, "labelled-" + s.label
+	}
+	low := strings.ToLower(maskCode(s.text))
+	switch {
+	case s.label != "":
+		return "", ""
+	case s.bot:
+		return t.placeOfBot(i, s, low)
+	case i == c.cause:
+		return "diagnosis", "cause-named"
+	case s.msg > c.fixed || s.msg == c.fixed && len(meters(s.text)) > 0 && !t.isDeed(s, ts):
+		return t.placeAfter(i, s, low, ts, c)
+	}
+	return t.placeBefore(i, s, low, ts, c)
+}
+
+func (t *talk) placeOfBot(i int, s said, low string) (place, rule string) {
+	switch {
+	case botPlans.MatchString(low):
+		return "", ""
+	case verdict(s.text) > 0 && s.msg > 0:
+		return "verification", "alert-cleared"
+	case s.msg == 0 && (alertField.MatchString(s.text) || alertOver.MatchString(s.text)), botState.MatchString(low):
+		return "", ""
+	case failing.MatchString(low) || i == 0 || s.msg == 0 && len(contentWords(s.text)) > 2:
+		return "symptom", "alert"
+	}
+	return "", ""
+}
+
+var noImpact = pattern.MustCompile(`(?i)^\W*(?:none|nil|no (?:more|longer|customer|user|further)|resolved|mitigated|ended|over|gone)\b`)
+
+var (
+	alertField = pattern.MustCompile(`(?i)^(?:service|urgency|priority|severity|status|environment|cluster|region|started|starts at|triggered at|monitor triggered|assigned|team|runbook|dashboard|source|labels?|tags?|host|link|view|silence|fingerprint|notified|escalation policy)\b\s*[:=]?|^monitor (?:triggered|status)`)
+	botState   = pattern.MustCompile(`(?i)\b(?:status|state|severity|sev-?\d|role|lead|commander|assigned|acknowledged|acked|declared|created|opened|updated|changed|joined|channel|reporter|exit \d+|run finished|job (?:finished|started)|→|->)\b`)
+	botPlans   = pattern.MustCompile(`(?i)\b(?:task|action item|action|follow[- ]?up|to-?do|reminder|item|ticket|issue|jira|homework|improvement)s?\b(?: \S+){0,5}?(?: (?:added|created|opened|filed|assigned|logged|recorded|noted|tracked|raised|new|registered)\b|:)|\b(?:added|created|opened|filed|logged|recorded|noted|tracked|registered|new) (?:an? |the |new )?(?:task|action item|action|follow[- ]?up|to-?do|reminder|item)\b`)
+)
+
+// placeAfter places what is said after the deed that worked.
+func (t *talk) placeAfter(i int, s said, low string, ts *tries, c turns) (place, rule string) {
+	v, act := verdict(s.text), t.afterwards(i, ts, c)
+	switch {
+	case act == "manners" && v > 0 && !gratitude.MatchString(s.text):
+		return "verification", "seen-after-the-fix"
+	case act == "plan" || act == "done" || act == "pointer" || act == "manners":
+		return "", ""
+	case act == "escalation":
+		return "escalation", "somebody-called"
+	case act == "recurs":
+		return "recurs", "why-again"
+	case s.asks:
+		return "", ""
+	case act == "reading" && v >= 0:
+		return "verification", "figures-after-the-fix"
+	case v > 0 && (verified.MatchString(low) || figure.MatchString(s.text) || worked.MatchString(low)):
+		return "verification", "seen-after-the-fix"
+	case v >= 0 && observes.MatchString(low) && !startsAt.MatchString(low) && !failingNow(low) && !strong.MatchString(low) && !looksAround.MatchString(s.text) && !t.isDeed(s, ts):
+		return "verification", "verified"
+	case t.isDeed(s, ts):
+		return "", ""
+	case strong.MatchString(low) && !hedged.MatchString(low), causal.MatchString(low) && c.cause >= 0 && abs(s.msg-t.said[c.cause].msg) <= 1 && !hedged.MatchString(low):
+		return "diagnosis", "cause-explained"
+	case failing.MatchString(low) && c.cause >= 0 && i < c.cause && v <= 0 && !t.aboutDeed(s, ts) && !future.MatchString(low):
+		return "symptom", "failing"
+	case act == "remark":
+		return "recurs", "said-afterwards"
+	}
+	return "", ""
+}
+
+// afterwards is what somebody does with a sentence after something helped:
+// "reading" (looks at figures), "manners" (thanks, closes), "pointer" (to an
+// earlier time), "escalation", "plan", "done" (of what was planned), "recurs"
+// (why it will come back), "remark" (a statement of another kind about how
+// things are), or "".
+func (t *talk) afterwards(i int, ts *tries, c turns) string {
+	s := t.said[i]
+	low := strings.ToLower(maskCode(s.text))
+	plan := s.label == "followup" || s.line.boxed || len(c.tickets(s.text)) > 0 && !again.MatchString(low)
+	calls := whomToCall.MatchString(s.text) || nextLevel.MatchString(s.text) || wasCalled.MatchString(s.text) || escalates.MatchString(s.text)
+	if bareNote(s) {
+		return ""
+	}
+	late := c.over >= 0 && s.at.Sub(t.timeOf(c.over)) > 3*time.Hour
+	words := len(contentWords(withoutCode.ReplaceAllString(hidden.ReplaceAllString(s.text, " "), " ")))
+	switch {
+	case plan && s.label == "followup":
+		return "plan"
+	case again.MatchString(low) && explicitRef(s.text) || points.MatchString(s.text) && explicitRef(s.text):
+		return "pointer"
+	case calls && !s.asks && s.label == "" && !assignsWork.MatchString(s.text):
+		return "escalation"
+	case ts.reported(s), hidden.MatchString(s.text) && words < 5:
+		return ""
+	case overNow.MatchString(low) && words < 6 && !s.asks && s.label == "":
+		return "manners"
+	case s.listed && s.msg > c.end && !measured(s) && verdict(s.text) <= 0 && !takesOff(low):
+		return "plan"
+	case tookCare.MatchString(s.text) && words > 2, isDone(s.text) && doneLead.MatchString(s.text) && s.msg > c.end:
+		return "done"
+	case closing.MatchString(low) && words < 7 && !s.asks && s.label == "":
+		return "manners"
+	case late && words > 2 && !gratitude.MatchString(s.text) && !s.asks && s.label == "" && !isWish(s) && !listsFacts(t, s):
+		return "done"
+	case plan:
+		return "plan"
+	case measured(s) && verdict(s.text) >= 0 && (ts.figures.effect(s) > 0 && len(s.snippets()) == 0 || !t.isDeed(s, ts)) && !obliges.MatchString(low) && !looksAround.MatchString(s.text):
+		return "reading"
+	case gratitude.MatchString(s.text) && !obliges.MatchString(low), overNow.MatchString(low) && words < 7, looksAround.MatchString(s.text) && waits.MatchString(s.text):
+		return "manners"
+	case preventing.MatchString(s.text):
+		return "plan"
+	case (deeper.MatchString(low) || recursAgain.MatchString(low) || recurring.MatchString(low)) && words > 2 && !s.asks && verdict(s.text) <= 0:
+		return "recurs"
+	case isWish(s), obliges.MatchString(low) && words > 1 && (!s.asks || obligesAsk.MatchString(low)), words > 1 && !s.asks && verdict(s.text) == 0 && orderText(s.text) && s.msg > c.end:
+		return "plan"
+	}
+	if i > 0 && asksWhy.MatchString(t.said[i-1].text) && t.said[i-1].by != s.by && words > 2 && !s.asks {
+		return "recurs"
+	}
+	if _, rest := leadOf(s.text); rest != s.text && !s.asks && orderText(rest) && s.msg > c.end {
+		return "plan"
+	}
+	past := c.over >= 0 && s.msg >= c.over || c.over < 0 && s.msg > c.end+1
+	if past && words > 2 && !s.asks && verdict(s.text) == 0 && generally.MatchString(low) && !mentionRE.MatchString(s.text) && len(s.snippets()) == 0 && (c.names(s) || t.shares(i, c)) {
+		return "remark"
+	}
+	return ""
+}
+
+// bareNote reports a sentence that is little more than a piece of code that is
+// no command: "request id `0a75f468`".
+func bareNote(s said) bool {
+	return strings.Contains(s.text, "`") && len(s.snippets()) == 0 && len(contentWords(withoutCode.ReplaceAllString(s.text, ""))) < 3
+}
+
+// shares reports whether a sentence takes up a word of the cause or the symptoms.
+func (t *talk) shares(i int, c turns) bool {
+	w := contentWords(t.said[i].text)
+	if c.cause >= 0 && shared(w, contentWords(t.said[c.cause].text)) > 0 {
+		return true
+	}
+	n := 0
+	for _, s := range t.said[:i] {
+		n += shared(w, contentWords(s.text))
+	}
+	return n > 1
+}
+
+// listsFacts reports a sentence of a message with headings: a report.
+func listsFacts(t *talk, s said) bool {
+	return slices.ContainsFunc(t.said, func(o said) bool { return o.msg == s.msg && o.label != "" })
+}
+
+// asksWhy is a question whether, or why, it will come back.
+var asksWhy = pattern.MustCompile(`(?i)\b(?:come back|happen again|again|recur|return|bite us|next time|repeat|why (?:did|does|do|could|was|is|can))\b.*\?`)
+
+var (
+	hidden      = pattern.MustCompile(`\[redacted [^\]]*\]`)
+	tookCare    = pattern.MustCompile(`(?i)^\W*(?:(?:ok|and|also|i|we|@[\w.-]+|update:?|fyi,?) )*(?:took care of|taken care of|already done|already in|done already|circling back|late update|closing the loop|as promised|as announced|the morning after|the next (?:day|morning)|day after|belated)\b`)
+	preventing  = pattern.MustCompile(`(?i)^\W*(?:and |so |in order )?(?:to|for) (?:prevent|avoid|prevention|preventing|avoiding|stop|keep|make sure|the (?:post[- ]?mortem|retro\w*|review|backlog|list|record|next))\b`)
+	points      = pattern.MustCompile(`(?i)\b(?:like|cf|see|twin|sibling|cousin|duplicat\w*|same|similar|again|second|first|repeat|déjà|deja|reminds?|matches|remember|recall|already|before|compare|related|identical|copy|all over|nor|echo)\b`)
+	doneLead    = pattern.MustCompile(`(?i)^(?:already|took care|taken care|done|just (?:did|finished|merged|shipped)|also done|by the way|btw|fyi|meanwhile|update|late update|circling back|follow[- ]?up|as of|since|in the meantime|\S+-\d+)\b|\balready\b|\bnow\W*$`)
+	assignsWork = pattern.MustCompile(`(?i)\b(?:follow[- ]?up|ticket|action item|todo|to-?do|alert (?:on|when|for|if|before|once|about)|page (?:on|when|for|if|before|once))\b`)
+	obligesAsk  = anyOf(`who (?:can|could|will|wants|takes)`, `can (?:someone|somebody|anyone|we|you)`, `should we`, `could we`, `shall we`, `necessary`, `volunteers?`)
+)
+
+// measured reports a sentence with a figure that is no time, no span of waiting
+// and no number of a thing.
+func measured(s said) bool {
+	text := ticketRE.ReplaceAllString(hidden.ReplaceAllString(waits.ReplaceAllString(mentionRE.ReplaceAllString(s.text, " "), " "), " "), " ")
+	return slices.ContainsFunc(meters(text), func(m meter) bool { return len(m.words) > 0 })
+}
+
+// placeBefore places what is said before something helped.
+func (t *talk) placeBefore(i int, s said, low string, ts *tries, c turns) (place, rule string) {
+	did, v := t.isDeed(s, ts), verdict(s.text)
+	words := len(contentWords(s.text))
+	switch {
+	case deeper.MatchString(low) && ts.worked(s.msg):
+		return "recurs", "why-again"
+	case (escalates.MatchString(s.text) || wasCalled.MatchString(s.text)) && mentionRE.MatchString(s.text) && !s.asks && !isWish(s), wasCalled.MatchString(s.text) && !s.asks:
+		return "escalation", "somebody-called"
+	case s.asks && !(measured(s) && ts.figures.effect(s) < 0) && !(s.msg == 0 && failing.MatchString(low) && words > 3):
+		return "", ""
+	case again.MatchString(low) && i > 0 && explicitRef(s.text), isWish(s) && ticketRE.MatchString(s.text):
+		return "", ""
+	case recurring.MatchString(low) && !did && i > 0 && words > 2 && !denies.MatchString(s.text) && v <= 0 && (s.msg >= t.causeMsg(c.cause) || strongRecur.MatchString(low)):
+		return "recurs", "why-again"
+	case !did && s.msg > 0 && t.rulesOut(i, s, low, v, ts):
+		return "ruledout", "ruled-out"
+	case did || t.aboutDeed(s, ts) && v != 0:
+		return "", ""
+	case strong.MatchString(low) && !hedged.MatchString(low), causal.MatchString(low) && c.cause >= 0 && abs(s.msg-t.said[c.cause].msg) <= 1 && !hedged.MatchString(low):
+		return "diagnosis", "cause-explained"
+	case hedged.MatchString(low) && i > 0:
+		return "", ""
+	case s.claim(), takeRE.MatchString(s.text), greeting.MatchString(s.text) && !failing.MatchString(low), performs.MatchString(s.text) && !figure.MatchString(s.text) && !(strings.Contains(s.text, ",") && c.names(s) && words > 4):
+		return "", ""
+	case measured(s) && len(s.snippets()) == 0 && !future.MatchString(low) && (ts.figures.effect(s) < 0 || ts.figures.effect(s) == 0 && (c.names(s) || failing.MatchString(low))):
+		return "symptom", "failing-with-figure"
+	case len(t.clocks(s)) > 0 && !c.names(s) && !measured(s):
+		return "", "" // when it began
+	case failing.MatchString(low) && !future.MatchString(low):
+		if i < 4 || c.cause < 0 || i < c.cause {
+			return "symptom", "failing"
+		}
+	case i == 0:
+		return "symptom", "first-sentence"
+	case len(s.snippets()) > 0:
+		return "diagnosis", "looked"
+	case (s.msg == 0 || s.msg < c.begun && c.names(s)) && words > 2 && !mentionRE.MatchString(s.text):
+		return "symptom", "reported"
+	}
+	return "", ""
+}
+
+// rulesOut reports a sentence that takes something off the list of what it
+// could be: in words, as the answer to a supposition, or as the reason that is
+// given for one before it in the same message.
+func (t *talk) rulesOut(i int, s said, low string, v int, ts *tries) bool {
+	if len(changing(s.snippets())) > 0 || len(s.snippets()) > 0 && !takesOff(low) || strong.MatchString(low) && !retracts.MatchString(low) || s.claim() {
+		return false
+	}
+	if t.sinceDeed(s, ts) && (v < 0 || t.aboutDeed(s, ts)) && !excludes.MatchString(low) {
+		return false // of what was tried
+	}
+	if takesOff(low) {
+		return true
+	}
+	if (lookedAt.MatchString(low) && v <= 0 || healthy.MatchString(low)) && !failingNow(low) {
+		return true
+	}
+	if i == 0 {
+		return false
+	}
+	before := t.said[i-1]
+	switch {
+	case before.bot || v < 0 && !denies.MatchString(s.text):
+		return false
+	case before.msg == s.msg && !before.asks: // the reason
+		return takesOff(before.lower) && !failingNow(low)
+	}
+	return s.msg-before.msg <= 1 && denies.MatchString(s.text) && (before.asks || supposes.MatchString(before.lower)) && len(contentWords(s.text)) > 1
+}
+
+// takesOff reports words that say that something is not the cause.
+func takesOff(low string) bool {
+	return answersNo.MatchString(low) || ruledOut.MatchString(low) || excludes.MatchString(low) || cleared.MatchString(low)
+}
+
+// sinceDeed reports whether something was tried shortly before a sentence.
+func (t *talk) sinceDeed(s said, ts *tries) bool {
+	return slices.ContainsFunc(ts.all, func(a *try) bool { return a.msg <= s.msg && s.msg-max(a.msg, a.last) <= 2 })
+}
+
+var (
+	answersNo   = pattern.MustCompile(`(?i)^(?:no|nope|nah|negative|theory (?:dead|is dead|busted|out)|dead end)\b[,.:! ]+\S`)
+	lookedAt    = pattern.MustCompile(`(?i)^(?:i )?(?:checked|looked at|double checked|ruled out|excluded) (?:the |our )?[\w /-]+[,:;] `)
+	strongRecur = anyOf(`keep(?:s)? happening`, `why (?:this|it)`, `until we`, `underlying`, `second (?:time|occurrence)`, `every time`, `third time`, `will happen again`, `happen again`)
+	goodWord    = pattern.MustCompile(`(?i)\b(?:errors?|failures?|5xx|alerts?)\b`)
+)
+
+func (t *talk) causeMsg(cause int) int {
+	if cause < 0 {
+		return 0
+	}
+	return t.said[cause].msg
+}
+
+// failingNow reports a clause that says that something is bad, besides one that says it is not.
+func failingNow(low string) bool {
+	for _, c := range clauses(low) {
+		if failing.MatchString(c) && !healthy.MatchString(c) && !ruledOut.MatchString(c) && !goodWord.MatchString(c) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *talk) isDeed(s said, ts *tries) bool {
+	for _, c := range clauses(s.text) {
+		if did, announced, _, _ := acts(c); did || announced {
+			return true
+		}
+	}
+	return false
+}
+
+// aboutDeed reports a sentence that tells what came of a deed.
+func (t *talk) aboutDeed(s said, ts *tries) bool {
+	return slices.ContainsFunc(ts.all, func(a *try) bool { return a.Why != "" && a.msg < s.msg && strings.Contains(s.text, a.Why) })
+}
