@@ -38,8 +38,8 @@
 //   - Every other token of unknown kid is refused at once. No request ever
 //     waits for a limiter; one may wait for a fetch that is under way, two
 //     seconds at most, and all share it.
-//   - Refreshes on schedule and signed hints have budgets of their own, which no
-//     token can touch. Any fetch brings the whole set.
+//   - Refreshes on schedule and hints (signed ones, and the answer to an
+//     acknowledgement) have budgets of their own, which no token can touch. Any fetch brings the whole set.
 //
 // So, while the issuer answers: junk causes at most 2 fetches a minute, and it
 // holds a refresh neither back nor up. A rotation is known at its first token

@@ -78,7 +78,8 @@ func deny(w http.ResponseWriter, err error) {
 //
 // It refuses what Verify refuses, claims included, except that golang-jwt
 // itself checks the signature: so, unlike Verify, it cannot notice that a known
-// kid has new material before the next refresh.
+// kid has new material before the next refresh, and Key.LastSeen does not count
+// its tokens.
 func (s *Set) Keyfunc() jwt.Keyfunc {
 	return func(token *jwt.Token) (any, error) {
 		w := scratches.Get().(*scratch)
