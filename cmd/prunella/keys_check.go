@@ -128,13 +128,13 @@ func (c *console) audit(r audit.Report) error {
 	}
 	if len(r.Verifiers) > 0 {
 		fmt.Fprintln(t)
-		fmt.Fprintln(t, "VERIFIER\tKEY\tTRUST\tANSWER\t")
+		fmt.Fprintln(t, "VERIFIER\tKEY\tTRUST\tANSWER")
 		for _, v := range r.Verifiers {
 			if len(v.Trust) == 0 {
-				fmt.Fprintf(t, "%s\t–\tnot shown a token\t%s\t\n", v.Name, v.Guard)
+				fmt.Fprintf(t, "%s\t–\tnot shown a token\t%s\n", v.Name, v.Guard)
 			}
 			for _, one := range v.Trust {
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t\n", v.Name, cutText(one.Key, 48), one.Outcome, cutText(one.Detail, 80))
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", v.Name, cutText(one.Key, 48), one.Outcome, cutText(one.Detail, 80))
 			}
 		}
 	}

@@ -3,9 +3,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +41,29 @@ func TestKeysCheck(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitFailed || report.Problems != 1 || report.Findings[0].Rule != "verifier-rejects-signer" || report.Findings[0].Subject != "search" {
 		t.Errorf("exit %d: %v: %s", code, err, out)
+	}
+	stable := map[string]string{
+		"":          "at cache findings issuer jwks_uri keys problems removal signer signer_seen_since token_lifetime_s usable verifiers",
+		"cache":     "header max_age_s",
+		"keys":      "alg kid kty role strength thumbprint usable use",
+		"verifiers": "name trust url without_token",
+		"findings":  "evidence remedy rule severity subject",
+	}
+	var all map[string]any
+	if err := json.Unmarshal([]byte(out), &all); err != nil {
+		t.Fatal(err)
+	}
+	for part, want := range stable {
+		var v any = all
+		if part != "" {
+			v = all[part]
+		}
+		if list, ok := v.([]any); ok {
+			v = list[0]
+		}
+		if got := strings.Join(slices.Sorted(maps.Keys(v.(map[string]any))), " "); got != want {
+			t.Errorf("tools that read %q find %s, and were promised %s", part, got, want)
+		}
 	}
 	for _, c := range []struct {
 		args []string

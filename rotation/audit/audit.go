@@ -196,7 +196,9 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	}
 	r.collect(ctx, web, cfg, body)
 	r.roles(cfg)
-	r.judgeCache(cfg)
+	if body != nil {
+		r.judgeCache(cfg)
+	}
 	r.ask(ctx, web, cfg)
 	r.removal()
 	r.order()

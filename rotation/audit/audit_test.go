@@ -276,14 +276,14 @@ func TestDocuments(t *testing.T) {
 		"no keys":    {func(w *world) { w.set = []any{} }, "error set-refused"},
 		"HTML": {func(w *world) { w.jwks = func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "<html>") } },
 			"error set-refused, note cache-unstated, note not-conditional, warning content-type"},
-		"missing": {func(w *world) { w.jwks = http.NotFound }, "error key-set-missing, note cache-unstated"},
+		"missing": {func(w *world) { w.jwks = http.NotFound }, "error key-set-missing"},
 		"large": {func(w *world) {
 			w.jwks = func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, strings.Repeat(" ", 3<<20)) }
-		}, "error too-large, note cache-unstated"},
+		}, "error too-large"},
 		"moved": {func(w *world) { w.jwks = http.RedirectHandler("/moved", http.StatusFound).ServeHTTP }, "warning redirect"},
 		"moved away": {func(w *world) {
 			w.jwks = http.RedirectHandler("https://evil.example.test/", http.StatusFound).ServeHTTP
-		}, "error redirect-to-other-host, note cache-unstated"},
+		}, "error redirect-to-other-host"},
 		"in circles": {func(w *world) { w.jwks = http.RedirectHandler("/keys", http.StatusFound).ServeHTTP }, "unavailable"},
 		"ill": {func(w *world) {
 			w.jwks = func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusBadGateway) }

@@ -43,7 +43,7 @@ func (r *Report) ask(ctx context.Context, w *web, cfg Config) {
 		r.judgeVerifier(v)
 	}
 	if len(cfg.Verifiers) > 0 && len(tokens) == 0 {
-		r.find(Warning, "nothing-to-show", r.Issuer, "give a client with --token-url, or a token with --canary-token", "no live token is known, so nobody knows what the verifiers trust")
+		r.find(Warning, "nothing-to-show", r.Issuer, "give a client with --token-url, or a token with --canary-token", "no live token of a published key is known, so nobody knows what the verifiers trust")
 	}
 }
 
@@ -119,9 +119,6 @@ func (t token) forged() string {
 }
 
 func (r *Report) judgeVerifier(v VerifierReport) {
-	if len(v.Trust) == 0 {
-		return
-	}
 	switch status := v.guard.status; {
 	case strings.HasPrefix(v.Guard, "no answer"):
 		r.find(Warning, "verifier-unreachable", v.Name, "see that the address is right and that this machine may reach it", "%s", v.Guard)
