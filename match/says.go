@@ -34,6 +34,22 @@ func saysOf(text string) []string {
 	return out
 }
 
+// maxHeard bounds the texts whose blame is kept.
+const maxHeard = 500
+
+// heardSay is saysOf for texts that come again and again, as those of a failure do.
+func (d *Detector) heardSay(text string) []string {
+	out, known := d.heard[text]
+	if !known {
+		if len(d.heard) >= maxHeard {
+			clear(d.heard)
+		}
+		out = saysOf(text)
+		d.heard[text] = out
+	}
+	return out
+}
+
 // surelySays leaves out what one text alone cannot mean: libraries call a
 // signature wrong when what they lack is the key.
 func surelySays(text string) []string {
@@ -49,8 +65,8 @@ func surelySays(text string) []string {
 // blames counts what the texts of one service blame, by bucket.
 type blames map[string]map[int64]int
 
-func (b *blames) note(text string, n int64) {
-	for _, name := range saysOf(text) {
+func (b *blames) note(says []string, n int64) {
+	for _, name := range says {
 		if *b == nil {
 			*b = blames{}
 		}

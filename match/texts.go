@@ -51,7 +51,7 @@ func (d *Detector) text(s prunella.Signal, now time.Time, step *Step) {
 		for _, tok := range TokensOf(s) {
 			sv.Tokens.note(tok, at)
 		}
-		sv.Blames.note(s.Body, d.index(at))
+		sv.Blames.note(d.heardSay(s.Body), d.index(at))
 		sv.LastErrors = append(sv.LastErrors, bounded(s))
 		if len(sv.LastErrors) > maxLastErrors {
 			sv.LastErrors = slices.Delete(sv.LastErrors, 0, 1)

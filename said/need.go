@@ -16,6 +16,7 @@ type expression struct {
 // words is every literal that some expression needs, each once.
 type words struct {
 	literals []string
+	pairs    [][]uint16 // of each literal, the places of its pairs of letters in text.pairs
 	number   map[string]int
 }
 
@@ -62,6 +63,11 @@ func (w *words) expression(expr string) *expression {
 				n = len(w.literals)
 				w.number[literal] = n
 				w.literals = append(w.literals, literal)
+				var pairs []uint16
+				for i := range len(literal) - 1 {
+					pairs = append(pairs, pairOf(literal, i))
+				}
+				w.pairs = append(w.pairs, pairs)
 			}
 			numbers = append(numbers, n)
 		}
@@ -98,21 +104,40 @@ func split(expr string) []string {
 type text struct {
 	words *words
 	low   string
-	held  []int8 // by number: 0 not looked for, 1 it holds it, -1 it does not
+	pairs [16]uint64 // the pairs of neighbouring letters, as bits; several share one
+	held  []int8     // by number: 0 not looked for, 1 it holds it, -1 it does not
 }
 
 func (w *words) text(low string) *text {
-	return &text{words: w, low: low, held: make([]int8, len(w.literals))}
+	t := &text{words: w, low: low, held: make([]int8, len(w.literals))}
+	for i := range len(low) - 1 {
+		p := pairOf(low, i)
+		t.pairs[p>>6] |= 1 << (p & 63)
+	}
+	return t
 }
+
+// pairOf is the place of the pair of letters at i, below 1024.
+func pairOf(s string, i int) uint16 { return (uint16(s[i])*37 + uint16(s[i+1])) & 1023 }
 
 func (t *text) holds(n int) bool {
 	if t.held[n] == 0 {
 		t.held[n] = -1
-		if strings.Contains(t.low, t.words.literals[n]) {
+		if t.mayHold(n) && strings.Contains(t.low, t.words.literals[n]) {
 			t.held[n] = 1
 		}
 	}
 	return t.held[n] > 0
+}
+
+// mayHold is quick to say no: a pair of the literal is nowhere in the text.
+func (t *text) mayHold(n int) bool {
+	for _, p := range t.words.pairs[n] {
+		if t.pairs[p>>6]&(1<<(p&63)) == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *text) possible(e *expression) bool {
@@ -125,14 +150,6 @@ func (t *text) possible(e *expression) bool {
 }
 
 func (t *text) matches(e *expression) bool { return t.possible(e) && e.re.MatchString(t.low) }
-
-// find returns where the first n matches stand.
-func (t *text) find(e *expression, n int) [][]int {
-	if !t.possible(e) {
-		return nil
-	}
-	return e.re.FindAllStringIndex(t.low, n)
-}
 
 // Bounds on what is derived: a literal of one letter is in every text, and
 // looking for many costs more than it saves.

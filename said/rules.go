@@ -201,7 +201,7 @@ var decoys = vocabulary.expression(`(?:certificate|cert|cache|cached entry|sessi
 // otherSigners is how texts speak of what else is signed: requests to a cloud,
 // webhooks, packages, images, mail, commits, cookies. What is wrong with their
 // signatures says nothing of a token.
-var otherSigners = regexp.MustCompile(`secret access key|signing method|request signature|webhook|\bpayload\b|stripe|\bgpg\b|\bpgp\b|pubkey|inrelease|\bimages?\b|\bbundle\b|sigstore|cosign|\bdkim\b|dnssec|\bcommits?\b|\bpackages?\b|\bcookies?\b|firmware|\bsaml`)
+var otherSigners = regexp.MustCompile(`secret access key|signing method|\bx-\S*signature|request signature|webhook|\bpayload\b|stripe|\bgpg\b|\bpgp\b|pubkey|inrelease|\bimages?\b|\bbundle\b|sigstore|cosign|\bdkim\b|dnssec|\bcommits?\b|\bpackages?\b|\bcookies?\b|firmware|\bsaml`)
 
 // hedged is what makes a match a guess or an advice of the one who wrote the
 // message rather than what happened

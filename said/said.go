@@ -83,14 +83,22 @@ func In(text string) (classes, denied []Class) {
 // whether one matches where something does. A guess counts for neither.
 func (t *text) says(list []*expression) (yes, no bool) {
 	for _, e := range list {
-		for _, at := range t.find(e, 20) {
-			switch before := t.low[max(0, at[0]-60):at[0]]; {
+		if !t.possible(e) {
+			continue
+		}
+		for from := 0; from < len(t.low); {
+			at := e.re.FindStringIndex(t.low[from:])
+			if at == nil {
+				break
+			}
+			switch before := t.low[max(0, from+at[0]-60) : from+at[0]]; {
 			case hedged.MatchString(before):
 			case negated.MatchString(before):
 				no = true
 			default:
 				return true, no
 			}
+			from += max(at[1], 1)
 		}
 	}
 	return false, no
