@@ -61,11 +61,12 @@ func (c *adminClient) send(req *http.Request, out any) error {
 // answerError is an answer that is not 2xx.
 type answerError struct {
 	text   string
+	status int
 	reason *rotation.Reason // a gate's, when an issuer on rotation refused
 }
 
 func newAnswerError(req *http.Request, res *http.Response, said []byte) *answerError {
-	e := &answerError{text: fmt.Sprintf("%s %s answered %s: %s", req.Method, req.URL.Path, res.Status, shorten(string(bytes.TrimSpace(said)), 500))}
+	e := &answerError{status: res.StatusCode, text: fmt.Sprintf("%s %s answered %s: %s", req.Method, req.URL.Path, res.Status, shorten(string(bytes.TrimSpace(said)), 500))}
 	var body struct {
 		Reason *rotation.Reason `json:"reason"`
 	}

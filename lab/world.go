@@ -38,6 +38,7 @@ type World struct {
 	admin    *adminClient
 	traffic  *traffic
 	client   *http.Client // the world's own probes
+	operator *http.Client // of the key API: a busy machine may take seconds to make an RSA key
 	mirrored *http.Client // of the agents' mirrors; nil unless the issuer is on rotation
 	rng      *mrand.Rand  // faults pick with it; guarded by faultMu
 
@@ -73,7 +74,7 @@ func Start(ctx context.Context, spec Spec) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &World{spec: spec, nodes: map[string]*node{}, client: newClient(3 * time.Second),
+	w := &World{spec: spec, nodes: map[string]*node{}, client: newClient(3 * time.Second), operator: newClient(30 * time.Second),
 		rng:     mrand.New(mrand.NewPCG(uint64(spec.Seed), 0x6c6162)),
 		secrets: secrets{newSecret(), newSecret(), newSecret(), newSecret()}}
 	if spec.Keyset == keysetHealthy {
@@ -185,7 +186,7 @@ func (w *World) startAuth(ctx context.Context, subs []subscriber) (err error) {
 		return err
 	}
 	w.issuer = "http://" + w.authLn.Addr().String()
-	w.admin = &adminClient{base: w.issuer, token: w.secrets.admin, client: w.client}
+	w.admin = &adminClient{base: w.issuer, token: w.secrets.admin, client: w.operator}
 	cfg := &authConfig{
 		Issuer: w.issuer, JWKSAddr: w.jwks, Alg: w.spec.Alg, Audience: w.spec.Audience, Lifetime: w.spec.TokenLifetime,
 		Clients:    map[string]string{operatorID: w.secrets.operator, customerID: w.secrets.customer},
@@ -329,6 +330,7 @@ func (w *World) Stop(ctx context.Context) error {
 		errs = append(errs, c.Close())
 	}
 	w.client.CloseIdleConnections()
+	w.operator.CloseIdleConnections()
 	if w.mirrored != nil {
 		w.mirrored.CloseIdleConnections()
 	}

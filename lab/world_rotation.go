@@ -62,9 +62,14 @@ func (w *World) addMirror(ctx context.Context, n *node) error {
 }
 
 // forget is the platform's word that a pod is gone: an agent says that its
-// service stays in service, so its silence would be waited for.
+// service stays in service, so its silence would be waited for. A pod that ended
+// before its agent told anything is not known, and need not be forgotten.
 func (w *World) forget(ctx context.Context, service, pod string) error {
-	return w.admin.do(ctx, http.MethodPost, "/keys/verifiers/"+service+"/forget", map[string]string{"instance": pod, "note": "the pod has ended"}, nil)
+	err := w.admin.do(ctx, http.MethodPost, "/keys/verifiers/"+service+"/forget", map[string]string{"instance": pod, "note": "the pod has ended"}, nil)
+	if answer := (*answerError)(nil); errors.As(err, &answer) && answer.status == http.StatusNotFound {
+		return nil
+	}
+	return err
 }
 
 // ordersWithin is how long an operator goes on asking for what rotation refuses.

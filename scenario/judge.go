@@ -20,6 +20,9 @@ func (s *sheet) add(name, expected, actual string, ok bool) {
 	s.checks = append(s.checks, prunella.ReportCheck{Name: name, Expected: expected, Actual: actual, Result: tern(ok, prunella.Passed, prunella.Failed)})
 }
 
+// note says more about the check added last.
+func (s *sheet) note(texts ...string) { s.checks[len(s.checks)-1].Note = strings.Join(texts, "; ") }
+
 // unseen is a check that could not be made, which counts as failed.
 func (s *sheet) unseen(name, expected, why string) {
 	s.checks = append(s.checks, prunella.ReportCheck{Name: name, Expected: expected, Actual: "not observed", Result: prunella.Failed, Note: why})
@@ -117,7 +120,7 @@ func (d *drill) judge() []prunella.ReportCheck {
 			for _, v := range d.views[1:] {
 				titles = append(titles, fmt.Sprintf("%s (%s, opened %s)", v.Incident.Title, v.Incident.State, clock(v.Incident.OpenedAt)))
 			}
-			s.checks[len(s.checks)-1].Note = "besides the worst: " + strings.Join(titles, "; ")
+			s.note("besides the worst: " + strings.Join(titles, "; "))
 		}
 	}
 	seen := len(d.views) > 0
@@ -158,10 +161,10 @@ func (d *drill) judge() []prunella.ReportCheck {
 	if e.FailedMax != nil {
 		s.add("requests.failed", fmt.Sprintf("at most %d", *e.FailedMax), fmt.Sprintf("%d of %d", rep.Requests.Failed, rep.Requests.Total),
 			rep.Requests.Total > 0 && rep.Requests.Failed <= *e.FailedMax)
-		s.checks[len(s.checks)-1].Note = strings.Join(d.failed, "; ")
+		s.note(d.failed.Said...)
 	}
-	s.compare("requests.unharmed", e.Unharmed, d.refusedBy, "no customer refused by ", func(want []string) bool {
-		return rep.Requests.Total > 0 && !slices.ContainsFunc(want, func(name string) bool { return slices.Contains(d.refusedBy, name) })
+	s.compare("requests.unharmed", e.Unharmed, d.failed.Refused, "no customer refused by ", func(want []string) bool {
+		return d.failed.Total > 0 && !slices.ContainsFunc(want, func(name string) bool { return slices.Contains(d.failed.Refused, name) })
 	})
 	for _, b := range e.Within {
 		judgeBound(s, b, rep.Timings)
@@ -172,6 +175,7 @@ func (d *drill) judge() []prunella.ReportCheck {
 			s.unseen("requests.failed-after-heal", strconv.Itoa(*e.Failed), "nothing was healed")
 		default:
 			s.add("requests.failed-after-heal", "at most "+strconv.Itoa(*e.Failed), strconv.Itoa(n), n <= *e.Failed)
+			s.note(d.afterHeal.Said...)
 		}
 	}
 	if e.EscalatedTo != nil {
@@ -335,6 +339,7 @@ func (d *drill) judgeAfter(s *sheet) {
 			s.unseen("after.failing-share", want, "no client called")
 		} else {
 			s.add("after.failing-share", want, fmt.Sprintf("%.1f %% of %d calls", 100*d.end.failing.Share(), d.end.failing.Total), d.end.failing.Share() <= *a.FailingMax)
+			s.note(d.end.failing.Said...)
 		}
 	}
 	if a.OpenIncidents != nil {

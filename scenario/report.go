@@ -13,12 +13,12 @@ import (
 // gather fills the report with what can be read only while the engine runs.
 func (d *drill) gather(ctx context.Context) error {
 	if d.world != nil {
-		t := d.world.Requests(d.injected)
-		d.report.Requests = prunella.Requests{Total: t.Total, Failed: t.Failed, FailedAfterHeal: -1}
-		d.failed, d.refusedBy = t.Said, t.Refused
+		d.failed = d.world.Requests(d.injected)
+		d.report.Requests = prunella.Requests{Total: d.failed.Total, Failed: d.failed.Failed, FailedAfterHeal: -1}
 		if len(d.views) > 0 {
 			if at := lastMutation(d.views[0].Runs); !at.IsZero() {
-				d.report.Requests.FailedAfterHeal = d.world.Requests(at).Failed
+				d.afterHeal = d.world.Requests(at)
+				d.report.Requests.FailedAfterHeal = d.afterHeal.Failed
 			}
 		}
 	}

@@ -110,8 +110,8 @@ type drill struct {
 	settledAt time.Time       // since when every incident is settled; zero while one is not
 	timedOut  bool
 	end       ending
-	failed    []string // why requests failed since the fault
-	refusedBy []string // services that refused a customer since then
+	failed    Tally // requests since the fault
+	afterHeal Tally // requests since the last change of the heal
 }
 
 // ending is what the world looks like after the hold.

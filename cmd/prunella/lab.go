@@ -17,6 +17,7 @@ import (
 type labCmd struct {
 	Profile  string            `help:"How services get their keys: distributed (by webhook) or cached (fetched)." default:"distributed" enum:"distributed,cached"`
 	Keyset   string            `help:"Services that verify with keyset instead: healthy (all that the fault is not about; the default with --fault), all, none, how many, or names." placeholder:"WHICH"`
+	Issuer   string            `help:"Who moves the signing keys: manual (an operator, by hand) or rotation (package rotation, which refuses what would break a verifier)." default:"manual" enum:"manual,rotation"`
 	Services int               `help:"How many services." default:"7" placeholder:"N"`
 	Alg      string            `help:"Algorithm of the signing keys." default:"RS256" enum:"RS256,ES256"`
 	Lifetime time.Duration     `help:"Lifetime of tokens." default:"1h" name:"token-lifetime"`
@@ -47,7 +48,7 @@ func (cmd labCmd) Run(c *console) (err error) {
 	if cmd.Fault != "" {
 		coming = append(coming, lab.Coming{Name: cmd.Fault, Params: cmd.Set})
 	}
-	w, err := lab.Start(c.ctx, lab.Spec{Profile: cmd.Profile, Keyset: cmd.Keyset, Faults: coming, ServiceCount: cmd.Services, Alg: cmd.Alg, TokenLifetime: cmd.Lifetime,
+	w, err := lab.Start(c.ctx, lab.Spec{Profile: cmd.Profile, Keyset: cmd.Keyset, Issuer: cmd.Issuer, Faults: coming, ServiceCount: cmd.Services, Alg: cmd.Alg, TokenLifetime: cmd.Lifetime,
 		Processes: cmd.Process, Seed: cmd.Seed, Log: logger(c.err, c.debug)})
 	if err != nil {
 		return err
@@ -88,7 +89,7 @@ func (cmd labCmd) Run(c *console) (err error) {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(c.out, "Broken: %s. Seen: %s\n", rec.Fault, rec.Proof)
+		fmt.Fprintf(c.out, "Injected: %s. Seen: %s\n", rec.Fault, rec.Proof)
 	}
 	fmt.Fprintln(c.out, "Ctrl-C ends it.")
 	<-c.ctx.Done()
