@@ -272,3 +272,23 @@ func TestSkillVersions(t *testing.T) {
 		t.Errorf("exit %d: %s", code, out)
 	}
 }
+
+// Without git the version that an import replaced is still there to compare with.
+func TestSkillDiffAfterAnImport(t *testing.T) {
+	dir := t.TempDir()
+	page, file := filepath.Join(dir, "page.md"), filepath.Join(dir, "skills", "stuck-queue.skill.md")
+	for _, version := range []string{"1.0.0", "1.1.0"} {
+		if err := os.WriteFile(page, []byte("# Stuck queue\n\nVersion: "+version+"\n\n## Resolution\n\n1. Restart "+version+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, complaint := command(t, "skill", "import", page, "--out", file); code != 0 {
+			t.Fatalf("exit %d: %s", code, complaint)
+		}
+	}
+	if code, out, complaint := command(t, "skill", "diff", "stuck-queue@1.0.0", "stuck-queue", "--wiki", dir); code != 0 || !strings.Contains(out, "+1. Restart 1.1.0") {
+		t.Errorf("exit %d: %s%s", code, out, complaint)
+	}
+	if code, _, complaint := command(t, "skill", "diff", "stuck-queue@0.9.0", "stuck-queue", "--wiki", dir); code == 0 || !strings.Contains(complaint, "its history has 1.0.0") {
+		t.Errorf("exit %d: %s", code, complaint)
+	}
+}

@@ -14,7 +14,7 @@ import (
 
 type skillDiffCmd struct {
 	library
-	Old  string `arg:"" help:"A file, a name, or NAME@VERSION from the git history of the wiki." placeholder:"V1"`
+	Old  string `arg:"" help:"A file, a name, or NAME@VERSION from the git history of the wiki or what an import replaced (FILE.before)." placeholder:"V1"`
 	New  string `arg:"" help:"Likewise." placeholder:"V2"`
 	JSON bool   `help:"Print JSON." name:"json"`
 }
@@ -102,6 +102,13 @@ func (l library) version(ctx context.Context, of string) (*skill.Document, error
 	}
 	var seen []string
 	if l.Wiki != "" || isFile(name) {
+		if d, err := readSkill(now.Path + ".before"); err == nil { // what an import replaced
+			if same(d) {
+				return d, nil
+			}
+			v, _ := d.Meta("version")
+			seen = append(seen, v)
+		}
 		commits, err := history(ctx, now.Path)
 		if err != nil {
 			return nil, err
@@ -120,7 +127,7 @@ func (l library) version(ctx context.Context, of string) (*skill.Document, error
 	}
 	remedy := "the shipped pages have one version; name a folder in git with --wiki DIR"
 	if l.Wiki != "" || isFile(name) {
-		remedy = "its git history has " + orDash(strings.Join(seen, ", "))
+		remedy = "its history has " + orDash(strings.Join(seen, ", "))
 	}
 	return nil, &prunella.Error{Kind: prunella.NotFound, Op: "find the version", Where: of, Reason: fmt.Sprintf("%s was never at version %s", name, version), Remedy: remedy}
 }

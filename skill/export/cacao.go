@@ -63,6 +63,7 @@ type Step struct {
 	Timeout      int64     `json:"timeout,omitempty"` // milliseconds
 	OnCompletion string    `json:"on_completion,omitempty"`
 	OnSuccess    string    `json:"on_success,omitempty"`
+	OnFailure    string    `json:"on_failure,omitempty"`
 	Commands     []Command `json:"commands,omitempty"`
 	Agent        string    `json:"agent,omitempty"`
 	InArgs       []string  `json:"in_args,omitempty"`
@@ -100,7 +101,8 @@ const namespace = "aa7caf3a-d55a-4e9a-b34e-056215fba56a"
 
 // CACAO turns a skill into a playbook. Its checks and actions become steps, or
 // the numbered steps of its text where it has no blocks; a check that must hold
-// becomes a condition; a step that fails goes to the escalation. The commands are
+// becomes a condition; a step that fails goes to what its action says: its undo,
+// the next step, or the escalation. The commands are
 // for a person, shell code beside them as bash. at is the time of the export; the
 // same skill at the same time gives the same bytes. A skill without any step is
 // Invalid.
@@ -194,6 +196,8 @@ type planned struct {
 	id   string
 	step Step
 	must bool // the rest only makes sense when it holds
+	easy bool // the rest makes sense when it fails too
+	undo *planned
 }
 
 func (b *builder) workflow() error {
@@ -207,13 +211,21 @@ func (b *builder) workflow() error {
 	w[end] = Step{Type: "end"}
 	w[failed] = Step{Type: "end"}
 	escalation := b.escalation("failed", "A step failed. "+b.whom())
-	w[escalation.id] = link(escalation.step, failed)
+	w[escalation.id] = link(escalation, failed, failed)
 	b.p.WorkflowException = escalation.id
 
 	first, conditions := end, 0
 	for i := len(resolution) - 1; i >= 0; i-- {
-		w[resolution[i].id] = link(resolution[i].step, first)
-		first = resolution[i].id
+		action, after := resolution[i], escalation.id
+		switch {
+		case action.easy:
+			after = first
+		case action.undo != nil:
+			after = action.undo.id
+			w[after] = link(*action.undo, escalation.id, escalation.id)
+		}
+		w[action.id] = link(action, first, after)
+		first = action.id
 	}
 	for i := len(diagnosis) - 1; i >= 0; i-- {
 		check := diagnosis[i]
@@ -221,7 +233,7 @@ func (b *builder) workflow() error {
 			no := b.id("end", "not "+check.id)
 			other := b.escalation("not "+check.id, "This is not what the playbook heals: "+check.step.Name+" "+b.whom())
 			w[no] = Step{Type: "end"}
-			w[other.id] = link(other.step, no)
+			w[other.id] = link(other, no, no)
 			after := b.id("end", "after "+check.id)
 			w[after] = Step{Type: "end"}
 			condition := b.id("if-condition", check.id)
@@ -229,7 +241,11 @@ func (b *builder) workflow() error {
 			first = condition
 			conditions++
 		}
-		w[check.id] = link(check.step, first)
+		after := escalation.id
+		if check.easy {
+			after = first
+		}
+		w[check.id] = link(check, first, after)
 		first = check.id
 	}
 	w[start] = Step{Type: "start", OnCompletion: first}
@@ -238,9 +254,10 @@ func (b *builder) workflow() error {
 	return nil
 }
 
-func link(s Step, next string) Step {
-	s.OnSuccess = next
-	return s
+// link says what follows a step that worked, and one that failed.
+func link(p planned, worked, failed string) Step {
+	p.step.OnSuccess, p.step.OnFailure = worked, failed
+	return p.step
 }
 
 // summary says what the workflow uses, and lists its activities.
@@ -272,7 +289,7 @@ func (b *builder) checks() []planned {
 		if c.Against != "" {
 			text += " It speaks against it when: " + c.Against + "."
 		}
-		p := planned{id: b.id("action", "check "+c.ID), must: c.Require, step: b.action(name, text, investigates)}
+		p := planned{id: b.id("action", "check "+c.ID), must: c.Require, easy: !c.Require, step: b.action(name, text, investigates)}
 		p.step.Timeout = c.Timeout.Milliseconds()
 		variable := "__" + strings.ReplaceAll(c.ID, "-", "_") + "__"
 		b.p.PlaybookVariables[variable] = Variable{Type: "bool", Description: "whether it speaks for this: " + name}
@@ -304,8 +321,11 @@ func (b *builder) actions() []planned {
 		if a.Undo != nil {
 			text += " To take it back: " + a.Undo.Do + parameters(a.Undo.With) + "."
 		}
-		p := planned{id: b.id("action", "action "+a.ID), step: b.action(name, text, repairs)}
+		p := planned{id: b.id("action", "action "+a.ID), easy: a.OnFailure == "continue", step: b.action(name, text, repairs)}
 		p.step.Timeout = a.Timeout.Milliseconds()
+		if a.Undo != nil && a.OnFailure == "undo" {
+			p.undo = &planned{id: b.id("action", "undo "+a.ID), step: b.action("Undo: "+name, a.Undo.Do+parameters(a.Undo.With)+".", repairs)}
+		}
 		out = append(out, p)
 	}
 	if len(out) == 0 {

@@ -117,22 +117,22 @@ func (v *playbookRules) steps() {
 	for id, s := range p.Workflow {
 		kinds[s.Type]++
 		v.identifier("step", id, s.Type, "4")
-		next := []string{s.OnCompletion, s.OnSuccess, s.OnTrue, s.OnFalse}
+		next := []string{s.OnCompletion, s.OnSuccess, s.OnFailure, s.OnTrue, s.OnFalse}
 		for _, ref := range next {
 			if _, there := p.Workflow[ref]; ref != "" && !there {
 				v.say("%s leads to %s, which is not there", id, ref)
 			}
 		}
-		if s.OnCompletion != "" && s.OnSuccess != "" {
-			v.say("%s has on_completion and on_success", id)
+		if s.OnCompletion != "" && s.OnSuccess+s.OnFailure != "" {
+			v.say("%s has on_completion beside on_success or on_failure", id)
 		}
 		switch s.Type {
 		case "start":
-			if s.OnCompletion == "" || s.OnSuccess != "" {
+			if s.OnCompletion == "" || s.OnSuccess+s.OnFailure != "" {
 				v.say("%s must have on_completion only", id)
 			}
 		case "end":
-			if s.OnCompletion != "" || s.OnSuccess != "" {
+			if s.OnCompletion+s.OnSuccess+s.OnFailure != "" {
 				v.say("%s is an end and leads on", id)
 			}
 		case "if-condition":
@@ -212,7 +212,7 @@ func (v *playbookRules) reach() {
 		}
 		seen[id] = true
 		s, path := v.p.Workflow[id], append(slices.Clone(path), id)
-		for _, next := range []string{s.OnCompletion, s.OnSuccess, s.OnTrue, s.OnFalse} {
+		for _, next := range []string{s.OnCompletion, s.OnSuccess, s.OnFailure, s.OnTrue, s.OnFalse} {
 			walk(next, path)
 		}
 	}

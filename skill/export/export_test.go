@@ -243,6 +243,42 @@ func TestRequiredChecksBecomeConditions(t *testing.T) {
 	}
 }
 
+// A step that fails leads to the undo of its action, on, or to the escalation.
+func TestFailureHasItsBranch(t *testing.T) {
+	undone, further, escalated := 0, 0, 0
+	for _, d := range shipped(t) {
+		b, err := export.CACAO(d, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p export.Playbook
+		if err := json.Unmarshal(b, &p); err != nil {
+			t.Fatal(err)
+		}
+		for id, s := range p.Workflow {
+			switch next := p.Workflow[s.OnFailure]; {
+			case s.Type != "action":
+				if s.OnFailure != "" {
+					t.Errorf("%s of %s has on_failure", s.Type, d.Path)
+				}
+			case strings.HasPrefix(next.Name, "Undo: "):
+				if undone++; next.OnSuccess != p.WorkflowException || next.OnFailure != p.WorkflowException {
+					t.Errorf("%s: after the undo comes %+v", d.Path, next)
+				}
+			case s.OnFailure == p.WorkflowException:
+				escalated++
+			case s.OnFailure == s.OnSuccess:
+				further++
+			default:
+				t.Errorf("%s: when %s fails, %q", d.Path, id, s.OnFailure)
+			}
+		}
+	}
+	if undone == 0 || further == 0 || escalated == 0 {
+		t.Errorf("%d undone, %d go on, %d escalated", undone, further, escalated)
+	}
+}
+
 // The validator notices each rule that is broken.
 func TestPlaybookRules(t *testing.T) {
 	good, err := export.CACAO(parse(t, "stuck-queue.skill.md", queue), at)
@@ -257,6 +293,8 @@ func TestPlaybookRules(t *testing.T) {
 		{`.000Z"`, `Z"`},
 		{`"created_by": "identity--`, `"created_by": "`},
 		{`"on_success": "end--`, `"on_success": "end--0`},
+		{`"on_failure": "action--`, `"on_failure": "action--0`},
+		{`"type": "end"`, `"type": "end", "on_failure": "end--0"`},
 		{`"analyze-collected-data",`, `"scan-system",`},
 		{`"agent": "individual--`, `"agent": "group--`},
 		{`"type": "manual"`, `"type": "shout"`},
