@@ -118,7 +118,7 @@ func start(t *testing.T, s *service) (*rotation.Rotator, *hosts) {
 	h := &hosts{}
 	h.put("orders-1", s)
 	client := &http.Client{Transport: h}
-	r, err := rotation.New(t.Context(), rotation.Config{Issuer: issuerURL, Algorithm: "EdDSA", Store: store, Signer: &signer.Memory{}, Node: "n", Log: quiet, Client: client,
+	r, err := rotation.New(t.Context(), rotation.Config{Issuer: issuerURL, Algorithm: "EdDSA", Store: store, Signer: &signer.Memory{}, Node: "n", Tick: 15 * time.Second, Log: quiet, Client: client,
 		Policy:    rotation.Policy{Period: 3 * time.Hour, MaxLifetime: 10 * time.Minute, Stale: time.Minute, Skew: 10 * time.Second, Watch: time.Minute, Quiet: time.Minute},
 		Verifiers: []rotation.Verifier{{Name: "orders", Class: rotation.Answering, Secrets: []string{secret}, Hooks: []string{"https://agent/hints"}}}})
 	if err != nil {
@@ -184,9 +184,6 @@ func TestAStaticFileFollowsARotation(t *testing.T) {
 
 // A file that is current proves nothing: the service must have loaded it.
 func TestAServiceThatDoesNotLoadBlocks(t *testing.T) {
-	if raceDetector {
-		t.Skip("hours of virtual time: TestAStaticFileFollowsARotation is the same code for the race detector")
-	}
 	for name, s := range map[string]*service{"deaf": {}, "open to all": {open: true}} {
 		synctest.Test(t, func(t *testing.T) {
 			r, _ := start(t, s)
@@ -218,9 +215,6 @@ func TestAServiceThatDoesNotLoadBlocks(t *testing.T) {
 
 // The agent dies, the service serves on with its old file: the issuer waits.
 func TestADeadAgentBlocks(t *testing.T) {
-	if raceDetector {
-		t.Skip("hours of virtual time: TestAStaticFileFollowsARotation is the same code for the race detector")
-	}
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{}
 		r, h := start(t, s)
