@@ -28,7 +28,9 @@ type mention struct {
 	Known, Failing, Healthy bool
 }
 
-// everyday words that are service names only beside "service"
+// everyday words that are service names only beside "service": the services of
+// the scenarios and of the shops that sample logs come from, as far as texts
+// also use the word for what these handle
 var everyday = map[string]bool{
 	"user": true, "users": true, "order": true, "orders": true, "payment": true, "payments": true, "inventory": true,
 	"notification": true, "search": true, "gateway": true, "auth": true, "account": true, "accounts": true, "api": true,

@@ -9,7 +9,9 @@ import (
 	"prunella/said"
 )
 
-// How a text names the service that it is about.
+// How a text names the service that it is about: before the word service, after
+// the labels that loggers use for it, as who issues tokens; and what a monitor's
+// own name adds to that of the service.
 var (
 	namedService = regexp.MustCompile(`(?i)\b([a-z][a-z0-9]*(?:[-_][a-z0-9]+)*)[ _-](?:micro)?(?:service|svc)\b`)
 	labelService = regexp.MustCompile(`(?i)\b(?:service(?:[._]?name)?|svc|app|application|component|deployment)["']?\s*[:=]\s*["']?([a-z][a-z0-9]*(?:[-_][a-z0-9]+)*)`)

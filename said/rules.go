@@ -17,10 +17,9 @@ type means struct {
 }
 
 const (
-	// what only a key that signs tokens is called
-	keyNoun = `(?:signing keys?|signature keys?|verification keys?|matching (?:keys?|jwks?)|kids?|jwks?|jwk sets?|json web keys?|key ids?|key identifiers?|keyid|jwt authorit(?:y|ies))`
-	// the same, without the names of a whole set
-	oneKey = `(?:signing keys?|signature keys?|verification keys?|matching (?:keys?|jwks?)|kids?|jwk|json web keys?|key ids?|key identifiers?|keyid|jwt authorit(?:y|ies))`
+	// what only a key that signs tokens is called; keyNoun also as a whole set
+	oneKey  = `(?:signing keys?|signature keys?|verification keys?|matching (?:keys?|jwks?)|kids?|jwk|json web keys?|key ids?|key identifiers?|keyid|jwt authorit(?:y|ies))`
+	keyNoun = `(?:` + oneKey + `|jwks|jwk sets?)`
 	// what other things are called too
 	bareNoun = `(?:keys?|public keys?|certificates?)`
 	// what is said of a thing that is not there
