@@ -223,8 +223,12 @@ func signalOf(name string, ch audit.Change) prunella.Signal {
 	if o := s.Attributes[prunella.AttrOutcome]; s.Kind == prunella.KindProbe && o != "ok" && o != "unknown" {
 		s.Severity = prunella.High
 	}
-	if ch.What == audit.PublishedLate {
+	if ch.What == audit.PublishedLate || ch.What == audit.ProblemFound {
 		s.Severity = prunella.Warning
+	}
+	if ch.What == audit.ProblemFound || ch.What == audit.ProblemGone { // of a key, a URL or a verifier
+		delete(s.Attributes, prunella.AttrKid)
+		s.Attributes["subject"] = ch.Key
 	}
 	s.Fingerprint = s.Source + "/" + s.Name + "/" + s.Service + "/" + ch.Key
 	sum := sha256.Sum256([]byte(s.Fingerprint + "/" + strconv.Itoa(ch.Number) + "/" + ch.At.UTC().Format(time.RFC3339Nano)))

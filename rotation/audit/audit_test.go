@@ -467,16 +467,31 @@ func TestWatch(t *testing.T) {
 		step("wait", 2*time.Hour, func() {})
 		step("remove", time.Minute, func() { w.unpublish("a") })
 		step("material", time.Minute, func() { w.unpublish("b"); w.publish("b"); w.knows["orders"] = []string{"b"} })
+		step("two nodes", time.Minute, func() {
+			w.jwks = func(rec http.ResponseWriter, r *http.Request) { // the last key is on one of them only
+				rec.Header().Set("Content-Type", "application/json")
+				rec.Header().Set("ETag", `"1"`)
+				rec.Header().Set("Cache-Control", "max-age=600")
+				set := w.set
+				if r.Header.Get("If-None-Match") != "" {
+					set = []any{jwkOf(t, "other", "EdDSA", w.private["a"].Public())}
+				}
+				_ = json.NewEncoder(rec).Encode(map[string]any{"keys": set})
+			}
+		})
+		step("still two", time.Minute, func() {})
+		step("one again", time.Minute, func() { w.jwks = nil })
 		step("down", time.Minute, func() { w.down = true })
 		step("still", time.Minute, func() {})
 		step("up", time.Minute, func() { w.down = false })
 		want := []string{"first:", "same:", "publish: key-added b", "promote: signer-changed b published-late b trust-changed borders verdict-changed a",
 			"fetch: trust-changed borders verdict-changed a", "wait: verdict-changed a", "remove: key-removed a", "material: material-changed b",
+			"two nodes: problem-found https://id.example.test/keys", "still two:", "one again: problem-gone https://id.example.test/keys",
 			"down: outcome-changed ", "still:", "up: outcome-changed "}
 		if strings.Join(got, "\n") != strings.Join(want, "\n") {
 			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
-		if watch.Memory.Changes != 12 {
+		if watch.Memory.Changes != 14 {
 			t.Errorf("%d changes", watch.Memory.Changes)
 		}
 	})

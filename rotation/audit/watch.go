@@ -23,8 +23,9 @@ type Memory struct {
 	Keys     map[string]SeenKey   `json:"keys,omitempty"`
 	Trust    map[string]Outcome   `json:"trust,omitempty"` // by verifier, for the signer
 	Verdicts map[string]string    `json:"verdicts,omitempty"`
-	Changes  int                  `json:"changes"`          // how many were told: makes each one's identity
-	Signed   map[string]time.Time `json:"signed,omitempty"` // published keys that were seen to sign, and when last
+	Problems map[string]string    `json:"problems,omitempty"` // errors that stand: evidence by rule and subject
+	Changes  int                  `json:"changes"`            // how many were told: makes each one's identity
+	Signed   map[string]time.Time `json:"signed,omitempty"`   // published keys that were seen to sign, and when last
 }
 
 // SeenKey is a key that was in the set.
@@ -58,6 +59,8 @@ const (
 	VerdictChanged  What = "verdict-changed" // about removing a key
 	TrustChanged    What = "trust-changed"   // a verifier's, in the signer
 	OutcomeChanged  What = "outcome-changed" // of looking at the issuer
+	ProblemFound    What = "problem-found"   // an error; After is its rule
+	ProblemGone     What = "problem-gone"    // Before is its rule
 	PublishedLate   What = "published-late"  // a key signs that was published for less long than copies live
 )
 
@@ -70,8 +73,8 @@ type Watch struct {
 }
 
 // Look audits once and returns what changed since the last look, with the
-// report. The first look has nothing to compare with and tells nothing but that
-// it cannot reach the issuer. The error is Invalid when the configuration is
+// report. The first look has nothing to compare with and tells nothing but errors.
+// The error is Invalid when the configuration is
 // wrong; an issuer that does not answer is a change.
 func (w *Watch) Look(ctx context.Context) (Report, []Change, error) {
 	cfg := w.Config
@@ -96,12 +99,14 @@ func (w *Watch) Look(ctx context.Context) (Report, []Change, error) {
 	d.signer()
 	d.trust(first)
 	d.verdicts(first)
+	d.problems()
 	m.Seen = r.At
 	w.keep(r)
 	return r, d.list, nil
 }
 
-// keep remembers the live tokens of keys that are published.
+// keep remembers the tokens that live, also of keys that left the set: while they
+// do, the key left too early.
 func (w *Watch) keep(r Report) {
 	if w.tokens == nil {
 		w.tokens = map[string]token{}
@@ -111,9 +116,7 @@ func (w *Watch) keep(r Report) {
 			w.tokens[t.kid] = t
 		}
 	}
-	maps.DeleteFunc(w.tokens, func(kid string, t token) bool {
-		return !t.live(r.At) || !slices.ContainsFunc(r.Keys, func(k Key) bool { return k.ID == kid })
-	})
+	maps.DeleteFunc(w.tokens, func(_ string, t token) bool { return !t.live(r.At) })
 }
 
 // diff compares a report with what is remembered, and remembers it.
@@ -241,4 +244,27 @@ func (d *diff) verdicts(first bool) {
 		}
 	}
 	d.m.Verdicts = next
+}
+
+// elsewhere are the rules whose findings are told as changes of another kind.
+var elsewhere = []string{"set-refused", "verifier-rejects-signer", "same-kid-new-material"}
+
+func (d *diff) problems() {
+	next := map[string]string{}
+	for _, f := range d.r.Findings {
+		name := f.Rule + " " + f.Subject
+		if _, said := next[name]; f.Severity != Error || said || slices.Contains(elsewhere, f.Rule) {
+			continue
+		}
+		next[name] = f.Evidence
+		if _, known := d.m.Problems[name]; !known {
+			d.tell(Change{What: ProblemFound, Key: f.Subject, After: f.Rule}, "%s: %s: %s", f.Rule, f.Subject, f.Evidence)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.m.Problems)) {
+		if rule, subject, _ := strings.Cut(name, " "); next[name] == "" {
+			d.tell(Change{What: ProblemGone, Key: subject, Before: rule}, "%s: %s: no more", rule, subject)
+		}
+	}
+	d.m.Problems = next
 }
