@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -35,23 +36,13 @@ func (cmd incidentListCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	if cmd.JSON {
-		return printJSON(c.out, list)
-	}
-	if len(list) == 0 {
-		_, err := fmt.Fprintln(c.out, "No incidents. To see one: prunella demo")
-		return err
-	}
-	t := tabwriter.NewWriter(c.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tSEVERITY\tSTATE\tPATTERN\tCAUSE\tOPENED\tTITLE")
-	for _, i := range list {
+	return printList(c.out, cmd.JSON, list, "No incidents. To see one: prunella demo", "ID\tSEVERITY\tSTATE\tPATTERN\tCAUSE\tOPENED\tTITLE", func(i prunella.Incident) []string {
 		cause := "–"
 		if len(i.Causes) > 0 {
 			cause = string(i.Causes[0].Fault)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", i.ID, i.Severity, i.State, i.Pattern.Pattern, cause, i.OpenedAt.Local().Format("2006-01-02 15:04:05"), i.Title)
-	}
-	return t.Flush()
+		return []string{string(i.ID), string(i.Severity), string(i.State), i.Pattern.Pattern, cause, i.OpenedAt.Local().Format("2006-01-02 15:04:05"), i.Title}
+	})
 }
 
 type incidentShowCmd struct {
@@ -159,4 +150,22 @@ func printJSON(w io.Writer, v any) error {
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
+}
+
+// printList prints a list as JSON, or as a table with a row for each; none says
+// what to do when there is nothing.
+func printList[T any](w io.Writer, asJSON bool, list []T, none, head string, row func(T) []string) error {
+	switch {
+	case asJSON:
+		return printJSON(w, list)
+	case len(list) == 0:
+		_, err := fmt.Fprintln(w, none)
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, head)
+	for _, one := range list {
+		fmt.Fprintln(t, strings.Join(row(one), "\t"))
+	}
+	return t.Flush()
 }

@@ -8,7 +8,6 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 
 	"prunella"
 	"prunella/action"
@@ -186,35 +185,27 @@ func (cmd skillListCmd) Run(c *console) error {
 		}
 		list = append(list, summarized(d))
 	}
-	if cmd.JSON {
-		return printJSON(c.out, list)
+	return printList(c.out, cmd.JSON, list, "No skills. To write one: prunella skill new NAME", "NAME\tCATEGORY\tVERSION\tCLAIMED\tVERIFIED\tALONE\tOWNERS\tTITLE", listedSkill.row)
+}
+
+func (s listedSkill) row() []string {
+	alone := "advises"
+	switch {
+	case s.Errors > 0:
+		alone = fmt.Sprintf("%d errors", s.Errors)
+	case s.Unattended:
+		alone = "may act"
+	case s.Acts:
+		alone = "asks"
 	}
-	if len(list) == 0 {
-		_, err := fmt.Fprintln(c.out, "No skills. To write one: prunella skill new NAME")
-		return err
+	claimed, verified := "–", "–"
+	if s.ClaimedConfidence != nil {
+		claimed = fmt.Sprintf("%.0f %%", 100**s.ClaimedConfidence)
 	}
-	t := tabwriter.NewWriter(c.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tCATEGORY\tVERSION\tCLAIMED\tVERIFIED\tALONE\tOWNERS\tTITLE")
-	for _, s := range list {
-		alone := "advises"
-		switch {
-		case s.Errors > 0:
-			alone = fmt.Sprintf("%d errors", s.Errors)
-		case s.Unattended:
-			alone = "may act"
-		case s.Acts:
-			alone = "asks"
-		}
-		claimed, verified := "–", "–"
-		if s.ClaimedConfidence != nil {
-			claimed = fmt.Sprintf("%.0f %%", 100**s.ClaimedConfidence)
-		}
-		if s.LastVerified != nil {
-			verified = *s.LastVerified
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, orDash(s.Category), orDash(s.Version), claimed, verified, alone, orDash(strings.Join(s.Owners, ", ")), s.Title)
+	if s.LastVerified != nil {
+		verified = *s.LastVerified
 	}
-	return t.Flush()
+	return []string{s.Name, orDash(s.Category), orDash(s.Version), claimed, verified, alone, orDash(strings.Join(s.Owners, ", ")), s.Title}
 }
 
 func summarized(d *skill.Document) listedSkill {
