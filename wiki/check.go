@@ -56,7 +56,7 @@ func (w *Wiki) Check(now time.Time, catalog ...prunella.Spec) Report {
 	w.mu.Lock()
 	problems := slices.Clone(w.problems)
 	w.mu.Unlock()
-	r := Report{Pages: len(c.pages), Broken: w.Broken(), Orphans: []string{}, Stale: w.Stale(now), Duplicates: c.duplicates(), Problems: append([]skill.Problem{}, problems...)}
+	r := Report{Pages: len(c.pages), Broken: w.Broken(), Orphans: []string{}, Stale: w.Stale(now), Duplicates: c.duplicates(), Problems: append([]skill.Problem{}, problems...), Lint: LintSummary{Problems: []skill.Problem{}}}
 	for _, p := range w.Orphans() {
 		r.Orphans = append(r.Orphans, p.Path)
 	}
