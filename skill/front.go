@@ -77,6 +77,9 @@ func ValidName(name string) bool { return idPattern.MatchString(name) && len(nam
 // ValidVersion tells whether a text is a semantic version, a leading v allowed.
 func ValidVersion(version string) bool { return versionPattern.MatchString(version) }
 
+// ValidPattern tells whether a text names a pattern: area/failure.
+func ValidPattern(pattern string) bool { return patternPattern.MatchString(pattern) }
+
 // Body is the file without its front matter.
 func (d *Document) Body() Span { return Span{d.front.stop, len(d.src)} }
 

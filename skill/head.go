@@ -48,7 +48,7 @@ func (d *Document) headProblems(s prunella.Skill) []Problem {
 	} else if !versionPattern.MatchString(s.Version) {
 		add(SeverityError, "version", "version", "write major.minor.patch, such as 1.0.0", "%q is not a semantic version", s.Version)
 	}
-	if s.Pattern != "" && !patternPattern.MatchString(s.Pattern) {
+	if s.Pattern != "" && !ValidPattern(s.Pattern) {
 		add(SeverityError, "pattern", "pattern", "write area/failure, such as auth/stale-jwks-cache", "%q is not a pattern", s.Pattern)
 	}
 	return out

@@ -51,7 +51,8 @@ var (
 )
 
 // SectionNamed gives the name that the format has for a section with that
-// heading, "" when it has none: "Resolution" for "3. Mitigation (10 min)".
+// heading, "" when it has none: "Resolution" for "3. Mitigation (10 min)" and for
+// "Remediation plan", "Why this keeps happening" for "Payments root cause analysis".
 func SectionNamed(heading string) string {
 	if len(heading) > 100 {
 		return ""
@@ -62,9 +63,13 @@ func SectionNamed(heading string) string {
 	if name == "" {
 		return ""
 	}
+	plain := strings.TrimSuffix(strings.TrimSuffix(name, " plan"), " checklist")
 	for _, known := range []string{Symptoms, Diagnosis, Resolution, Escalation, Cause, FollowUps, Source, SeeAlso} {
-		if name == strings.ToLower(known) || slices.Contains(otherNames[known], name) {
-			return known
+		for _, other := range slices.Concat(otherNames[known], []string{strings.ToLower(known)}) {
+			qualified := strings.Count(other, " ") >= 2 && strings.HasSuffix(name, " "+other) && strings.Count(name, " ") <= strings.Count(other, " ")+3
+			if name == other || plain == other || qualified {
+				return known
+			}
 		}
 	}
 	return ""

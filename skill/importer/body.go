@@ -3,6 +3,7 @@ package importer
 import (
 	"regexp"
 	"strings"
+	"unicode"
 
 	"prunella/skill"
 )
@@ -86,6 +87,10 @@ func (p *page) readBody(from int) {
 		if m := tightNumber.FindStringSubmatch(line); m != nil {
 			line = m[1] + m[2] + " " + m[3]
 		}
+		if steps := inlineSteps(line); steps != nil {
+			p.body = append(append(p.body, steps...), "")
+			continue
+		}
 		if strings.Contains(line, "{{<") || strings.Contains(line, "{{%") {
 			p.note(i, line, "a shortcode of the other wiki; kept as text")
 		}
@@ -97,6 +102,43 @@ func (p *page) readBody(from int) {
 			}
 		}
 		p.body = append(p.body, line)
+	}
+}
+
+// inlineSteps takes steps apart that a copy ran together in one paragraph: "1. …
+// 2. … 3. …", at least three, each after the end of a sentence. Nil for any
+// other line.
+func inlineSteps(line string) []string {
+	if !strings.HasPrefix(line, "1. ") && !strings.HasPrefix(line, "1) ") {
+		return nil
+	}
+	mark := line[1:3]
+	var steps []string
+	for n := 2; ; n++ {
+		at := stepAfter(line, number(n)+mark)
+		if at < 0 {
+			break
+		}
+		steps, line = append(steps, strings.TrimSpace(line[:at])), line[at:]
+	}
+	if len(steps) < 2 {
+		return nil
+	}
+	return append(steps, line)
+}
+
+// stepAfter is where the next step begins in a line, -1 for nowhere.
+func stepAfter(line, mark string) int {
+	for from := 0; ; {
+		at := strings.Index(line[from:], " "+mark)
+		if at < 0 {
+			return -1
+		}
+		at += from
+		if rest := []rune(line[at+1+len(mark):]); sentence.MatchString(strings.TrimSpace(line[:at])) && len(rest) > 0 && (unicode.IsUpper(rest[0]) || rest[0] == '*' || rest[0] == '`') {
+			return at + 1
+		}
+		from = at + 1
 	}
 }
 

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 	"unicode"
@@ -89,6 +90,14 @@ func (p *page) classify(from, stop int, loose bool) int {
 		if !loose {
 			continue
 		}
+		if stop := p.alternating(i, stop); stop > i {
+			for ; i < stop; i += 2 {
+				label := unmarked(p.lines[i])
+				fact(i+1, cmp.Or(labelKey(label), slug(label)), unmarked(p.lines[i+1]))
+			}
+			i--
+			continue
+		}
 		if key := labelKey(text); key != "" {
 			if j := p.next(i); j > 0 && j < stop && labelKey(unmarked(p.lines[j])) == "" {
 				value := unmarked(p.lines[j])
@@ -104,6 +113,32 @@ func (p *page) classify(from, stop int, loose bool) int {
 		last = max(last, p.other(i, text, &named))
 	}
 	return last
+}
+
+// alternating returns where a block of labels and values, a line each in turn,
+// ends that begins at a line: its first label and half of all are known, so that
+// the others are labels as well. Anything else ends where it begins.
+func (p *page) alternating(i, stop int) int {
+	if labelKey(unmarked(p.lines[i])) == "" || i > 0 && strings.TrimSpace(p.lines[i-1]) != "" {
+		return i
+	}
+	end, known, labels := i, 0, 0
+	for end < stop && strings.TrimSpace(p.lines[end]) != "" && !p.code[end] {
+		end++
+	}
+	for j := i; j+1 < end; j += 2 {
+		label, value := unmarked(p.lines[j]), unmarked(p.lines[j+1])
+		if len(strings.Fields(label)) > 3 || !skill.ValidName(slug(label)) || labelKey(value) != "" || len(pairs(p.lines[j])) > 0 || len(pairs(p.lines[j+1])) > 0 || bullet.MatchString(p.lines[j+1]) {
+			return i
+		}
+		if labels++; labelKey(label) != "" {
+			known++
+		}
+	}
+	if (end-i)%2 != 0 || known < 2 || 2*known < labels {
+		return i
+	}
+	return end
 }
 
 // marked tells a fact in Markdown of its own from prose with a colon.
@@ -139,6 +174,9 @@ func (p *page) fact(i int, key, value string) {
 		if _, ok := skill.ReadConfidence(value); !ok {
 			p.note(i, p.lines[i], "a confidence that is no number")
 		}
+	}
+	if key == "pattern" && !skill.ValidPattern(value) {
+		key = "page-pattern" // of a catalogue that is not ours
 	}
 	p.facts.put(key, value)
 }

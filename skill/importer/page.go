@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -15,6 +16,7 @@ type page struct {
 	first    int      // number of lines[0] in the page, from 1
 	code     []bool   // the line belongs to a fenced block
 	lost     bool     // headings lost their #
+	spaced   bool     // and stand between blank lines, all of them
 	facts    facts
 	unplaced []Unplaced
 
@@ -32,7 +34,8 @@ func (p *page) read(text string) {
 	p.frontMatter()
 	p.confluence()
 	p.code = fences(p.lines)
-	p.lost = p.headingsLost()
+	p.spaced = p.headingsSpaced()
+	p.lost = p.spaced || p.headingsLost()
 	title := p.findTitle()
 	from := title + 1
 	if p.titleUnderlined(title) {
@@ -168,6 +171,50 @@ func (p *page) headingsLost() bool {
 	return known && bare >= 2 && bare > marked
 }
 
+// headingsSpaced tells whether the page has no heading but lines in title case
+// between blank lines, known ones among them, as text copied out of a web
+// application has.
+func (p *page) headingsSpaced() bool {
+	spaced, known := 0, 0
+	for i, line := range p.lines {
+		if level, text := hash(line); level > 0 && text != "" || p.code[i] || p.underlined(i) > 0 {
+			return false
+		}
+		if text := p.spacedHeading(i); text != "" {
+			spaced++
+			if skill.SectionNamed(text) != "" {
+				known++
+			}
+		} else if next := p.next(i); next == i+1 && known == 0 && skill.SectionNamed(bareHeading(line)) != "" && i > 0 && strings.TrimSpace(p.lines[i-1]) == "" {
+			return false // a known heading with its text right below
+		}
+	}
+	return spaced >= 3 && known > 0
+}
+
+// spacedHeading is the text of a line in title case that stands alone above
+// text, "" for any other.
+func (p *page) spacedHeading(i int) string {
+	text := strings.TrimSpace(p.lines[i])
+	next := p.next(i)
+	switch {
+	case text == "" || len(text) > 70 || p.code[i] || i == 0 || strings.TrimSpace(p.lines[i-1]) != "" || next <= i+1:
+		return ""
+	case startsBlock.MatchString(text) || strings.ContainsAny(text, "`:=/@{}<>|$") || strings.ContainsAny(text[len(text)-1:], ".,;!?\"'") || isCommand(text) || isChrome(text):
+		return ""
+	}
+	names := strings.Fields(text)
+	for _, w := range names {
+		if r := []rune(strings.TrimLeft(w, "(&")); len(r) > 3 && !unicode.IsUpper(r[0]) && !unicode.IsDigit(r[0]) {
+			return ""
+		}
+	}
+	if r := []rune(text)[0]; !unicode.IsUpper(r) || len(names) > 7 {
+		return ""
+	}
+	return text
+}
+
 // common are headings that runbooks have besides those of the format.
 var common = setOf("meaning|impact|overview|summary|description|background|verification|verify|validation|rollback|rollback plan|prerequisites|preconditions|" +
 	"notes|context|purpose|scope|dashboards|metrics|monitoring|alert behavior|alert behaviour|alert details|recent changes|dependencies|definitions|timeline|lessons learned|" +
@@ -244,6 +291,9 @@ func (p *page) isHeading(i int) bool {
 // lostHeading is the text of a heading in a page that lost the # of its
 // headings: a known one, or a short line that stands like one.
 func (p *page) lostHeading(i int) string {
+	if p.spaced {
+		return p.spacedHeading(i)
+	}
 	line := p.lines[i]
 	if level, text := hash(line); level > 0 && text != "" && !p.besideCode(i) {
 		return text
@@ -376,8 +426,14 @@ func titleLike(line string) bool {
 // that says what the first line says, else the first that could be a title.
 func (p *page) findLostTitle() int {
 	start := 0
-	for start < len(p.lines) && (bareHeading(p.lines[start]) == "" || p.code[start]) {
+	for start < len(p.lines) && (p.code[start] || p.spaced && p.spacedHeading(start) == "" || !p.spaced && bareHeading(p.lines[start]) == "") {
 		start++
+	}
+	if p.spaced && start < len(p.lines) && p.before(start) <= 4 && skill.SectionNamed(p.lines[start]) == "" && !common[strings.ToLower(strings.TrimSpace(p.lines[start]))] &&
+		!slices.ContainsFunc(p.lines[:start], titleLike) {
+		p.title = strings.TrimSpace(p.lines[start])
+		p.settleTitle(start)
+		return start
 	}
 	var candidates []int
 	name, value, last := "", false, -1
