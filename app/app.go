@@ -164,13 +164,14 @@ func (a *App) jobs() []monitor.Job {
 	if len(a.cfg.World.Releases) > 0 {
 		jobs = append(jobs, monitor.Job{Monitor: monitor.NewReleases(a.world, state), Every: every(a.cfg.Monitors.Releases)})
 	}
-	return append(jobs, monitor.Job{Monitor: monitor.NewHeartbeat(a.cfg.Notify.Heartbeat, func(_ context.Context, now time.Time) error {
-		return a.working(now)
-	}, &http.Client{Timeout: 10 * time.Second}), Every: time.Minute})
+	return append(jobs, monitor.Job{Monitor: monitor.NewHeartbeat(a.cfg.Notify.Heartbeat, a.working, &http.Client{Timeout: 10 * time.Second}), Every: time.Minute})
 }
 
-// working says whether signals are folded in and incidents looked after.
-func (a *App) working(now time.Time) error {
+// working says whether signals are taken and folded in, and incidents looked after.
+func (a *App) working(ctx context.Context, now time.Time) error {
+	if err := a.bus.Writable(ctx); err != nil {
+		return err
+	}
 	if idle := now.Sub(a.engine.LastTick()); idle > time.Minute {
 		return prunella.Errorf(prunella.Unavailable, "the engine has not looked at the incidents for %s", idle.Round(time.Second))
 	}
@@ -341,6 +342,9 @@ func (b backend) Status(ctx context.Context) (client.Status, error) {
 		SkillProblems: b.skills.broken(),
 		Engine:        client.Engine{Owner: b.engine.Owner(), LastTick: b.engine.LastTick()},
 		Intake:        client.Intake{SignalsTotal: total, LastSignal: newest, BusDepth: int64(depth.Messages), Rejected: b.rejected()}}
+	if err := b.bus.Writable(ctx); err != nil {
+		s.Intake.Trouble = said(err)
+	}
 	if b.cfg.Drill.Every > 0 {
 		d, err := b.drilled(ctx)
 		if err != nil {

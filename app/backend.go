@@ -23,7 +23,7 @@ func (b backend) Ready(ctx context.Context) error {
 	if _, err := b.bus.Depth(ctx); err != nil {
 		return err
 	}
-	return b.working(time.Now())
+	return b.working(ctx, time.Now())
 }
 
 func (b backend) Incidents(ctx context.Context, q client.IncidentQuery) ([]prunella.Incident, error) {

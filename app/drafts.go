@@ -58,7 +58,11 @@ func said(err error) string {
 	if !errors.As(err, &e) || e.Reason == "" {
 		return err.Error()
 	}
-	out := sentence(e.Reason)
+	reason := e.Reason
+	if e.Err != nil {
+		reason += ": " + e.Err.Error()
+	}
+	out := sentence(reason)
 	if e.Remedy != "" {
 		out += " " + sentence(e.Remedy)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +45,12 @@ type Bus struct {
 	log    *slog.Logger
 	limit  int // bytes of a message
 
+	dir     string // of the built-in server
+	options *server.Options
+	hurt    atomic.Pointer[string] // why it takes nothing more; nil while all is well
+	mending sync.Mutex
+	tried   time.Time // when mending was tried last; under mending
+
 	consumer atomic.Pointer[Consumer] // the last one opened
 }
 
@@ -75,9 +82,10 @@ func (b *Bus) connect(cfg Config) (err error) {
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.log.Warn("nats", "err", err) }),
 	}
 	if cfg.URL == "" {
-		if b.server, err = startServer(cfg, b.log); err != nil {
+		if b.server, b.options, err = startServer(cfg, &serverLog{log: b.log, heard: b.hurtBy}); err != nil {
 			return err
 		}
+		b.dir = b.options.StoreDir
 		opts = append(opts, nats.InProcessServer(b.server))
 	}
 	if b.conn, err = nats.Connect(cfg.URL, opts...); err != nil {
@@ -139,7 +147,13 @@ func (b *Bus) Publish(ctx context.Context, signals []prunella.Signal) error {
 		return err
 	}
 	for _, data := range parts {
+		if err := b.Writable(ctx); err != nil {
+			return err
+		}
 		if _, err := b.js.Publish(ctx, subject, data, jetstream.WithExpectStream(streamName)); err != nil {
+			if why := b.hurt.Load(); why != nil {
+				return b.unwritable(errors.New(*why))
+			}
 			return unavailable("store signals", err)
 		}
 	}

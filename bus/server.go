@@ -16,17 +16,16 @@ import (
 
 // startServer runs NATS inside this process, without a port, signal handlers
 // or monitoring.
-func startServer(cfg Config, log *slog.Logger) (*server.Server, error) {
+func startServer(cfg Config, lines *serverLog) (*server.Server, *server.Options, error) {
 	dir, err := filepath.Abs(cfg.Dir)
 	if err == nil {
 		err = writable(dir)
 	}
 	if err != nil || cfg.Dir == "" {
-		return nil, &prunella.Error{Kind: prunella.Invalid, Op: "open bus", Where: cfg.Dir, Reason: "the folder cannot be written",
+		return nil, nil, &prunella.Error{Kind: prunella.Invalid, Op: "open bus", Where: cfg.Dir, Reason: "the folder cannot be written",
 			Remedy: "choose another data folder or change its owner", Err: err}
 	}
-	lines := &serverLog{log: log}
-	srv, err := server.NewServer(&server.Options{
+	options := &server.Options{
 		ServerName: "prunella", DontListen: true, NoSigs: true, NoLog: true, DisableJetStreamBanner: true,
 		MaxPayload: MaxMessage,
 		JetStream:  true, StoreDir: dir,
@@ -34,19 +33,20 @@ func startServer(cfg Config, log *slog.Logger) (*server.Server, error) {
 		JetStreamMaxMemory: 16 << 20,
 		// Blocks are freed whole, so the files are a little larger than what waits.
 		JetStreamMaxStore: cfg.MaxBytes + cfg.MaxBytes/4 + 64<<20,
-	})
+	}
+	srv, err := server.NewServer(options)
 	if err != nil {
-		return nil, &prunella.Error{Kind: prunella.Internal, Op: "open bus", Err: err}
+		return nil, nil, &prunella.Error{Kind: prunella.Internal, Op: "open bus", Err: err}
 	}
 	srv.SetLoggerV2(lines, false, false, false)
 	srv.Start()
 	if !srv.ReadyForConnections(10*time.Second) || !srv.JetStreamEnabled() {
 		srv.Shutdown()
 		srv.WaitForShutdown()
-		return nil, &prunella.Error{Kind: prunella.Invalid, Op: "open bus", Where: dir, Reason: "the built-in NATS server does not start",
+		return nil, nil, &prunella.Error{Kind: prunella.Invalid, Op: "open bus", Where: dir, Reason: "the built-in NATS server does not start",
 			Err: lines.failure(), Remedy: "look at the reason; if the files are damaged, move the folder away"}
 	}
-	return srv, nil
+	return srv, options, nil
 }
 
 func writable(dir string) error {
@@ -64,7 +64,8 @@ func writable(dir string) error {
 // serverLog passes the server's warnings and errors on and keeps the last
 // error, which explains a failed start.
 type serverLog struct {
-	log *slog.Logger
+	log   *slog.Logger
+	heard func(text string) // of an error
 
 	mu   sync.Mutex
 	last string
@@ -86,6 +87,7 @@ func (l *serverLog) keep(text string) {
 	l.last = strings.TrimSpace(text)
 	l.mu.Unlock()
 	l.log.Error("nats server", "text", text)
+	l.heard(text)
 }
 
 func (l *serverLog) failure() error {

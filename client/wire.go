@@ -30,6 +30,7 @@ type Intake struct {
 	BusDepth     int64     `json:"bus_depth"` // durable but not yet worked on
 	LagSeconds   float64   `json:"lag_s"`     // age of the oldest signal not yet worked on
 	LastSignal   time.Time `json:"last_signal,omitzero"`
+	Trouble      string    `json:"trouble,omitempty"` // why no signal can be taken now, and what to do
 }
 
 // Baseline says what is normal for a service, or that this is not known yet.

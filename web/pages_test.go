@@ -313,3 +313,12 @@ func TestSwitchAndForms(t *testing.T) {
 		t.Errorf("unknown act: status %d", resp.StatusCode)
 	}
 }
+
+// A server that can take no signal says so on top of what is happening now.
+func TestNowTellsThatNothingCanBeTaken(t *testing.T) {
+	w := newWorld()
+	w.status.Intake.Trouble = "The folder of the bus cannot be written. Make room on the disk."
+	if _, page := fetch(t, serve(t, w)+"/"); !strings.Contains(page, "No signal can be taken.</span> The folder of the bus cannot be written. Make room on the disk.") {
+		t.Error("it is not told")
+	}
+}
