@@ -36,6 +36,10 @@ const (
 // maxLength bounds the bytes of one text that are read.
 const maxLength = 6000
 
+// mostMatches bounds how often one expression is looked for in a text that
+// negates it again and again.
+const mostMatches = 20
+
 // specific classes explain a bad signature that is mentioned beside them
 var specific = []Class{UnknownKid, Expired, NotYetValid, Audience, Issuer}
 
@@ -86,7 +90,7 @@ func (t *text) says(list []*expression) (yes, no bool) {
 		if !t.possible(e) {
 			continue
 		}
-		for from := 0; from < len(t.low); {
+		for from, n := 0, 0; from < len(t.low) && n < mostMatches; n++ {
 			at := e.re.FindStringIndex(t.low[from:])
 			if at == nil {
 				break
