@@ -22,6 +22,7 @@ import (
 const (
 	maxMessage = 64 << 10 // bytes of a request or an answer
 	remoteTime = 5 * time.Second
+	createTime = time.Minute // an RSA key takes a while to find, on a busy machine a long one
 )
 
 // Remote is a signer in another process (see Serve). It checks every signature
@@ -43,7 +44,7 @@ func NewRemote(base, token string, client *http.Client) (*Remote, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, invalid("the remote signer's URL %.100q is not one of http or https", base)
 	}
-	c := &http.Client{Timeout: remoteTime, CheckRedirect: func(*http.Request, []*http.Request) error {
+	c := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
 		return errors.New("a signer is not redirected")
 	}}
 	if client != nil {
@@ -70,6 +71,12 @@ func (r *Remote) ask(ctx context.Context, method string, id rotation.KeyID, path
 	if err != nil {
 		return m, err
 	}
+	limit := remoteTime
+	if method == http.MethodPost && path == "" {
+		limit = createTime
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, r.base+"/"+string(id)+path, bytes.NewReader(body))
 	if err != nil {
 		return m, err
