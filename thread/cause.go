@@ -11,7 +11,13 @@ import (
 // the one that looks most like it, by its words and by where it stands.
 func (t *talk) cause(ts *tries) int {
 	begin, limit := 0, len(t.c.Messages)
-	t.topic = t.about()
+	t.topic, t.firstLook = t.about(), 0
+	for _, s := range t.said {
+		if len(s.snippets()) > 0 && !s.bot {
+			t.firstLook = s.msg
+			break
+		}
+	}
 	for _, a := range ts.all {
 		if a.Outcome == Worked {
 			limit = min(limit, max(a.msg, a.last))
@@ -58,6 +64,10 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 	add(-2.5, ownPlan.MatchString(low) && !strong.MatchString(low))
 	add(-2, verdict(s.text) != 0 && !strong.MatchString(low) && !causal.MatchString(low))
 	add(1.5, i > 0 && t.said[i-1].msg == s.msg && findsOut.MatchString(t.said[i-1].lower) && prose > 2)
+	add(4, i > 0 && t.said[i-1].msg == s.msg && reasonNext.MatchString(t.said[i-1].text))
+	add(-2.5, i > 0 && t.said[i-1].msg == s.msg && takesOff(t.said[i-1].lower) && !strong.MatchString(low))
+	add(-1.5, s.msg < t.firstLook && !strong.MatchString(low))
+	add(0.7, s.msg >= limit-5 && s.msg <= limit)
 	add(2, leadCause.MatchString(s.text))
 	add(min(1, 0.2*float64(prose)), prose > 2)
 	add(-2, prose < 3)
@@ -99,10 +109,11 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 // A cause says of a thing what state it is in, or what was done to it; not what
 // somebody is about to do. Whoever found it often says that they did, first.
 var (
-	defect    = anyOf(`(?:is|are|was|were|has been|have been|had been|got|gets|being|been) (?:\w+ly |still |never |only |not |now |no longer |just |also |all )*\w+(?:ed|en|wn|pt|ft|lt|nt|st|ut|it|et|ought|aid|ung|ade|old|one|ept)`, `has (?:no|only|two|another|both|neither|the wrong|an old|a stale)`, `lacks?`, `without`, `no longer`, `never`, `nobody`, `only`, `instead of`, `although`, `while`, `since`, `because`, `so`, `stale`, `old`, `wrong`, `another`, `other`, `different`, `both`, `same`, `too (?:small|large|low|high|short|long|many|few|big|strict|old|new)`, `ran out`, `runs? out`, `expired`, `left`, `lost`, `forgot\w*`, `still`, `not`, `cannot`, `does(?:n'?t| not)`, `do(?:n'?t| not)`, `after the`, `by the`, `from the`, `was`, `were`, `keeps?`, `holds?`, `points? (?:to|at)`, `missing`, `empty`, `none`)
-	ownPlan   = pattern.MustCompile(`(?i)^\W*(?:(?:ok|so|then|now|alright|right|well|and|but|yes|no|first|next|plan|proposal|idea|remedy|step \d|bandage|workaround|mitigation)[,.: ]+)*(?:i'?d (?:rather|like|go|say|suggest|propose)|i (?:would|will|am|want|can|could|have to|need to|propose|suggest)|i'?ll|i'?m|we'?ll|we (?:should|will|can|could|need|know what|have to|are)|let'?s|let me|give me|plan[: ]|propos\w+|decided|shall|going|trying|to \w+|can we|could we|may i|should)\b`)
-	findsOut  = anyOf(`found`, `finally`, `spotted`, `understand`, `understood`, `got it`, `know (?:it|why|what|now)`, `aha`, `ah`, `oh+`, `eureka`, `bingo`, `heureka`, `voil[aà]`, `there`, `track`, `reason`, `explains?`, `explanation`, `see it`, `i see`, `clear now`, `makes sense`, `interesting`, `gotcha`, `yes`, `ha`, `look`, `truth`, `answer`, `story`, `solved`, `certain`, `so`, `cause`, `what (?:actually |really )?happen\w*`, `why`, `light`, `noticed`, `damn`, `facepalm`, `embarrass\w*`)
-	leadCause = pattern.MustCompile(`(?i)^\W*(?:(?:ok|so|and|well|yes|ha|oh)[,. ]+)*(?:what (?:actually |really )?(?:happens|happened|broke|it is|we have)|the (?:reason|explanation|story|truth|answer|mechanism|point|thing|issue|problem|trouble|bug|fault|defect|cause|catch)|here is (?:the|why)|here'?s (?:the|why)|it is (?:because|the|that)|this|reason|explanation|finding|verdict|diagnosis|conclusion|in short|long story short|turns out|so it is)\b[^:.]{0,30}: \S`)
+	defect     = anyOf(`(?:is|are|was|were|has been|have been|had been|got|gets|being|been) (?:\w+ly |still |never |only |not |now |no longer |just |also |all )*\w+(?:ed|en|wn|pt|ft|lt|nt|st|ut|it|et|ought|aid|ung|ade|old|one|ept)`, `has (?:no|only|two|another|both|neither|the wrong|an old|a stale)`, `lacks?`, `without`, `no longer`, `never`, `nobody`, `only`, `instead of`, `although`, `while`, `since`, `because`, `so`, `stale`, `old`, `wrong`, `another`, `other`, `different`, `both`, `same`, `too (?:small|large|low|high|short|long|many|few|big|strict|old|new)`, `ran out`, `runs? out`, `expired`, `left`, `lost`, `forgot\w*`, `still`, `not`, `cannot`, `does(?:n'?t| not)`, `do(?:n'?t| not)`, `after the`, `by the`, `from the`, `was`, `were`, `keeps?`, `holds?`, `points? (?:to|at)`, `missing`, `empty`, `none`)
+	ownPlan    = pattern.MustCompile(`(?i)^\W*(?:(?:ok|so|then|now|alright|right|well|and|but|yes|no|first|next|plan|proposal|idea|remedy|step \d|bandage|workaround|mitigation)[,.: ]+)*(?:i'?d (?:rather|like|go|say|suggest|propose)|i (?:would|will|am|want|can|could|have to|need to|propose|suggest)|i'?ll|i'?m|we'?ll|we (?:should|will|can|could|need|know what|have to|are)|let'?s|let me|give me|plan[: ]|propos\w+|decided|shall|going|trying|to \w+|can we|could we|may i|should)\b`)
+	reasonNext = pattern.MustCompile(`(?i)\b(?:here is|here'?s|now for|the|for the record,? the) (?:the )?(?:reason|why|explanation|cause|story|background|diagnosis|what happened)\b[^.]{0,20}$`)
+	findsOut   = anyOf(`found`, `finally`, `spotted`, `understand`, `understood`, `got it`, `know (?:it|why|what|now)`, `aha`, `ah`, `oh+`, `eureka`, `bingo`, `heureka`, `voil[aà]`, `there`, `track`, `reason`, `explains?`, `explanation`, `see it`, `i see`, `clear now`, `makes sense`, `interesting`, `gotcha`, `yes`, `ha`, `look`, `truth`, `answer`, `story`, `solved`, `certain`, `so`, `cause`, `what (?:actually |really )?happen\w*`, `why`, `light`, `noticed`, `damn`, `facepalm`, `embarrass\w*`)
+	leadCause  = pattern.MustCompile(`(?i)^\W*(?:(?:ok|so|and|well|yes|ha|oh)[,. ]+)*(?:what (?:actually |really )?(?:happens|happened|broke|it is|we have)|the (?:reason|explanation|story|truth|answer|mechanism|point|thing|issue|problem|trouble|bug|fault|defect|cause|catch)|here is (?:the|why)|here'?s (?:the|why)|it is (?:because|the|that)|this|reason|explanation|finding|verdict|diagnosis|conclusion|in short|long story short|turns out|so it is)\b[^:.]{0,30}: \S`)
 )
 
 var goingTo = pattern.MustCompile(`(?i)^\W*(?:(?:ok|so|now|next|then|first),? )*(?:(?:about|going|starting|trying) to|i will|i\'ll|will|let me|\w{3,}ing (?:the|a|an|back|over|out|up|down|it|this|all)|next:|plan \w:|other idea|shall we|proposal)`)

@@ -20,7 +20,7 @@ var (
 	askedRE    = pattern.MustCompile(`(?i)@([\w.-]+)[,:]? (?:can|could|would|will) you (?:please )?(?:own|take|drive|lead|run|handle|pick) |(?:can|could) @([\w.-]+) (?:please )?(?:own|take|drive|lead|run|handle)`)
 	iOwnRE     = pattern.MustCompile(`(?i)\b(?:i own|i maintain|(?:that'?s|this is|it'?s) (?:my|mine|our)(?: \w+)? ?(?:service|area|team|system|component|baby)|my (?:service|area|component|system) |we own|mine\b.*own)`)
 	assignRE   = pattern.MustCompile(`(?i)\b(?:assign(?:ed|ing)? (?:this |it )?to|over to|yours|handing (?:this |it )?to|ic (?:is|:)|incident commander(?: is|:)?|lead (?:is|:)|driving:?)\s*@([\w.-]+)|@([\w.-]+)(?: is| will be|'s)? (?:ic|incident commander|lead(?:ing)?|driving|taking (?:this|it|lead|point)|on (?:it|point))\b`)
-	takeRE     = pattern.MustCompile(`(?i)^(?:(?:ok(?:ay)?|yep|yes|hi|sure|alright|yeah|mine|fine|np|no problem|@[\w.-]+)[,.:! ]*)*(?:i'?ll (?:take|own|drive|lead|handle) (?:this|it|point|lead|the lead|the incident|ic)|i(?:'ve| have)? got (?:this|it)\b|taking (?:this|it|point|over|lead|ic|the lead)|(?:let me|i'?ll|i will|i can|gonna|happy to) (?:own|run|drive|take|lead|handle)\b|mine,|(?:i'?ll |i )?(?:grab|pick)(?:bing|ing)? (?:this|it)(?: one)?(?: up)?|claiming (?:this|it)|i'?m (?:lead|the lead|point|incident lead)|(?:this|it)(?: one)?(?:'s| is) (?:mine|with me|on me)|leave (?:this|it) (?:to|with) me|count on me|got it,? mine|mine now|consider it mine|i'?m (?:ic|on (?:it|this)|driving|leading|taking|the owner|primary)|mine|on it\b|i'?ll be ic|i can take)`)
+	takeRE     = pattern.MustCompile(`(?i)^(?:(?:ok(?:ay)?|yep|yes|hi|sure|alright|yeah|mine|fine|np|no problem|@[\w.-]+)[,.:! ]*)*(?:i'?ll (?:take|own|drive|lead|handle) (?:this|it|point|lead|the lead|the incident|ic)|i(?:'ve| have)? got (?:this|it)\b|taking (?:this|it|point|over|lead|ic|the lead)|(?:let me|i'?ll|i will|i can|gonna|happy to) (?:own|run|drive|take|lead|handle)\b|mine,|(?:i'?ll |i )?(?:grab|pick)(?:bing|ing)? (?:this|it)(?: one)?(?: up)?|claiming (?:this|it)|i'?m (?:lead|the lead|point|incident lead)|(?:this|it)(?: one)?(?:'s| is) (?:mine|with me|on me)|leave (?:this|it) (?:to|with) me|count on me|got it,? mine|mine now|consider it mine|i'?m (?:ic|on (?:it|this)|driving|leading|taking|the owner|primary)|mine|on it\b|i'?ll (?:be )?ic\b|i can take)`)
 	assigneeRE = pattern.MustCompile(`(?i)(?:owner|assignee|assigned(?: to)?|dri|who|@)\s*[:=]?\s*@([\w.-]+)|[(\[–—>-]\s*@([\w.-]+)\s*[)\]]?|@([\w.-]+)(?:\s+(?:to|will|is going to|can you|could you|please|owns|has|takes|is)\b|\s*[:–—-])|(?:^|\s)@([\w.-]+)\s*[.)]?$`)
 	iWill      = pattern.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m going to|i can|i have|i've|mine|me\b|i \w+ed|taking|i'?d)\b|^(?:filed|opened|created|raised|will (?:file|open|add|do|write))\b`)
 	vague      = pattern.MustCompile(`(?i)^(?:follow[- ]?ups?|action items?|next steps?|todos?|to-?dos?|tasks?|prevention)[ :.\-–—]*$`)
@@ -243,10 +243,18 @@ func (t *talk) owners(x Extraction) []string {
 		return append(list, name)
 	}
 	for _, s := range t.said {
+		if s.bot && !botPlans.MatchString(s.text) {
+			for _, m := range botNames.FindAllStringSubmatch(s.text, -1) {
+				take = add(nil, m[1]+m[2])
+			}
+		}
 		if s.bot || s.line.quoted || s.label == "followup" {
 			continue
 		}
 		text := t.handles(s.text)
+		if m := watch.FindStringSubmatch(text); m != nil && !s.asks {
+			take = add(nil, m[1]+m[2])
+		}
 		if s.label == "owner" {
 			for _, m := range mentionRE.FindAllStringSubmatch(text, -1) {
 				own = add(own, m[1])
@@ -310,6 +318,13 @@ func (t *talk) owners(x Extraction) []string {
 	}
 	return take
 }
+
+// Who has the incident, as a bot that keeps it writes it down, and as people
+// speak of watches, helms and pagers.
+var (
+	botNames = pattern.MustCompile(`(?i)@([\w.-]+) (?:is now |was |has been |is |has )?(?:(?:the )?(?:responsible|owner|lead|commander|in charge|incident (?:lead|commander|manager|owner|responder))|assigned|leads|leading|acknowledged|acked|took|taken|claimed|owns|handling|responding)\b|\b(?:assigned to|acknowledged by|acked by|claimed by|led by|owned by|handled by|picked up by|taken by|lead|commander|owner|responsible|assignee|responder|handler)\W{1,6}@([\w.-]+)`)
+	watch    = pattern.MustCompile(`(?i)@([\w.-]+)\)? (?:has|have|carries|holds|got|you have|you've got|takes|is holding|is carrying) (?:the |our )?(?:\S+ )?(?:pager|conn|con|wheel|duty|watch|shift|helm|stick|ball|lead|baton)\b|@([\w.-]+)\)? (?:continues|takes over|is taking over|carries (?:it|this|on)|drives|is running (?:this|it|the)|is on duty|is on shift|is in the hot seat|has (?:it|this) from here)\b`)
+)
 
 var handsOver = pattern.MustCompile(`(?i)\b(?:hand\w*|over|baton|torch|relay|shift|continues?|takes?|off (?:now|for)|out (?:in|for|now)|end of (?:day|shift)|logging off|relieves?)\b`)
 

@@ -19,7 +19,7 @@ func (t *talk) extract() Extraction {
 	if len(t.said) == 0 {
 		return x
 	}
-	x.Reporter = t.said[0].by
+	x.Reporter = t.reporter()
 	ts := &tries{t: t}
 	for _, s := range t.said {
 		ts.hear(s)
@@ -47,6 +47,21 @@ func (t *talk) extract() Extraction {
 	x.FirstSeen = x.Started
 	return x
 }
+
+// reporter is who wrote first, or whom the bot that wrote it down names.
+func (t *talk) reporter() string {
+	for _, s := range t.said {
+		if !s.bot || s.msg > 1 {
+			break
+		}
+		if m := openedBy.FindStringSubmatch(s.text); m != nil {
+			return "@" + strings.TrimRight(m[1]+m[2], ".")
+		}
+	}
+	return t.said[0].by
+}
+
+var openedBy = pattern.MustCompile(`(?i)@([\w.-]+) (?:has |just )?(?:opened|declared|reported|raised|created|started|filed|triggered|called|announced|submitted|kicked off)\b|\b(?:opened|declared|reported|raised|created|started|filed|triggered|submitted|requested|reporter|reported by|opened by|from)(?: by)?:? @([\w.-]+)`)
 
 // missing counts replies that Slack counts and the conversation lacks.
 func missing(c Conversation) int {
@@ -93,10 +108,10 @@ func (t *talk) over(ts *tries) int {
 		}
 		switch {
 		case s.bot:
-			if cleared < 0 && (v > 0 || alertOver.MatchString(low)) {
+			if cleared < 0 && (v > 0 || alertOver.MatchString(low)) && !halfWay.MatchString(low) {
 				cleared = s.msg
 			}
-		case v < 0 && !partly.MatchString(low) && s.label == "" && declared < s.msg && !ruledOut.MatchString(low):
+		case v < 0 && ts.figures.effect(s) <= 0 && !partly.MatchString(low) && s.label == "" && declared < s.msg && !ruledOut.MatchString(low):
 			last, checked, mildly, cleared, reading = -1, -1, -1, -1, -1
 			if t.relapse(low) {
 				declared = -1
@@ -169,7 +184,8 @@ func (t *talk) parting(ts *tries) int {
 }
 
 var (
-	alertOver = pattern.MustCompile(`(?i)^\W*(?:recovered|resolved|ok|closed|cleared|normal|up|healthy|green|back to normal|recovery|succeeded|passing|end(?:ed)?|inactive)\b|(?:→|->|=>|\bto\b|\bis\b|\bnow\b|:)\s*(?:resolved|closed|recovered|ok|healthy|operational|completed?|done|mitigated)\b`)
+	alertOver = pattern.MustCompile(`(?i)^\W*(?:recovered|resolved|ok|closed|cleared|normal|up|healthy|green|back to normal|recovery|succeeded|passing|end(?:ed)?|inactive)\b|(?:→|->|=>|\bto\b|\bis\b|\bnow\b|:)\s*(?:resolved|closed|recovered|ok|healthy|operational|completed?|done)\b|\ball clear\b|\b(?:ended|closed|resolved) (?:\S+-\d+|the incident|it|this)\b|\bdeclared over\b`)
+	halfWay   = anyOf(`mitigated`, `monitoring`, `identified`, `cause known`, `stabili[sz]ed`, `acknowledged`)
 	checkedRE = anyOf(`verified`, `confirmed`, `checked`, `double[- ]checked`, `tested`)
 )
 

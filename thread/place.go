@@ -162,7 +162,7 @@ func (t *talk) placeOf(i int, ts *tries, c turns) (place, rule string) {
 		return t.placeOfBot(i, s, low)
 	case i == c.cause:
 		return "diagnosis", "cause-named"
-	case s.msg > c.fixed || s.msg == c.fixed && len(meters(s.text)) > 0 && !t.isDeed(s, ts):
+	case s.msg > c.fixed || s.msg == c.fixed && len(meters(s.text)) > 0 && ts.figures.effect(s) > 0 && !t.isDeed(s, ts):
 		return t.placeAfter(i, s, low, ts, c)
 	}
 	return t.placeBefore(i, s, low, ts, c)
@@ -170,11 +170,11 @@ func (t *talk) placeOf(i int, ts *tries, c turns) (place, rule string) {
 
 func (t *talk) placeOfBot(i int, s said, low string) (place, rule string) {
 	switch {
-	case botPlans.MatchString(low):
+	case botPlans.MatchString(low), halfWay.MatchString(low):
 		return "", ""
 	case verdict(s.text) > 0 && s.msg > 0:
 		return "verification", "alert-cleared"
-	case s.msg == 0 && (alertField.MatchString(s.text) || alertOver.MatchString(s.text)), botState.MatchString(low):
+	case alertField.MatchString(s.text), s.msg == 0 && alertOver.MatchString(s.text), botState.MatchString(low):
 		return "", ""
 	case failing.MatchString(low) || i == 0 || s.msg == 0 && len(contentWords(s.text)) > 2:
 		return "symptom", "alert"
@@ -202,8 +202,10 @@ func (t *talk) placeAfter(i int, s said, low string, ts *tries, c turns) (place,
 		return "escalation", "somebody-called"
 	case act == "recurs":
 		return "recurs", "why-again"
-	case s.asks:
+	case s.asks, polite.MatchString(s.text):
 		return "", ""
+	case act != "plan" && len(s.snippets()) > 0 && !slices.ContainsFunc(s.snippets(), snippet.surely) && looksWith.MatchString(withoutCode.ReplaceAllString(s.text, "")):
+		return "verification", "checked"
 	case act == "reading" && v >= 0:
 		return "verification", "figures-after-the-fix"
 	case v > 0 && (verified.MatchString(low) || figure.MatchString(s.text) || worked.MatchString(low)):
@@ -221,6 +223,8 @@ func (t *talk) placeAfter(i int, s said, low string, ts *tries, c turns) (place,
 	}
 	return "", ""
 }
+
+var polite = pattern.MustCompile(`(?i)^\W*(?:kindly|please|pls|can (?:you|someone)|could (?:you|someone)|would you|let me know|tell me|shout)\b`)
 
 // afterwards is what somebody does with a sentence after something helped:
 // "reading" (looks at figures), "manners" (thanks, closes), "pointer" (to an
@@ -244,7 +248,7 @@ func (t *talk) afterwards(i int, ts *tries, c turns) string {
 		return "pointer"
 	case calls && !s.asks && s.label == "" && !assignsWork.MatchString(s.text):
 		return "escalation"
-	case ts.reported(s), hidden.MatchString(s.text) && words < 5:
+	case ts.reported(s) && ts.figures.effect(s) <= 0, hidden.MatchString(s.text) && words < 5:
 		return ""
 	case overNow.MatchString(low) && words < 6 && !s.asks && s.label == "":
 		return "manners"
@@ -258,13 +262,20 @@ func (t *talk) afterwards(i int, ts *tries, c turns) string {
 		return "done"
 	case plan:
 		return "plan"
-	case measured(s) && verdict(s.text) >= 0 && (ts.figures.effect(s) > 0 && len(s.snippets()) == 0 || !t.isDeed(s, ts)) && !obliges.MatchString(low) && !looksAround.MatchString(s.text):
+	case measured(s) && verdict(s.text) >= 0 && (ts.figures.effect(s) > 0 && len(s.snippets()) == 0 || !t.isDeed(s, ts)) && !obliges.MatchString(low) && (ts.figures.effect(s) > 0 && len(meters(s.text)) > 0 || !looksAround.MatchString(s.text)):
 		return "reading"
 	case gratitude.MatchString(s.text) && !obliges.MatchString(low), overNow.MatchString(low) && words < 7, looksAround.MatchString(s.text) && waits.MatchString(s.text):
 		return "manners"
-	case preventing.MatchString(s.text):
+	case iShall.MatchString(s.text) && words > 2 && !s.asks && !comesAgain.MatchString(low):
 		return "plan"
-	case (deeper.MatchString(low) || recursAgain.MatchString(low) || recurring.MatchString(low)) && words > 2 && !s.asks && verdict(s.text) <= 0:
+	case preventing.MatchString(s.text):
+		if lead, rest := leadOf(s.text); lead != "" && !orderText(rest) && !obliges.MatchString(rest) && len(contentWords(rest)) > 2 {
+			return "recurs"
+		}
+		return "plan"
+	case becauseRE.MatchString(s.text) && words > 2:
+		return "recurs"
+	case (deeper.MatchString(low) || recursAgain.MatchString(low) || recurring.MatchString(low)) && words > 2 && !s.asks && verdict(s.text) <= 0 && !measured(s):
 		return "recurs"
 	case isWish(s), obliges.MatchString(low) && words > 1 && (!s.asks || obligesAsk.MatchString(low)), words > 1 && !s.asks && verdict(s.text) == 0 && orderText(s.text) && s.msg > c.end:
 		return "plan"
@@ -272,8 +283,13 @@ func (t *talk) afterwards(i int, ts *tries, c turns) string {
 	if i > 0 && asksWhy.MatchString(t.said[i-1].text) && t.said[i-1].by != s.by && words > 2 && !s.asks {
 		return "recurs"
 	}
-	if _, rest := leadOf(s.text); rest != s.text && !s.asks && orderText(rest) && s.msg > c.end {
-		return "plan"
+	if lead, rest := leadOf(s.text); lead != "" && !s.asks && s.msg > c.end {
+		switch {
+		case orderText(rest):
+			return "plan"
+		case aside.MatchString(lead) && verdict(rest) == 0 && !measured(s) && len(contentWords(rest)) > 2 && len(s.snippets()) == 0:
+			return "recurs"
+		}
 	}
 	past := c.over >= 0 && s.msg >= c.over || c.over < 0 && s.msg > c.end+1
 	if past && words > 2 && !s.asks && verdict(s.text) == 0 && generally.MatchString(low) && !mentionRE.MatchString(s.text) && len(s.snippets()) == 0 && (c.names(s) || t.shares(i, c)) {
@@ -310,8 +326,12 @@ func listsFacts(t *talk, s said) bool {
 var asksWhy = pattern.MustCompile(`(?i)\b(?:come back|happen again|again|recur|return|bite us|next time|repeat|why (?:did|does|do|could|was|is|can))\b.*\?`)
 
 var (
+	iShall      = pattern.MustCompile(`(?i)^\W*(?:(?:me|mine|ok|sure|yes|fine|and|also|so|then)[,:. ]+)*(?:i|we)(?:'ll| will| shall|'m going to| am going to|'re going to) (?:also |then |just )?[a-z-]+`)
+	comesAgain  = anyOf(`again`, `be back`, `next time`, `(?:see|meet|hit|have|get|face|repeat|suffer) (?:this|it|that|these)`, `keep \w+ing`, `regret`, `pay`)
+	becauseRE   = pattern.MustCompile(`(?i)^\W*(?:and )?(?:because|since|as|reason being|that is because|the reason is)\b,? [a-z]`)
+	aside       = pattern.MustCompile(`(?i)\b(?:off the record|between us|honestly|frankly|truth is|to be (?:fair|honest)|note|nb|n\.b\.?|remark|observation|comment|lesson|learning|thought|reminder|caveat|warning|mind you|by the way|btw|fun fact|sad truth|for the (?:record|retro|post-?mortem|review|book|books|write-up|next retro)|background|context|root|deeper|why|ps|p\.s\.?)\b`)
 	hidden      = pattern.MustCompile(`\[redacted [^\]]*\]`)
-	tookCare    = pattern.MustCompile(`(?i)^\W*(?:(?:ok|and|also|i|we|@[\w.-]+|update:?|fyi,?) )*(?:took care of|taken care of|already done|already in|done already|circling back|late update|closing the loop|as promised|as announced|the morning after|the next (?:day|morning)|day after|belated)\b`)
+	tookCare    = pattern.MustCompile(`(?i)\b(?:off|from|ticked off) (?:the|our|my) list\b|\bmeanwhile, so\b|^\W*(?:(?:ok|and|also|i|we|@[\w.-]+|update:?|fyi,?) )*(?:took care of|taken care of|already done|already in|done already|circling back|late update|closing the loop|as promised|as announced|the morning after|the next (?:day|morning)|day after|belated)\b`)
 	preventing  = pattern.MustCompile(`(?i)^\W*(?:and |so |in order )?(?:to|for) (?:prevent|avoid|prevention|preventing|avoiding|stop|keep|make sure|the (?:post[- ]?mortem|retro\w*|review|backlog|list|record|next))\b`)
 	points      = pattern.MustCompile(`(?i)\b(?:like|cf|see|twin|sibling|cousin|duplicat\w*|same|similar|again|second|first|repeat|déjà|deja|reminds?|matches|remember|recall|already|before|compare|related|identical|copy|all over|nor|echo)\b`)
 	doneLead    = pattern.MustCompile(`(?i)^(?:already|took care|taken care|done|just (?:did|finished|merged|shipped)|also done|by the way|btw|fyi|meanwhile|update|late update|circling back|follow[- ]?up|as of|since|in the meantime|\S+-\d+)\b|\balready\b|\bnow\W*$`)
@@ -322,15 +342,24 @@ var (
 // measured reports a sentence with a figure that is no time, no span of waiting
 // and no number of a thing.
 func measured(s said) bool {
-	text := ticketRE.ReplaceAllString(hidden.ReplaceAllString(waits.ReplaceAllString(mentionRE.ReplaceAllString(s.text, " "), " "), " "), " ")
+	text := ordinal.ReplaceAllString(agoRE.ReplaceAllString(s.text, " "), " ")
+	text = ticketRE.ReplaceAllString(hidden.ReplaceAllString(waits.ReplaceAllString(mentionRE.ReplaceAllString(text, " "), " "), " "), " ")
 	return slices.ContainsFunc(meters(text), func(m meter) bool { return len(m.words) > 0 })
 }
 
+// ordinal is a number that tells one thing of a kind from another.
+var ordinal = pattern.MustCompile(`(?i)\b(?:cell|step|node|host|pod|shard|zone|region|attempt|try|update|phase|part|round|case|sev|line|version|batch|wave|group|rack|site|disk|core|tier|stage|cluster|replica|row|page|item|point|option|plan|day|week|sprint|q|pr|issue|room)s?[ #]\d+(?:(?:,| and| to| or|-) ?\d+)*\b`)
+
 // placeBefore places what is said before something helped.
 func (t *talk) placeBefore(i int, s said, low string, ts *tries, c turns) (place, rule string) {
-	did, v := t.isDeed(s, ts), verdict(s.text)
+	did, v := t.isDeed(s, ts) && !earlier.MatchString(low), verdict(s.text)
 	words := len(contentWords(s.text))
+	told := len(contentWords(clockRE.ReplaceAllString(agoRE.ReplaceAllString(s.text, " "), " "))) // without when
 	switch {
+	case nothingYet.MatchString(s.text), ts.reported(s), i > 0 && len(t.clocks(s)) < 2 && doneFirst.MatchString(low):
+		return "", ""
+	case words < 4 && i > 0 && len(s.fences) > 0 && s.fences[0].kind == kindOutput:
+		return "", "" // "this is in the log:"
 	case deeper.MatchString(low) && ts.worked(s.msg):
 		return "recurs", "why-again"
 	case (escalates.MatchString(s.text) || wasCalled.MatchString(s.text)) && mentionRE.MatchString(s.text) && !s.asks && !isWish(s), wasCalled.MatchString(s.text) && !s.asks:
@@ -345,6 +374,8 @@ func (t *talk) placeBefore(i int, s said, low string, ts *tries, c turns) (place
 		return "ruledout", "ruled-out"
 	case did || t.aboutDeed(s, ts) && v != 0:
 		return "", ""
+	case relays.MatchString(s.text) && words > 2 && s.msg < c.fixed && len(s.snippets()) == 0:
+		return "symptom", "relayed"
 	case strong.MatchString(low) && !hedged.MatchString(low), causal.MatchString(low) && c.cause >= 0 && abs(s.msg-t.said[c.cause].msg) <= 1 && !hedged.MatchString(low):
 		return "diagnosis", "cause-explained"
 	case hedged.MatchString(low) && i > 0:
@@ -353,20 +384,41 @@ func (t *talk) placeBefore(i int, s said, low string, ts *tries, c turns) (place
 		return "", ""
 	case measured(s) && len(s.snippets()) == 0 && !future.MatchString(low) && (ts.figures.effect(s) < 0 || ts.figures.effect(s) == 0 && (c.names(s) || failing.MatchString(low))):
 		return "symptom", "failing-with-figure"
-	case len(t.clocks(s)) > 0 && !c.names(s) && !measured(s):
+	case len(t.clocks(s)) > 0 && (told < 4 || !c.names(s) && onsetOnly.MatchString(low)) && !measured(s):
 		return "", "" // when it began
 	case failing.MatchString(low) && !future.MatchString(low):
 		if i < 4 || c.cause < 0 || i < c.cause {
 			return "symptom", "failing"
 		}
-	case i == 0:
+	case quotesError(s):
+		return "symptom", "quoted-error"
+	case i == 0 && words > 1:
 		return "symptom", "first-sentence"
 	case len(s.snippets()) > 0:
 		return "diagnosis", "looked"
-	case (s.msg == 0 || s.msg < c.begun && c.names(s)) && words > 2 && !mentionRE.MatchString(s.text):
+	case (s.msg == 0 || s.msg < c.begun && (c.names(s) || s.by == t.said[0].by && s.msg < 4)) && words > 2 && !mentionRE.MatchString(s.text):
 		return "symptom", "reported"
 	}
 	return "", ""
+}
+
+var (
+	doneFirst  = pattern.MustCompile(`^\W*(?:ok(?:ay)?,? )?(?:done|that'?s done|it'?s done|finished|complete[d]?|through)\b`)
+	nothingYet = pattern.MustCompile(`(?i)^\W*(?:\w+ ){0,2}(?:hunch|theory|cause|suspicion|suspects?|eta|ideas?|leads?)\W+(?:none|unknown|tbd|nothing|no|not yet|unclear)\b|\b(?:can(?:'t| ?not)|cannot|too early to|hard to) (?:tell|say|know|judge|rule)\b|^\W*(?:no idea|not sure|don'?t know|dunno)\b`)
+	relays     = pattern.MustCompile(`(?i)^\W*(?:confirme?d?|same here|me too|i confirm|can confirm|seeing (?:it|this) too|yep|yes)\b[^:,]{0,20}[:,] \S+ \S|\b(?:support|sales|customers?|users?|clients?|partners?|callers?|business(?: side)?|desk|finance|marketing|the (?:field|shop|floor|store)|\w+ team) (?:says?|reports?|tells? (?:me|us)|told (?:me|us)|hears?|complains?|sees?|writes?|claims?|is saying|are saying|keeps? asking)\b|\b(?:hearing|heard|word) from \w+`)
+	onsetOnly  = anyOf(`start(?:ed|s)?`, `began`, `begins?`, `since`, `onset`, `first`, `earliest`, `goes back`, `dates back`, `clean until`, `went (?:bad|south|red)`, `kicked off`, `bends?`, `takes? off`, `trouble`, `like this`)
+	statusAsk  = pattern.MustCompile(`(?i)\b(?:any (?:update|news|progress|change|luck|better|idea)s?|eta|better|how (?:long|bad|is|are|many)|do we know|know why|what'?s next|status|working|now|did (?:it|that)|does (?:it|that)|impact|since when|sure|again|known|help)\b[^?]*\?|^\W*(?:and|so|well|ok|anything)\W*\?`)
+)
+
+// quotesError reports a sentence that quotes what failed: "logs say `broken pipe`".
+func quotesError(s said) bool {
+	parts := strings.Split(s.text, "`")
+	for i := 1; i < len(parts)-1; i += 2 {
+		if len(s.snippets()) == 0 && strings.Contains(parts[i], " ") && (failing.MatchString(parts[i]) || logLine.MatchString(parts[i]) || reported.MatchString(parts[i-1])) {
+			return true
+		}
+	}
+	return false
 }
 
 // rulesOut reports a sentence that takes something off the list of what it
@@ -376,8 +428,14 @@ func (t *talk) rulesOut(i int, s said, low string, v int, ts *tries) bool {
 	if len(changing(s.snippets())) > 0 || len(s.snippets()) > 0 && !takesOff(low) || strong.MatchString(low) && !retracts.MatchString(low) || s.claim() {
 		return false
 	}
-	if t.sinceDeed(s, ts) && (v < 0 || t.aboutDeed(s, ts)) && !excludes.MatchString(low) {
+	if v < 0 && len(contentWords(s.text)) < 3 {
+		return false
+	}
+	if t.sinceDeed(s, ts) && (v < 0 || t.aboutDeed(s, ts)) && !ruledOut.MatchString(low) || failing.MatchString(low) && stillBad.MatchString(low) {
 		return false // of what was tried
+	}
+	if i > 0 && t.said[i-1].by != s.by && statusAsk.MatchString(t.said[i-1].text) {
+		return false
 	}
 	if takesOff(low) {
 		return true
@@ -397,6 +455,8 @@ func (t *talk) rulesOut(i int, s said, low string, v int, ts *tries) bool {
 	}
 	return s.msg-before.msg <= 1 && denies.MatchString(s.text) && (before.asks || supposes.MatchString(before.lower)) && len(contentWords(s.text)) > 1
 }
+
+var stillBad = anyOf(`still`, `continues?`, `keeps?`, `remains?`, `persists?`)
 
 // takesOff reports words that say that something is not the cause.
 func takesOff(low string) bool {

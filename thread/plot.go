@@ -135,7 +135,7 @@ func (ts *tries) plot() {
 	t := ts.t
 	var list []*try
 	var last *try
-	at := 0 // the sentence of last
+	at := 0         // the sentence of last
 	judged := false // the sentence with its command said that it failed
 	for i, s := range t.said {
 		codes := changing(s.snippets())
@@ -275,18 +275,28 @@ func (t *talk) announced(i int) string {
 
 var reports = pattern.MustCompile(`(?i)\b\w{2,}(?:ed|en)\b|\b(?:is|are|was|done|through|complete|active|live|set|put|built|run|made|gone|finished|up)\b`)
 
+// saysDone is the beginning of a report that something was done.
+var saysDone = pattern.MustCompile(`(?i)^\W*(?:(?:ok(?:ay)?|and|so|right|now|all)[,.! ]+)*(?:done|finished|complete[d]?|through|applied|deployed|executed|in place|live|merged|rolled out|that'?s done|it'?s done)\b(?:[.,!: ]|$)`)
+
 // through finds where a deed is said to be done: the first sentence of its
 // author after it that reports something, before anybody tells of an effect.
 func (ts *tries) through(d *try, limit int, figures readings) {
+	stated := -1 // message of the author that says something else first
 	for _, s := range ts.t.said {
 		switch {
 		case s.msg < d.msg || s.msg == d.msg && figures.effect(s) <= 0:
 			continue
+		case s.msg > d.msg && s.msg < limit && s.by == d.By && s.at.Sub(d.At) < 25*time.Minute && !s.asks && len(s.snippets()) == 0 &&
+			(figures.effect(s) > 0 && stated == s.msg || figures.effect(s) >= 0 && saysDone.MatchString(s.text)):
+			d.At, d.complete, d.last = s.at, true, s.msg // "record exists again. success"
+			d.Sources = appendSource(d.Sources, s.source)
+			return
 		case s.msg == d.msg, s.msg >= limit, s.at.Sub(d.At) > 25*time.Minute, figures.effect(s) != 0, s.by == d.By && len(s.snippets()) > 0:
 			return
-		case s.by != d.By || s.asks || s.bot || s.line.quoted || hedged.MatchString(s.text) || recursAgain.MatchString(s.lower) || len(strings.Fields(s.text)) > 14:
+		case s.by != d.By || s.asks || s.bot || s.line.quoted || hedged.MatchString(s.text) || recursAgain.MatchString(s.lower) || ticketRE.MatchString(s.text) || isWish(s) || len(strings.Fields(s.text)) > 14:
 			continue
 		}
+		stated = s.msg
 		if reports.MatchString(s.text) || doneWord.MatchString(strings.ToLower(s.text)) {
 			d.At, d.complete = s.at, true
 			d.last = s.msg

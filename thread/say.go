@@ -28,17 +28,18 @@ type said struct {
 
 // talk is a conversation prepared for the rules.
 type talk struct {
-	c       Conversation
-	dir     *Directory
-	said    []said
-	people  []string           // who wrote, in order
-	names   map[string]string  // how people are called in prose (lower case): "@handle"
-	cheers  map[int][]Reaction // by message
-	struck  []string           // what authors struck out
-	sources []Source           // by message
-	logs    []Sentence         // output in fences: log lines, errors
-	topic   map[string]bool    // words that it is about; see about
-	reports map[int]bool       // messages that tell it all afterwards, under headings
+	c         Conversation
+	dir       *Directory
+	said      []said
+	people    []string           // who wrote, in order
+	names     map[string]string  // how people are called in prose (lower case): "@handle"
+	cheers    map[int][]Reaction // by message
+	struck    []string           // what authors struck out
+	sources   []Source           // by message
+	logs      []Sentence         // output in fences: log lines, errors
+	topic     map[string]bool    // words that it is about; see about
+	firstLook int                // message with the first command
+	reports   map[int]bool       // messages that tell it all afterwards, under headings
 }
 
 // subtypes that tell of the channel and not of the world.

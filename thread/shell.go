@@ -166,7 +166,7 @@ func inline(code, before, after string) (snippet, bool) {
 			return snippet{code, "ini", KindConfig}, true
 		}
 		return snippet{}, false
-	case sqlWrite.MatchString(code), sqlCalls.MatchString(code):
+	case (sqlWrite.MatchString(code) || sqlCalls.MatchString(code)) && !(programs[firstWord(bare(code))] && flagged.MatchString(code)):
 		return snippet{code, "sql", KindCommand}, true
 	case sqlRead.MatchString(code) && sqlShape.MatchString(code) && !programs[fields[0]]:
 		return snippet{code, "sql", KindQuery}, true
@@ -197,7 +197,7 @@ func unquoted(l string) (before, cmd string, ok bool) {
 		word := firstWord(bare(rest))
 		whole := start == 0 && flagged.MatchString(rest) && programRE.MatchString(word) && plainArgs.MatchString(rest) && !preposition.MatchString(rest) && len(word) > 1 && !typedVerb.MatchString(word)
 		known := programs[word] || whole || strings.HasPrefix(rest, "./") || toolName.MatchString(word) || start > 0 && flagged.MatchString(rest) && programRE.MatchString(word) && !preposition.MatchString(rest) && !strings.Contains(rest, ", ") && !strings.Contains(rest, ": ")
-		if !known || everyday[word] && !flagged.MatchString(rest) && !strings.Contains(rest, " | ") && !strings.HasPrefix(rest, "sudo ") &&
+		if !known || everyday[word] && !flagged.MatchString(rest) && !strings.Contains(rest, " | ") && !(start > 0 && strings.Contains(rest, " /") && !preposition.MatchString(rest)) && !strings.HasPrefix(rest, "sudo ") &&
 			!(start > 0 && plainArgs.MatchString(rest) && !preposition.MatchString(rest) && orders(strings.TrimPrefix(bare(rest), word))) {
 			continue
 		}
@@ -217,4 +217,4 @@ var statement = pattern.MustCompile(`^[A-Z]{4,}(?:_[A-Z]+)*;$`)
 
 var unquotedAt = pattern.MustCompile(`(?i)[:,→>] +|\b(?:\w{3,}(?:ed|ing)|did|with|ran|run|running|via|using|by|try|trying|do|doing|execut(?:ed|ing)|from|and|then|now|output of|checking|checked) +`)
 
-var regexpKV = pattern.MustCompile(`(?i)\b(?:flushall|flushdb|del|unlink|config set|client kill|slaveof|replicaof|cluster failover|memory purge|failover|expire|set)\b`)
+var regexpKV = pattern.MustCompile(`(?i)\b(?:flushall|flushdb|del|unlink|config set|client kill|config rewrite|slaveof|replicaof|cluster failover|memory purge|failover|expire|set)\b`)

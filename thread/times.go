@@ -168,6 +168,9 @@ func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
 	stated := map[string]Moment{}
 	state := func(name string, s said, at time.Time, rule string, strong bool) {
 		first := t.said[0].at
+		if name == "started" && at.After(first.Add(2*time.Minute)) {
+			return // it had begun when it was reported
+		}
 		if at.IsZero() || at.Before(first.Add(-36*time.Hour)) || at.After(s.at.Add(15*time.Minute)) {
 			return
 		}
