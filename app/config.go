@@ -94,6 +94,18 @@ func (c Config) validate() error {
 	if c.TimeScale < 0 || c.TimeScale > 1000 {
 		return prunella.Errorf(prunella.Invalid, "time_scale is %v; it is from 1 (production) to 1000", c.TimeScale)
 	}
+	for _, d := range []struct {
+		name string
+		d    prunella.Duration
+	}{{"retention", c.Retention}, {"monitors.jwks", c.Monitors.JWKS}, {"monitors.canary", c.Monitors.Canary}, {"monitors.releases", c.Monitors.Releases},
+		{"verify.settle", c.Verify.Settle}, {"verify.hold", c.Verify.Hold}, {"verify.budget", c.Verify.Budget}, {"verify.watch", c.Verify.Watch}, {"polish.timeout", c.Polish.Timeout}} {
+		if d.d < 0 { // a retention that is would forget everything
+			return prunella.Errorf(prunella.Invalid, "%s is %s; it cannot be negative", d.name, time.Duration(d.d))
+		}
+	}
+	if c.Bus.MaxBytes < 0 || c.Ingest.MaxBody < 0 || c.Verify.MinSamples < 0 {
+		return prunella.Errorf(prunella.Invalid, "bus.max_bytes, ingest.max_body and verify.min_samples cannot be negative")
+	}
 	if err := c.Policy.Validate(); err != nil {
 		return err
 	}

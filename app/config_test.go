@@ -76,6 +76,8 @@ func TestBadConfigurationNamesLineAndRemedy(t *testing.T) {
 		"data: a\ndata: b\n":                                                {"bad.yaml", "already defined"},
 		"listen: [\n":                                                       {"bad.yaml:"},
 		"time_scale: -3\n":                                                  {"bad.yaml", "time_scale"},
+		"retention: -1h\n":                                                  {"bad.yaml", "retention", "negative"},
+		"bus: {max_bytes: -1}\n":                                            {"bad.yaml", "bus.max_bytes", "negative"},
 	} {
 		_, err := ParseConfig("bad.yaml", []byte(text))
 		if err == nil || prunella.KindOf(err) != prunella.Invalid {
