@@ -6,7 +6,7 @@ FUZZTIME ?= 60s
 SOAK ?= 20
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # packages whose code starts no goroutine, and the one that drives real programs: the race detector sees nothing in them
-SINGLE := cmd/prunella|match|correlate|diagnose|heal|condition|skill|skill/importer|skill/export|thread/exportgen
+SINGLE := cmd/prunella|said|match|correlate|diagnose|heal|condition|skill|skill/importer|skill/export|thread/exportgen
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .PHONY: help build demo test check deps bench tournament fuzz soak clean
