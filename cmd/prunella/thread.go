@@ -106,7 +106,11 @@ func (cmd threadImportCmd) Run(c *console) error {
 	for _, g := range out.Gaps {
 		fmt.Fprintf(c.out, "  #%s %s: Slack counts %d replies and the export has %d\n", g.Channel, g.TS, g.Want, g.Have)
 	}
-	if failed == nil {
+	switch {
+	case failed != nil:
+	case out.Messages == 0:
+		fmt.Fprintf(c.out, "Nothing to extract from. A Slack export has a folder for each channel and in it a file for each day: <channel>/2026-04-19.json\n")
+	default:
 		fmt.Fprintf(c.out, "Next: prunella thread extract\n")
 	}
 	return failed
