@@ -281,15 +281,23 @@ var saysDone = pattern.MustCompile(`(?i)^\W*(?:(?:ok(?:ay)?|and|so|right|now|all
 // through finds where a deed is said to be done: the first sentence of its
 // author after it that reports something, before anybody tells of an effect.
 func (ts *tries) through(d *try, limit int, figures readings) {
+	words := contentWords(d.Text)
+	for _, c := range d.Commands {
+		for w := range contentWords(c.Text) {
+			words[w] = true
+		}
+	}
+	for w := range ts.t.about() {
+		delete(words, w)
+	}
 	stated := -1 // message of the author that says something else first
 	for _, s := range ts.t.said {
 		switch {
 		case s.msg < d.msg || s.msg == d.msg && figures.effect(s) <= 0:
 			continue
 		case s.msg > d.msg && s.msg < limit && s.by == d.By && s.at.Sub(d.At) < 25*time.Minute && !s.asks && len(s.snippets()) == 0 &&
-			(figures.effect(s) > 0 && stated == s.msg || figures.effect(s) >= 0 && saysDone.MatchString(s.text)):
-			d.At, d.complete, d.last = s.at, true, s.msg // "record exists again. success"
-			d.Sources = appendSource(d.Sources, s.source)
+			(figures.effect(s) > 0 && (stated == s.msg || shared(contentWords(s.text), words) > 0) || figures.effect(s) >= 0 && saysDone.MatchString(s.text)):
+			ts.done(d, s) // "record exists again. success"
 			return
 		case s.msg == d.msg, s.msg >= limit, s.at.Sub(d.At) > 25*time.Minute, figures.effect(s) != 0, s.by == d.By && len(s.snippets()) > 0:
 			return
@@ -298,15 +306,20 @@ func (ts *tries) through(d *try, limit int, figures readings) {
 		}
 		stated = s.msg
 		if reports.MatchString(s.text) || doneWord.MatchString(strings.ToLower(s.text)) {
-			d.At, d.complete = s.at, true
-			d.last = s.msg
-			if at := ts.t.clocks(s); len(at) == 1 && at[0].After(s.at.Add(-time.Hour)) && !at[0].After(s.at) {
-				d.At = at[0]
-			}
-			d.Sources = appendSource(d.Sources, s.source)
+			ts.done(d, s)
 			return
 		}
 	}
+}
+
+// done notes the sentence that reports that a deed is through, and the time
+// that it names.
+func (ts *tries) done(d *try, s said) {
+	d.At, d.complete, d.last = s.at, true, s.msg
+	if at := ts.t.clocks(s); len(at) == 1 && at[0].After(s.at.Add(-time.Hour)) && !at[0].After(s.at) {
+		d.At = at[0]
+	}
+	d.Sources = appendSource(d.Sources, s.source)
 }
 
 // partOf is the deed with commands that a deed told in words belongs to: the
