@@ -2,7 +2,8 @@ package keysetgrpc_test
 
 import (
 	"context"
-	"log"
+	"fmt"
+	"log/slog"
 
 	"google.golang.org/grpc"
 
@@ -11,11 +12,15 @@ import (
 )
 
 func Example() {
-	set, err := keyset.New(context.Background(), keyset.Config{Issuer: "https://id.example.com", Audience: []string{"orders"}})
+	set, err := keyset.New(context.Background(), keyset.Config{File: "keys.json", Audience: []string{"orders"}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer set.Close()
 	server := grpc.NewServer(grpc.UnaryInterceptor(keysetgrpc.Unary(set)), grpc.StreamInterceptor(keysetgrpc.Stream(set)))
 	defer server.Stop() // register services and serve; a handler reads keyset.FromContext
+	fmt.Println(set.Ready())
+	// Output:
+	// keyset: no keys yet from keys.json
 }
