@@ -54,11 +54,8 @@ func (s *Snapshot) forward(now time.Time) (Step, bool) {
 		return Step{Action: Publish, Key: k.ID, Reason: r}, r.Open
 	}
 	if signs {
-		if earned := judged(*s, k, now); earned != k.State {
-			if k.State == Next {
-				earned = Acknowledged // and from there on
-			}
-			return Step{Action: Judge, Key: k.ID, State: earned, Reason: CanPromote(*s, k.ID, now)}, true
+		if step, due := s.judge(k, now); due {
+			return step, true
 		}
 		if s.Ring.Halted != "" || now.Before(s.Ring.Due) {
 			return Step{}, false
@@ -66,6 +63,18 @@ func (s *Snapshot) forward(now time.Time) (Step, bool) {
 	}
 	r := CanPromote(*s, k.ID, now)
 	return Step{Action: Promote, Key: k.ID, Reason: r, Due: now.Add(s.Policy.Period)}, r.Open
+}
+
+// judge is the step that gives a waiting key the state that it has earned.
+func (s *Snapshot) judge(k Key, now time.Time) (Step, bool) {
+	earned := judged(*s, k, now)
+	if earned == k.State {
+		return Step{}, false
+	}
+	if k.State == Next {
+		earned = Acknowledged // and from there on
+	}
+	return Step{Action: Judge, Key: k.ID, State: earned, Reason: CanPromote(*s, k.ID, now)}, true
 }
 
 // back is the step that makes the previous key the signer again.

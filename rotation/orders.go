@@ -58,6 +58,18 @@ func (r *Rotator) order(ctx context.Context, o Order, pick func(Snapshot, time.T
 			}
 			step.Override = true
 		}
+		if step.Action == Promote && step.Reason.Open { // what the key has earned since the loop looked comes first
+			k, _ := s.Ring.Key(step.Key)
+			_, signs := s.Ring.Signer()
+			if earned, due := s.judge(k, now); due && signs {
+				earned.By = r.cfg.Node
+				if _, err = r.take(ctx, s.Ring, earned, now); err != nil && !errors.Is(err, Conflict) {
+					return step.Reason, err
+				}
+				err = fault(Conflict, "the key's state changes as fast as it is read", "try again")
+				continue
+			}
+		}
 		if _, err = r.take(ctx, s.Ring, step, now); !errors.Is(err, Conflict) {
 			return step.Reason, err
 		}
