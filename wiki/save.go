@@ -219,7 +219,7 @@ const hidden = ".prunella-"
 // write replaces a page that has the hash base, or makes a new one ("").
 func (w *Wiki) write(name, text, base string) error {
 	failed := func(err error) error {
-		return &prunella.Error{Kind: prunella.Unavailable, Op: "save page", Where: name, Reason: "the page cannot be written; nothing was changed", Err: err}
+		return &prunella.Error{Kind: prunella.Unavailable, Op: "save page", Where: name, Reason: "the page cannot be written; nothing was changed", Remedy: "make room, or mend the rights on the folder, and save again", Err: err}
 	}
 	dir := path.Dir(name)
 	if err := w.root.MkdirAll(dir, 0o755); err != nil {
