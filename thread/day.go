@@ -136,7 +136,7 @@ func elements(r *bounded, each func(json.RawMessage) error) error {
 		return readable(err)
 	}
 	if t != json.Delim('[') {
-		return errors.New("there is no list of messages in it")
+		return errors.New("there is no JSON list in it")
 	}
 	for dec.More() {
 		r.element = 0
