@@ -189,8 +189,8 @@ func (w *traffic) tick() []engine.Message {
 // takes in a minute here, so that the day is short. PRUNELLA_SOAK=1 makes it
 // three days with a pass for each export.
 func TestADayWithoutGrowth(t *testing.T) {
-	if testing.Short() || underRace {
-		t.Skip("a long day for one goroutine: the race detector has nothing to see, and takes ten times as long; run it without")
+	if testing.Short() {
+		t.Skip("a long day")
 	}
 	hours, every := 24, time.Minute
 	if os.Getenv("PRUNELLA_SOAK") != "" {

@@ -481,9 +481,6 @@ func TestModel(t *testing.T) {
 		"late messages":                   {sorts: []sort{keysetKind}, late: true, crashes: true},
 		"one that tells nothing":          {sorts: []sort{keysetKind, timedKind}, crashes: true},
 	}
-	if raceDetector { // which has nothing to see in one goroutine, and takes ten times as long
-		worlds = map[string]options{"a verifier that crashes": {sorts: []sort{keysetKind}, crashes: true}, "an agent beside a file": {sorts: []sort{agentKind}}}
-	}
 	total := 0
 	for _, name := range slices.Sorted(maps.Keys(worlds)) {
 		states, story, why, goal := explore(worlds[name])

@@ -44,9 +44,6 @@ func traffic(t *testing.T, r *rotation.Rotator, services []service, until time.T
 }
 
 func TestThreeRotationsRefuseNoToken(t *testing.T) {
-	if raceDetector {
-		t.Skip("hours of virtual time: the shorter tests below are the same code for the race detector")
-	}
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, answering("orders", "orders-1", "orders-2"), answering("users", "users-1"),
 			rotation.Verifier{Name: "legacy", Class: rotation.Timed, Within: 20 * time.Minute})
