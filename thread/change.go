@@ -12,9 +12,7 @@ import (
 // change proposes what conversations (newest first) would add to a skill. It
 // is false when the skill names all of them already.
 func change(k Known, list []Extraction) (Draft, bool) {
-	list = slices.DeleteFunc(slices.Clone(list), func(x Extraction) bool {
-		return len(x.Messages) > 0 && (strings.Contains(k.Text, x.Messages[0].Permalink) || strings.Contains(k.Text, x.Key()))
-	})
+	list = slices.DeleteFunc(slices.Clone(list), k.tells)
 	if len(list) == 0 {
 		return Draft{}, false
 	}
@@ -58,7 +56,7 @@ func change(k Known, list []Extraction) (Draft, bool) {
 		d.add("Why this keeps happening", DraftLine{Text: fmt.Sprintf("It happened again on **%s** (occurrence %d).", day, x.Occurrence), Kind: LineText, Sources: x.Messages[:1]})
 		d.Changes = append(d.Changes, "Source: the conversation of "+day+" in #"+x.Channel)
 	}
-	d.add("Source", source(list).Lines...)
+	d.add("Source", d.source().Lines...)
 	d.Version = raised(k.Version, steps) + "-draft"
 	return d, true
 }

@@ -104,7 +104,7 @@ func fresh(list []Extraction) Draft {
 		d.Description += " (" + strings.Join(x.Codes[:min(4, len(x.Codes))], ", ") + ")"
 	}
 	d.Description = clip(strings.ReplaceAll(d.Description, "---", "–"), 1000) + ". Drafted from " + plural(len(list), "conversation") + "."
-	d.Sections = []DraftSection{symptoms(list), diagnosis(x), resolution(list), escalation(d.Owners, list), recurs(x, list), followUps(list), source(list), seeAlso(d)}
+	d.Sections = []DraftSection{symptoms(list), diagnosis(x), resolution(list), escalation(d.Owners, list), recurs(x, list), followUps(list), d.source(), seeAlso(d)}
 	d.Sections = slices.DeleteFunc(d.Sections, func(s DraftSection) bool { return len(s.Lines) == 0 })
 	return d
 }
@@ -405,9 +405,9 @@ func followUps(list []Extraction) DraftSection {
 	return s
 }
 
-func source(list []Extraction) DraftSection {
+func (d Draft) source() DraftSection {
 	s := DraftSection{Name: "Source"}
-	for _, x := range list {
+	for _, x := range d.From {
 		text := fmt.Sprintf("`#%s` on **%s**", x.Channel, x.Started.Format("2006-01-02 15:04"))
 		if !x.Resolved.IsZero() {
 			text += "–" + x.Resolved.Format("15:04")
@@ -421,10 +421,24 @@ func source(list []Extraction) DraftSection {
 		}
 		s.Lines = append(s.Lines, DraftLine{Text: strings.ReplaceAll(text, "m0s", "m"), Kind: LineItem, Sources: x.Messages[:1]})
 	}
-	if x := list[len(list)-1]; x.Occurrence > 1 && x.FirstSeen.Before(x.Started.Add(-24*time.Hour)) {
-		s.Lines = append(s.Lines, DraftLine{Text: "An earlier conversation of **" + x.FirstSeen.Format(time.DateOnly) + "** is referred to and is not in the archive.", Kind: LineItem})
+	if day := d.lacking(); day != "" {
+		s.Lines = append(s.Lines, DraftLine{Text: "An earlier conversation of **" + day + "** is referred to and is not in the archive.", Kind: LineItem})
 	}
 	return s
+}
+
+// lacking is the day of a conversation that people refer to and that is neither
+// among those of the draft nor in the skill that it changes, "" when there is none.
+func (d Draft) lacking() string {
+	x := d.From[len(d.From)-1]
+	if x.Occurrence < 2 || !x.FirstSeen.Before(x.Started.Add(-24*time.Hour)) {
+		return ""
+	}
+	day := x.FirstSeen.Format(time.DateOnly)
+	if d.Of != nil && strings.Contains(d.Of.Text, day) {
+		return ""
+	}
+	return day
 }
 
 // seeAlso links the owners' pages; WriteDraft leaves out those that do not exist.

@@ -137,6 +137,9 @@ func TestARecurrenceIsProposedAsAChange(t *testing.T) {
 	if len(drafts) != 1 || drafts[0].Of == nil || len(drafts[0].Changes) == 0 {
 		t.Fatalf("%d drafts: %+v", len(drafts), drafts)
 	}
+	if proposed := string(drafts[0].Markdown()); !strings.Contains(proposed, "occurrence 2)") || strings.Contains(proposed, "occurrence 3") || strings.Contains(proposed, "not in the archive") || strings.Contains(proposed, "(referenced)") {
+		t.Errorf("the first time is in the skill and counts once:\n%s", proposed)
+	}
 	if _, err := thread.WriteDraft(wiki, drafts[0]); err != nil {
 		t.Fatal(err)
 	}

@@ -21,8 +21,8 @@ func (d Draft) provenance() string {
 		}
 		out = append(out, "#"+x.Channel+" · "+x.Started.Format(time.DateOnly)+" · "+strings.Join(people, ", "))
 	}
-	if x := d.From[len(d.From)-1]; x.Occurrence > 1 && x.FirstSeen.Before(x.Started.Add(-24*time.Hour)) {
-		out = append(out, "#"+x.Channel+" · "+x.FirstSeen.Format(time.DateOnly)+" (referenced)")
+	if day := d.lacking(); day != "" {
+		out = append(out, "#"+d.From[len(d.From)-1].Channel+" · "+day+" (referenced)")
 	}
 	return strings.Join(out, "; ")
 }

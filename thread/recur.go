@@ -137,7 +137,9 @@ func link(list []failure, known []Known) {
 		}
 		if k, why := list[i].skill(known); k != "" && (best == nil || strings.HasPrefix(best.x.RecurrenceOf, "skills/")) {
 			x.RecurrenceOf = "skills/" + k
-			x.Occurrence = max(x.Occurrence, 2)
+			if !slices.ContainsFunc(known, func(s Known) bool { return s.Name == k && s.tells(*x) }) { // it came after what the skill tells
+				x.Occurrence = max(x.Occurrence, 2)
+			}
 			x.Recurrence = append(x.Recurrence, why)
 		}
 	}
@@ -235,6 +237,12 @@ func (f *failure) skill(known []Known) (string, prunella.Reason) {
 		return "", prunella.Reason{}
 	}
 	return best, prunella.Reason{Name: "known-skill", Text: "it is like the skill " + best, Operands: map[string]string{"skill": best, "alike": fmt.Sprintf("%.2f", most)}}
+}
+
+// tells reports whether the skill names the conversation among those that it
+// was made from.
+func (k Known) tells(x Extraction) bool {
+	return len(x.Messages) > 0 && (strings.Contains(k.Text, x.Messages[0].Permalink) || strings.Contains(k.Text, x.Key()))
 }
 
 func (k Known) terms() map[string]float64 {
