@@ -68,6 +68,8 @@ type bond struct {
 //
 //	same-service       the service is one of the incident's, and what fails is not another thing at another time (see sameFailure)
 //	shared-token       they share a key id, a trace, or a change that preceded both
+//	same-key           the incident blames a key or its issuer, and the finding is a later victim of it, whenever that is (see keyBond for
+//	                   same-key-change, same-issuer-fault and named-by-cause)
 //	shared-host        they share a host that few services share, and their onsets are close
 //	graph-neighbour    one calls the other, and their onsets are close
 //	same-issuer        one issues the tokens that the other fails to verify, and their onsets are close
@@ -79,7 +81,8 @@ type bond struct {
 //
 // Where texts tell failures apart, a bond weaker than a shared token waits for
 // them: a failure that began just now and blames nothing yet is ignored until
-// its texts came, or Config.Settle is over.
+// its texts came, or Config.Settle is over. So does one that would open an
+// incident while another, of the same issuer, blames a key.
 //
 // A finding that only supports (error-log), and the end of a failure
 // (recovered), join or are ignored; they never open an incident. A resolved
@@ -131,6 +134,11 @@ func Assign(f prunella.Finding, incidents []prunella.Incident, g Graph, now time
 	if f.Rule == prunella.RuleErrorLog {
 		return ignore("supports-only", "an error text alone opens no incident where requests are counted", f)
 	}
+	for _, inc := range oldestFirst(incidents) {
+		if toBeTold(f, inc, g, cfg) {
+			return ignore("too-early-to-tell", "texts do not yet tell what failed; it may be the key that "+string(inc.ID)+" blames", f)
+		}
+	}
 	return Decision{Do: Open, Reason: prunella.Reason{Name: "unrelated",
 		Text:     "no open incident shares its service, tokens, neighbourhood or onset",
 		Operands: map[string]string{"rule": f.Rule, "service": f.Service, "status": f.Status, "incidents": fmt.Sprint(len(incidents))}}}
@@ -163,6 +171,9 @@ func bonded(f prunella.Finding, inc prunella.Incident, g Graph, cfg Config) bond
 	}
 	if t := shared(f.Tokens, inc.Tokens, "kid:", "change:"); t != "" && apart <= cfg.Token && !otherKind(f, inc, t) {
 		return say(sameToken, f, inc, "shared-token", "both have "+t, "token", t)
+	}
+	if b := keyBond(f, inc, g, cfg); b.strength > 0 {
+		return b
 	}
 	if apart > cfg.Onset {
 		return bond{}
