@@ -11,18 +11,23 @@
 // What is not here: a syntax of its own, and a guess. See machine for the bounds.
 package pattern
 
-import "regexp"
+import (
+	"regexp"
+	"sync"
+)
 
-// Pattern is a compiled expression in the syntax of package regexp. It is safe
-// for concurrent use. Methods that are not redefined here are those of regexp.
+// Pattern is an expression in the syntax of package regexp. It is safe for
+// concurrent use. Its methods are those of regexp.full().
 type Pattern struct {
-	*regexp.Regexp
+	full    func() *regexp.Regexp
 	machine *machine
 }
 
-// MustCompile is regexp.MustCompile: it panics on an expression that is none.
+// MustCompile is regexp.MustCompile put off until the pattern is used: a program
+// that reads no conversation does not pay for hundreds of them, and an expression
+// that is none panics then.
 func MustCompile(expr string) *Pattern {
-	return &Pattern{Regexp: regexp.MustCompile(expr), machine: &machine{expr: expr}}
+	return &Pattern{full: sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) }), machine: &machine{expr: expr}}
 }
 
 // MatchString reports whether s contains a match.
@@ -30,15 +35,29 @@ func (p *Pattern) MatchString(s string) bool {
 	if yes, known := p.machine.match(s); known {
 		return yes
 	}
-	return p.Regexp.MatchString(s)
+	return p.full().MatchString(s)
 }
+
+// FindStringIndex is where the leftmost match stands, nil without one.
+func (p *Pattern) FindStringIndex(s string) []int {
+	if !p.MatchString(s) {
+		return nil
+	}
+	return p.full().FindStringIndex(s)
+}
+
+// Split is what stands between matches, at most n pieces, all for n < 0.
+func (p *Pattern) Split(s string, n int) []string { return p.full().Split(s, n) }
+
+// SubexpIndex is the number of the group of that name, -1 without one.
+func (p *Pattern) SubexpIndex(name string) int { return p.full().SubexpIndex(name) }
 
 // FindString is the leftmost match, "" without one.
 func (p *Pattern) FindString(s string) string {
 	if !p.MatchString(s) {
 		return ""
 	}
-	return p.Regexp.FindString(s)
+	return p.full().FindString(s)
 }
 
 // FindStringSubmatch is the leftmost match and its groups, nil without one.
@@ -46,7 +65,7 @@ func (p *Pattern) FindStringSubmatch(s string) []string {
 	if !p.MatchString(s) {
 		return nil
 	}
-	return p.Regexp.FindStringSubmatch(s)
+	return p.full().FindStringSubmatch(s)
 }
 
 // FindStringSubmatchIndex is where these stand, nil without a match.
@@ -54,7 +73,7 @@ func (p *Pattern) FindStringSubmatchIndex(s string) []int {
 	if !p.MatchString(s) {
 		return nil
 	}
-	return p.Regexp.FindStringSubmatchIndex(s)
+	return p.full().FindStringSubmatchIndex(s)
 }
 
 // FindAllString are the first n matches, all for n < 0.
@@ -62,7 +81,7 @@ func (p *Pattern) FindAllString(s string, n int) []string {
 	if !p.MatchString(s) {
 		return nil
 	}
-	return p.Regexp.FindAllString(s, n)
+	return p.full().FindAllString(s, n)
 }
 
 // FindAllStringIndex is where these stand.
@@ -70,7 +89,7 @@ func (p *Pattern) FindAllStringIndex(s string, n int) [][]int {
 	if !p.MatchString(s) {
 		return nil
 	}
-	return p.Regexp.FindAllStringIndex(s, n)
+	return p.full().FindAllStringIndex(s, n)
 }
 
 // FindAllStringSubmatch are the first n matches with their groups.
@@ -78,7 +97,7 @@ func (p *Pattern) FindAllStringSubmatch(s string, n int) [][]string {
 	if !p.MatchString(s) {
 		return nil
 	}
-	return p.Regexp.FindAllStringSubmatch(s, n)
+	return p.full().FindAllStringSubmatch(s, n)
 }
 
 // FindAllStringSubmatchIndex is where these stand.
@@ -86,7 +105,7 @@ func (p *Pattern) FindAllStringSubmatchIndex(s string, n int) [][]int {
 	if !p.MatchString(s) {
 		return nil
 	}
-	return p.Regexp.FindAllStringSubmatchIndex(s, n)
+	return p.full().FindAllStringSubmatchIndex(s, n)
 }
 
 // ReplaceAllString replaces matches; $1 in with stands for a group.
@@ -94,7 +113,7 @@ func (p *Pattern) ReplaceAllString(s, with string) string {
 	if !p.MatchString(s) {
 		return s
 	}
-	return p.Regexp.ReplaceAllString(s, with)
+	return p.full().ReplaceAllString(s, with)
 }
 
 // ReplaceAllStringFunc replaces matches by what with makes of them.
@@ -102,5 +121,5 @@ func (p *Pattern) ReplaceAllStringFunc(s string, with func(string) string) strin
 	if !p.MatchString(s) {
 		return s
 	}
-	return p.Regexp.ReplaceAllStringFunc(s, with)
+	return p.full().ReplaceAllStringFunc(s, with)
 }

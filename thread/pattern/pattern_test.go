@@ -43,6 +43,8 @@ func same(t *testing.T, expr, s string) {
 	check("find", want.FindString(s), got.FindString(s))
 	check("submatch", want.FindStringSubmatch(s), got.FindStringSubmatch(s))
 	check("submatch index", want.FindStringSubmatchIndex(s), got.FindStringSubmatchIndex(s))
+	check("index", want.FindStringIndex(s), got.FindStringIndex(s))
+	check("pieces", want.Split(s, -1), got.Split(s, -1))
 	check("all", want.FindAllString(s, -1), got.FindAllString(s, -1))
 	check("all indexes", want.FindAllStringIndex(s, 2), got.FindAllStringIndex(s, 2))
 	check("all submatches", want.FindAllStringSubmatch(s, -1), got.FindAllStringSubmatch(s, -1))
@@ -70,12 +72,12 @@ func TestMoreStatesThanThereIsRoomFor(t *testing.T) {
 }
 
 func TestConcurrently(t *testing.T) {
-	p := pattern.MustCompile(expressions[14])
+	p, plain := pattern.MustCompile(expressions[14]), regexp.MustCompile(expressions[14])
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
 			for _, s := range slices.Repeat(texts, 3) {
-				if p.MatchString(s) != p.Regexp.MatchString(s) {
+				if p.MatchString(s) != plain.MatchString(s) {
 					t.Errorf("%q", s)
 				}
 			}
