@@ -151,7 +151,7 @@ var (
 	hidden      = pattern.MustCompile(`\[redacted [^\]]*\]`)
 	tookCare    = pattern.MustCompile(`(?i)\b(?:off|from|ticked off) (?:the|our|my) list\b|\bmeanwhile, so\b|^\W*(?:(?:ok|and|also|i|we|@[\w.-]+|update:?|fyi,?) )*(?:took care of|taken care of|already done|already in|done already|circling back|late update|closing the loop|as promised|as announced|the morning after|the next (?:day|morning)|day after|belated)\b`)
 	preventing  = pattern.MustCompile(`(?i)^\W*(?:and |so |in order )?(?:to|for) (?:prevent|avoid|prevention|preventing|avoiding|stop|keep|make sure|the (?:post[- ]?mortem|retro\w*|review|backlog|list|record|next))\b`)
-	points      = pattern.MustCompile(`(?i)\b(?:like|cf|see|twin|sibling|cousin|duplicat\w*|same|similar|again|second|first|repeat|déjà|deja|reminds?|matches|remember|recall|already|before|compare|related|identical|copy|all over|nor|echo)\b`)
+	points      = pattern.MustCompile(`(?i)\b(?:link(?:s|ed|ing)?|like|cf|see|twin|sibling|cousin|duplicat\w*|same|similar|again|second|first|repeat|déjà|deja|reminds?|matches|remember|recall|already|before|compare|related|identical|copy|all over|nor|echo)\b`)
 	doneLead    = pattern.MustCompile(`(?i)^(?:already|took care|taken care|done|just (?:did|finished|merged|shipped)|also done|by the way|btw|fyi|meanwhile|update|late update|circling back|follow[- ]?up|as of|since|in the meantime|\S+-\d+)\b|\balready\b|\bnow\W*$`)
 	assignsWork = pattern.MustCompile(`(?i)\b(?:follow[- ]?up|ticket|action item|todo|to-?do|alert (?:on|when|for|if|before|once|about)|page (?:on|when|for|if|before|once))\b`)
 	obligesAsk  = anyOf(`who (?:can|could|will|wants|takes)`, `can (?:someone|somebody|anyone|we|you)`, `should we`, `could we`, `shall we`, `necessary`, `volunteers?`)

@@ -85,6 +85,8 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 	add(-3, ts.reported(s) && !strong.MatchString(low))
 	add(0.7, leadsIn.MatchString(s.text) && prose > 4)
 	add(-3, len(s.snippets()) > 0 && len(changing(s.snippets())) == 0 && prose < 5)
+	add(-2.5, len(changing(s.snippets())) > 0 && !strong.MatchString(low) && !causal.MatchString(low))
+	add(-2.5, s.msg < t.firstLook && confirms.MatchString(low))
 	add(-3, takeRE.MatchString(s.text) || s.claim())
 	add(-2.5, isWish(s) || escalates.MatchString(s.text))
 	add(-2.5, t.isDeed(s, ts) && !strong.MatchString(low))
@@ -111,10 +113,13 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 var (
 	defect     = anyOf(`(?:is|are|was|were|has been|have been|had been|got|gets|being|been) (?:\w+ly |still |never |only |not |now |no longer |just |also |all )*\w+(?:ed|en|wn|pt|ft|lt|nt|st|ut|it|et|ought|aid|ung|ade|old|one|ept)`, `has (?:no|only|two|another|both|neither|the wrong|an old|a stale)`, `lacks?`, `without`, `no longer`, `never`, `nobody`, `only`, `instead of`, `although`, `while`, `since`, `because`, `so`, `stale`, `old`, `wrong`, `another`, `other`, `different`, `both`, `same`, `too (?:small|large|low|high|short|long|many|few|big|strict|old|new)`, `ran out`, `runs? out`, `expired`, `left`, `lost`, `forgot\w*`, `still`, `not`, `cannot`, `does(?:n'?t| not)`, `do(?:n'?t| not)`, `after the`, `by the`, `from the`, `was`, `were`, `keeps?`, `holds?`, `points? (?:to|at)`, `missing`, `empty`, `none`)
 	ownPlan    = pattern.MustCompile(`(?i)^\W*(?:(?:ok|so|then|now|alright|right|well|and|but|yes|no|first|next|plan|proposal|idea|remedy|step \d|bandage|workaround|mitigation)[,.: ]+)*(?:i'?d (?:rather|like|go|say|suggest|propose)|i (?:would|will|am|want|can|could|have to|need to|propose|suggest)|i'?ll|i'?m|we'?ll|we (?:should|will|can|could|need|know what|have to|are)|let'?s|let me|give me|plan[: ]|propos\w+|decided|shall|going|trying|to \w+|can we|could we|may i|should)\b`)
-	reasonNext = pattern.MustCompile(`(?i)\b(?:here is|here'?s|now for|the|for the record,? the) (?:the )?(?:reason|why|explanation|cause|story|background|diagnosis|what happened)\b[^.]{0,20}$`)
-	findsOut   = anyOf(`found`, `finally`, `spotted`, `understand`, `understood`, `got it`, `know (?:it|why|what|now)`, `aha`, `ah`, `oh+`, `eureka`, `bingo`, `heureka`, `voil[aà]`, `there`, `track`, `reason`, `explains?`, `explanation`, `see it`, `i see`, `clear now`, `makes sense`, `interesting`, `gotcha`, `yes`, `ha`, `look`, `truth`, `answer`, `story`, `solved`, `certain`, `so`, `cause`, `what (?:actually |really )?happen\w*`, `why`, `light`, `noticed`, `damn`, `facepalm`, `embarrass\w*`)
+	reasonNext = pattern.MustCompile(`(?i)\b(?:here is|here'?s|now for|the|for the record,? the) (?:the )?(?:reason|why|explanation|cause|story|background|diagnosis|what happened)\b[^.]{0,20}\W*$`)
+	findsOut   = anyOf(`found`, `finally`, `spotted`, `understand`, `understood`, `got it`, `know (?:it|why|what|now)`, `aha`, `ah`, `oh+`, `eureka`, `bingo`, `heureka`, `voil[aà]`, `there`, `track`, `reason`, `explains?`, `explanation`, `see it`, `i see`, `clear now`, `makes sense`, `interesting`, `gotcha`, `yes`, `ha`, `look`, `truth`, `answer`, `story`, `solved`, `certain`, `so`, `cause`, `what (?:actually |really )?happen\w*`, `why`, `light`, `noticed`, `damn`, `facepalm`, `embarrass\w*`, `right (?:track|path|place|direction)`, `pointed (?:me|us)`, `tip(?:ped)?`, `hint(?:ed)?`)
 	leadCause  = pattern.MustCompile(`(?i)^\W*(?:(?:ok|so|and|well|yes|ha|oh)[,. ]+)*(?:what (?:actually |really )?(?:happens|happened|broke|it is|we have)|the (?:reason|explanation|story|truth|answer|mechanism|point|thing|issue|problem|trouble|bug|fault|defect|cause|catch)|here is (?:the|why)|here'?s (?:the|why)|it is (?:because|the|that)|this|reason|explanation|finding|verdict|diagnosis|conclusion|in short|long story short|turns out|so it is)\b[^:.]{0,30}: \S`)
 )
+
+// confirms is said of the alarm, where nothing has been looked at yet.
+var confirms = pattern.MustCompile(`(?i)^\W*(?:yes,? |ok,? |i |we )*(?:can )?confirm(?:ed|s|ing)?\b`)
 
 var goingTo = pattern.MustCompile(`(?i)^\W*(?:(?:ok|so|now|next|then|first),? )*(?:(?:about|going|starting|trying) to|i will|i\'ll|will|let me|\w{3,}ing (?:the|a|an|back|over|out|up|down|it|this|all)|next:|plan \w:|other idea|shall we|proposal)`)
 

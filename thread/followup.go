@@ -124,7 +124,7 @@ func (t *talk) followUps(ts *tries, c turns, late []*try) []FollowUp {
 			f.Since = d
 		}
 		f.Owner = t.assignee(s)
-		if len(contentWords(f.Text)) < 2 {
+		if len(contentWords(f.Text)) < 2 || bareTicket(s.text) {
 			continue
 		}
 		out, words = append(out, f), append(words, w)
@@ -139,6 +139,14 @@ func (t *talk) followUps(ts *tries, c turns, late []*try) []FollowUp {
 	}
 	return out
 }
+
+// bareTicket reports a sentence that is a ticket's number and no more: what is
+// to be done stands beside it.
+func bareTicket(text string) bool {
+	return ticketRE.MatchString(text) && len(contentWords(ticketWord.ReplaceAllString(ticketRE.ReplaceAllString(text, " "), " "))) == 0
+}
+
+var ticketWord = pattern.MustCompile(`(?i)\b(?:tickets?|issues?|jira|cases?|number|no|ref|reference|id|see)\b`)
 
 var asOf = pattern.MustCompile(`(?i)\bas of (?:today|now|yesterday|this (?:morning|week))\b`)
 
@@ -228,7 +236,7 @@ func givenTo(name string) *regexp.Regexp {
 // owners are who the failing thing belongs to: who is said to own it, else who
 // took the incident, else who did what worked.
 func (t *talk) owners(x Extraction) []string {
-	var own, take, asked []string
+	var own, take, asked, commands []string
 	add := func(list []string, name string) []string {
 		name = strings.TrimRight(name, ".")
 		if name == "" || nobody[strings.ToLower(strings.TrimPrefix(name, "@"))] {
@@ -289,6 +297,9 @@ func (t *talk) owners(x Extraction) []string {
 		if m := mentionRE.FindAllStringSubmatch(text, -1); len(m) == 1 && slices.Contains(take, s.by) && !s.asks && handsOver.MatchString(text) && "@"+m[0][1] != s.by {
 			take = add(nil, m[0][1])
 		}
+		if commander.MatchString(text) && !s.asks {
+			commands = add(commands, s.by)
+		}
 		if (takeRE.MatchString(text) || s.claim() && s.msg < (len(t.c.Messages)+1)/2) && !s.asks {
 			take = add(take, s.by)
 		}
@@ -296,6 +307,13 @@ func (t *talk) owners(x Extraction) []string {
 	switch {
 	case len(own) > 0:
 		return own
+	case len(commands) == 1 && len(take) > 1 && slices.Contains(take, commands[0]): // who commands, and who mended it
+		for _, i := range x.Worked {
+			if by := x.Tried[i].By; slices.Contains(take, by) {
+				commands = add(commands, by)
+			}
+		}
+		return commands
 	case len(take) > 1: // of several, the one who mended it
 		for _, i := range x.Worked {
 			if slices.Contains(take, x.Tried[i].By) {
@@ -325,6 +343,9 @@ var (
 	botNames = pattern.MustCompile(`(?i)@([\w.-]+) (?:is now |was |has been |is |has )?(?:(?:the )?(?:responsible|owner|lead|commander|in charge|incident (?:lead|commander|manager|owner|responder))|assigned|leads|leading|acknowledged|acked|took|taken|claimed|owns|handling|responding)\b|\b(?:assigned to|acknowledged by|acked by|claimed by|led by|owned by|handled by|picked up by|taken by|lead|commander|owner|responsible|assignee|responder|handler)\W{1,6}@([\w.-]+)`)
 	watch    = pattern.MustCompile(`(?i)@([\w.-]+)\)? (?:has|have|carries|holds|got|you have|you've got|takes|is holding|is carrying) (?:the |our )?(?:\S+ )?(?:pager|conn|con|wheel|duty|watch|shift|helm|stick|ball|lead|baton)\b|@([\w.-]+)\)? (?:continues|takes over|is taking over|carries (?:it|this|on)|drives|is running (?:this|it|the)|is on duty|is on shift|is in the hot seat|has (?:it|this) from here)\b`)
 )
+
+// commander is who says that they lead, which is not to repair.
+var commander = pattern.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m|i am|i can|let me)(?: be)?(?: the| your)? (?:ic|command(?:er|ing)?|incident (?:commander|manager|lead)|coordinat(?:e|or|ing)|lead(?:ing)?)\b|^\W*(?:taking|i take|i have) (?:ic|command)\b`)
 
 var handsOver = pattern.MustCompile(`(?i)\b(?:hand\w*|over|baton|torch|relay|shift|continues?|takes?|off (?:now|for)|out (?:in|for|now)|end of (?:day|shift)|logging off|relieves?)\b`)
 

@@ -82,7 +82,7 @@ func (t *talk) over(ts *tries) int {
 	}
 	for _, a := range ts.all {
 		if a.Outcome == Worked && len(a.Commands) > 0 {
-			begun = max(begun, a.msg)
+			begun = max(begun, a.msg, a.last)
 		}
 	}
 	last, declared, cleared, checked, mildly, reading, helped := -1, -1, -1, -1, -1, -1, -1
@@ -103,6 +103,7 @@ func (t *talk) over(ts *tries) int {
 			last, checked, mildly, reading = -1, -1, -1, -1
 			delete(deeds, s.msg)
 		}
+		hopes := wish.MatchString(low) && !shuts.MatchString(low) || unsays.MatchString(low) || leftOpen.MatchString(low) || ts.reported(s) && len(t.clocks(s)) > 0
 		if v > 0 && !worked.MatchString(low) {
 			v = 0 // "looks healthy" may be said of what was ruled out
 		}
@@ -116,11 +117,11 @@ func (t *talk) over(ts *tries) int {
 			if t.relapse(low) {
 				declared = -1
 			}
-		case closing.MatchString(low) && !overNow.MatchString(low) && !conditional.MatchString(low) && !negatedGood.MatchString(low) && !wish.MatchString(low) && !unsays.MatchString(low):
+		case closing.MatchString(low) && !overNow.MatchString(low) && !conditional.MatchString(low) && !negatedGood.MatchString(low) && !hopes:
 			if mildly < 0 {
 				mildly = s.msg
 			}
-		case overNow.MatchString(low) && !conditional.MatchString(low) && !negatedGood.MatchString(low) && !wish.MatchString(low) && !unsays.MatchString(low):
+		case (overNow.MatchString(low) || shuts.MatchString(low)) && !conditional.MatchString(low) && !negatedGood.MatchString(low) && !hopes:
 			if declared < 0 {
 				declared = s.msg
 			}
@@ -185,6 +186,8 @@ func (t *talk) parting(ts *tries) int {
 
 var (
 	alertOver = pattern.MustCompile(`(?i)^\W*(?:recovered|resolved|ok|closed|cleared|normal|up|healthy|green|back to normal|recovery|succeeded|passing|end(?:ed)?|inactive)\b|(?:→|->|=>|\bto\b|\bis\b|\bnow\b|:)\s*(?:resolved|closed|recovered|ok|healthy|operational|completed?|done)\b|\ball clear\b|\b(?:ended|closed|resolved) (?:\S+-\d+|the incident|it|this)\b|\bdeclared over\b`)
+	shuts     = anyOf(`clos(?:e|ed|es|ing) (?:out )?(?:the |this |our |my |your |all |its |their )?(?:incident |support )?(?:ticket|case|call|request|incident)s?`)
+	leftOpen  = pattern.MustCompile(`(?i)\b(?:leav|keep|left|kept|stay|remain)\w*\b.{0,40}\bopen\b`)
 	halfWay   = anyOf(`mitigated`, `monitoring`, `identified`, `cause known`, `stabili[sz]ed`, `acknowledged`)
 	checkedRE = anyOf(`verified`, `confirmed`, `checked`, `double[- ]checked`, `tested`)
 )

@@ -43,6 +43,8 @@ func (ts *tries) hear(s said) {
 		return
 	}
 	switch s.label {
+	case "probe":
+		return
 	case "fix":
 		ts.named(s, Worked)
 		return
@@ -112,7 +114,7 @@ func (ts *tries) deed(s said, c string, codes *[]snippet) bool {
 		}
 	}
 	did, announced, advised, verb := acts(c)
-	if typing[verb] && len(*codes) == 0 {
+	if (typing[verb] || len(s.snippets()) > 0 && looksWith.MatchString(withoutCode.ReplaceAllString(c, ""))) && len(*codes) == 0 && len(changing(s.snippets())) == 0 {
 		return false // looked, with a command that only reads
 	}
 	switch {

@@ -181,18 +181,26 @@ func (t *talk) placeOfBot(i int, s said, low string) (place, rule string) {
 	return "", ""
 }
 
+// underway is the beginning of a sentence about a deed that reads like a failure
+// or has no verb of its own.
+var underway = pattern.MustCompile(`(?i)^\W*(?:(?:so|then|ok|now|bandage|workaround|mitigation|plan)[,:]? )*(?:fail(?:ing|ed) over|tr(?:ied|ying)\b)`)
+
 var noImpact = pattern.MustCompile(`(?i)^\W*(?:none|nil|no (?:more|longer|customer|user|further)|resolved|mitigated|ended|over|gone)\b`)
 
 var (
 	alertField = pattern.MustCompile(`(?i)^(?:service|urgency|priority|severity|status|environment|cluster|region|started|starts at|triggered at|monitor triggered|assigned|team|runbook|dashboard|source|labels?|tags?|host|link|view|silence|fingerprint|notified|escalation policy)\b\s*[:=]?|^monitor (?:triggered|status)`)
 	botState   = pattern.MustCompile(`(?i)\b(?:status|state|severity|sev-?\d|role|lead|commander|assigned|acknowledged|acked|declared|created|opened|updated|changed|joined|channel|reporter|exit \d+|run finished|job (?:finished|started)|→|->)\b`)
-	botPlans   = pattern.MustCompile(`(?i)\b(?:task|action item|action|follow[- ]?up|to-?do|reminder|item|ticket|issue|jira|homework|improvement)s?\b(?: \S+){0,5}?(?: (?:added|created|opened|filed|assigned|logged|recorded|noted|tracked|raised|new|registered)\b|:)|\b(?:added|created|opened|filed|logged|recorded|noted|tracked|registered|new) (?:an? |the |new )?(?:task|action item|action|follow[- ]?up|to-?do|reminder|item)\b`)
+	botPlans   = pattern.MustCompile(`(?i)\b(?:task|action item|action|follow[- ]?up|to-?do|reminder|item|ticket|issue|jira|homework|improvement)s?\b(?: \S+){0,8}?(?: (?:added|created|opened|filed|assigned|logged|recorded|noted|tracked|raised|new|registered)\b|:)|\b(?:added|created|opened|filed|logged|recorded|noted|tracked|registered|new) (?:an? |the |new )?(?:task|action item|action|follow[- ]?up|to-?do|reminder|item)\b`)
 )
 
 // measured reports a sentence with a figure that is no time, no span of waiting
 // and no number of a thing.
 func measured(s said) bool {
-	text := ordinal.ReplaceAllString(agoRE.ReplaceAllString(s.text, " "), " ")
+	text := s.text
+	if soLong.MatchString(text) {
+		text = spanRE.ReplaceAllString(text, " ")
+	}
+	text = ordinal.ReplaceAllString(agoRE.ReplaceAllString(text, " "), " ")
 	text = ticketRE.ReplaceAllString(hidden.ReplaceAllString(waits.ReplaceAllString(mentionRE.ReplaceAllString(text, " "), " "), " "), " ")
 	return slices.ContainsFunc(meters(text), func(m meter) bool { return len(m.words) > 0 })
 }
@@ -206,7 +214,7 @@ func (t *talk) placeBefore(i int, s said, low string, ts *tries, c turns) (place
 	words := len(contentWords(s.text))
 	told := len(contentWords(clockRE.ReplaceAllString(agoRE.ReplaceAllString(s.text, " "), " "))) // without when
 	switch {
-	case nothingYet.MatchString(s.text), ts.reported(s), i > 0 && len(t.clocks(s)) < 2 && doneFirst.MatchString(low):
+	case nothingYet.MatchString(s.text), i > 0 && underway.MatchString(s.text), ts.reported(s), i > 0 && len(t.clocks(s)) < 2 && doneFirst.MatchString(low):
 		return "", ""
 	case words < 4 && i > 0 && len(s.fences) > 0 && s.fences[0].kind == kindOutput:
 		return "", "" // "this is in the log:"
@@ -222,7 +230,7 @@ func (t *talk) placeBefore(i int, s said, low string, ts *tries, c turns) (place
 		return "recurs", "why-again"
 	case !did && s.msg > 0 && t.rulesOut(i, s, low, v, ts):
 		return "ruledout", "ruled-out"
-	case did || t.aboutDeed(s, ts) && v != 0:
+	case did || t.aboutDeed(s, ts) && v != 0, i > 0 && len(changing(s.snippets())) > 0 && !strong.MatchString(low):
 		return "", ""
 	case relays.MatchString(s.text) && words > 2 && s.msg < c.fixed && len(s.snippets()) == 0:
 		return "symptom", "relayed"

@@ -173,6 +173,7 @@ func (ts *tries) plot() {
 			limit = list[i+1].msg
 		}
 		ts.through(d, limit, figures)
+		ts.allParts(d, limit)
 	}
 	for _, a := range ts.all {
 		if d := ts.partOf(a, list); d != nil {
@@ -311,6 +312,19 @@ func (ts *tries) through(d *try, limit int, figures readings) {
 		}
 	}
 }
+
+// allParts finds where what was done part by part reached the last of them.
+func (ts *tries) allParts(d *try, limit int) {
+	for _, s := range ts.t.said {
+		if s.msg > d.msg && s.msg < limit && s.by == d.By && s.at.Sub(d.At) < time.Hour && !s.asks && len(s.snippets()) == 0 && len(strings.Fields(s.text)) < 10 && lastPart.MatchString(s.text) {
+			ts.done(d, s)
+			return
+		}
+	}
+}
+
+// lastPart says that what is done in parts has come to its last.
+var lastPart = pattern.MustCompile(`(?i)\b(?:that(?:'?s| is| was| makes)|those (?:are|were)|these (?:are|were)) (?:all|the last|the lot|every|everything|both)\b|\ball (?:of them|two|three|four|five|six|eight|ten|\d+)(?: \w+)? (?:are |is |have |now )*(?:done|through|over|moved|in|out|up|complete|finished|\w+ed)\b|\b(?:the )?last (?:one|\w+)(?: is| was| are|:|,)? (?:done|through|in|over|too|now|as well|finished|complete|moved|\w+ed)\b|\b(\d+) ?(?:/|of|out of) ?(?:\d+) (?:done|through|complete|finished)\b`)
 
 // done notes the sentence that reports that a deed is through, and the time
 // that it names.

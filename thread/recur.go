@@ -280,6 +280,9 @@ func weigh(list []failure, known []Known) {
 		for _, s := range x.Diagnosis {
 			put(s.Text, 1)
 		}
+		for _, a := range x.Tried {
+			put(a.Text, 0.5) // what was tried in vain tells a little
+		}
 		for _, i := range x.Worked {
 			put(x.Tried[i].Text, 1.2)
 			for _, c := range x.Tried[i].Commands {

@@ -199,8 +199,11 @@ func (t *talk) hear(i int, m Message, src Source) {
 			if n+1 < len(list) && list[n+1].fence == nil && len(strings.Fields(text)) < 5 && !failing.MatchString(text) {
 				label = "heading" // that says nothing to the rules
 			}
-		case !under && !l.item:
+		case !under && (!l.item || label == "heading"):
 			label = ""
+		}
+		if label == "commands" && len(t.said) > first && t.said[len(t.said)-1].label == "verification" {
+			label = "probe" // how it was checked
 		}
 		if m := roleLead.FindString(text); m != "" && len(m) < len(text) {
 			text = text[len(m):]

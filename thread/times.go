@@ -83,7 +83,7 @@ func (t *talk) clocks(s said) []time.Time {
 // minutes that it is like this".
 var (
 	spanRE = pattern.MustCompile(`(?i)\b(\d+|an?|ten|fifteen|twenty|thirty|half an)\s?(m|mins?|minutes?|h|hrs?|hours?)\b`)
-	soLong = pattern.MustCompile(`(?i)\b(?:makes|lasts?|lasted|like (?:this|that)|since|already|going on|been (?:so|like|bad|down|this|that|going)|is so|exists?|continues?|persists?|and counting|straight)\b`)
+	soLong = pattern.MustCompile(`(?i)\b(?:makes|lasts?|lasted|(?:it'?s|its|it is|it has|this has|has) been|like (?:this|that)|since|already|going on|been (?:so|like|bad|down|this|that|going)|is so|exists?|continues?|persists?|and counting|straight)\b`)
 )
 
 var lasting = pattern.MustCompile(`(?i)\b(?:been|already|lasts|going)\b.*\bfor\b|\bfor\b.*\b(?:now|already)\b`)
