@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"prunella"
@@ -70,6 +71,11 @@ type serveCmd struct {
 	Scale  float64 `help:"Time scale for drills; overrides the file." name:"time-scale" placeholder:"N" hidden:""`
 }
 
+// startPercent is the garbage collector's percentage while a server is built:
+// indexes and expressions leave more behind than they keep, and an idle server
+// would hold on to that memory.
+const startPercent = 20
+
 func (cmd serveCmd) Run(c *console) error {
 	var cfg app.Config
 	if cmd.Config != "" {
@@ -88,6 +94,7 @@ func (cmd serveCmd) Run(c *console) error {
 		cfg.TimeScale = cmd.Scale
 	}
 	log := logger(c.err, c.debug)
+	percent := debug.SetGCPercent(startPercent)
 	a, err := app.New(cfg, version(), log)
 	if err != nil {
 		return err
@@ -96,6 +103,8 @@ func (cmd serveCmd) Run(c *console) error {
 	if err := a.Start(c.ctx); err != nil {
 		return err
 	}
+	debug.SetGCPercent(percent)
+	debug.FreeOSMemory()
 	log.Info("serving", "url", a.URL(), "version", version())
 	var failed error
 	select {
