@@ -37,10 +37,33 @@ func (t *talk) cause(ts *tries) int {
 			best, most = i, p
 		}
 	}
-	if best >= 0 {
-		return best
+	if best < 0 {
+		best = t.together(ts)
 	}
-	return t.finding(limit)
+	if best < 0 {
+		best = t.finding(limit)
+	}
+	return best
+}
+
+// together is the sentence that tells cause and repair in one breath: "the pool
+// was exhausted, killed the session, errors are gone".
+func (t *talk) together(ts *tries) int {
+	for i, s := range t.said {
+		if i == 0 || s.bot || s.asks || s.label != "" || !slices.ContainsFunc(ts.all, func(a *try) bool { return a.Outcome == Worked && a.msg == s.msg }) {
+			continue
+		}
+		for _, c := range clauses(s.text) {
+			low := strings.ToLower(maskCode(c))
+			if did, announced, advised, _ := acts(c); did || announced || advised {
+				break // the reason stands before the deed
+			}
+			if len(contentWords(low)) > 2 && (defect.MatchString(low) || causal.MatchString(low)) && verdict(c) == 0 && !hedged.MatchString(low) && !ruledOut.MatchString(low) && !future.MatchString(low) && !takeRE.MatchString(c) {
+				return i
+			}
+		}
+	}
+	return -1
 }
 
 // causeLike weighs a sentence as the statement of the cause: what it calls
@@ -82,6 +105,7 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 	effect := ts.figures.effect(s) != 0
 	add(-2.5, effect && s.label == "" && !strong.MatchString(low))
 	add(-1, effect && strong.MatchString(low) && len(meters(s.text)) > 0)
+	add(3, s.msg > limit && prose > 3 && defect.MatchString(low) && (hindsight.MatchString(low) || i > 0 && t.said[i-1].msg == s.msg && hindsight.MatchString(t.said[i-1].lower)))
 	add(-3, ts.reported(s) && !strong.MatchString(low))
 	add(0.7, leadsIn.MatchString(s.text) && prose > 4)
 	add(-3, len(s.snippets()) > 0 && len(changing(s.snippets())) == 0 && prose < 5)
@@ -120,6 +144,9 @@ var (
 
 // confirms is said of the alarm, where nothing has been looked at yet.
 var confirms = pattern.MustCompile(`(?i)^\W*(?:yes,? |ok,? |i |we )*(?:can )?confirm(?:ed|s|ing)?\b`)
+
+// hindsight is said by who looks for the cause when it works again.
+var hindsight = anyOf(`in hindsight`, `in retrospect`, `looking back`, `after the fact`, `now that (?:it|things|we|the)`, `(?:dug|dig|digging|went|going|combed|read|reading|looked|looking) (?:\w+ ){0,2}(?:into|through|back|deeper|further|around)`, `had time to (?:look|dig|think)`, `bisect\w*`, `reproduced (?:it|this)`, `for the curious`, `as to (?:why|the (?:cause|reason))`, `why it (?:happened|broke|failed)`, `what (?:had|has) happened`)
 
 var goingTo = pattern.MustCompile(`(?i)^\W*(?:(?:ok|so|now|next|then|first),? )*(?:(?:about|going|starting|trying) to|i will|i\'ll|will|let me|\w{3,}ing (?:the|a|an|back|over|out|up|down|it|this|all)|next:|plan \w:|other idea|shall we|proposal)`)
 

@@ -19,7 +19,7 @@ var (
 	yoursRE    = pattern.MustCompile(`(?i)@([\w.-]+)[,:]? (?:is this|this is|that'?s|isn'?t this|i think this is|this one'?s) yours`)
 	askedRE    = pattern.MustCompile(`(?i)@([\w.-]+)[,:]? (?:can|could|would|will) you (?:please )?(?:own|take|drive|lead|run|handle|pick) |(?:can|could) @([\w.-]+) (?:please )?(?:own|take|drive|lead|run|handle)`)
 	iOwnRE     = pattern.MustCompile(`(?i)\b(?:i own|i maintain|(?:that'?s|this is|it'?s) (?:my|mine|our)(?: \w+)? ?(?:service|area|team|system|component|baby)|my (?:service|area|component|system) |we own|mine\b.*own)`)
-	assignRE   = pattern.MustCompile(`(?i)\b(?:assign(?:ed|ing)? (?:this |it )?to|over to|yours|handing (?:this |it )?to|ic (?:is|:)|incident commander(?: is|:)?|lead (?:is|:)|driving:?)\s*@([\w.-]+)|@([\w.-]+)(?: is| will be|'s)? (?:ic|incident commander|lead(?:ing)?|driving|taking (?:this|it|lead|point)|on (?:it|point))\b`)
+	assignRE   = pattern.MustCompile(`(?i)\b(?:assign(?:ed|ing)? (?:this |it )?to|over to|yours|handing (?:this |it )?to|ic (?:is|:)|incident commander(?: is|:)?|lead (?:is|:)|driving:?)\s*@([\w.-]+)|@([\w.-]+)(?: is| will be|'s)? (?:handling (?:it|this)|ic|incident commander|lead(?:ing)?|driving|taking (?:this|it|lead|point)|on (?:it|point))\b`)
 	takeRE     = pattern.MustCompile(`(?i)^(?:(?:ok(?:ay)?|yep|yes|hi|sure|alright|yeah|mine|fine|np|no problem|@[\w.-]+)[,.:! ]*)*(?:i'?ll (?:take|own|drive|lead|handle) (?:this|it|point|lead|the lead|the incident|ic)|i(?:'ve| have)? got (?:this|it)\b|taking (?:this|it|point|over|lead|ic|the lead)|(?:let me|i'?ll|i will|i can|gonna|happy to) (?:own|run|drive|take|lead|handle)\b|mine,|(?:i'?ll |i )?(?:grab|pick)(?:bing|ing)? (?:this|it)(?: one)?(?: up)?|claiming (?:this|it)|i'?m (?:lead|the lead|point|incident lead)|(?:this|it)(?: one)?(?:'s| is) (?:mine|with me|on me)|leave (?:this|it) (?:to|with) me|count on me|got it,? mine|mine now|consider it mine|i'?m (?:ic|on (?:it|this)|driving|leading|taking|the owner|primary)|mine|on it\b|i'?ll (?:be )?ic\b|i can take)`)
 	assigneeRE = pattern.MustCompile(`(?i)(?:owner|assignee|assigned(?: to)?|dri|who|@)\s*[:=]?\s*@([\w.-]+)|[(\[–—>-]\s*@([\w.-]+)\s*[)\]]?|@([\w.-]+)(?:\s+(?:to|will|is going to|can you|could you|please|owns|has|takes|is)\b|\s*[:–—-])|(?:^|\s)@([\w.-]+)\s*[.)]?$`)
 	iWill      = pattern.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m going to|i can|i have|i've|mine|me\b|i \w+ed|taking|i'?d)\b|^(?:filed|opened|created|raised|will (?:file|open|add|do|write))\b`)
@@ -300,14 +300,14 @@ func (t *talk) owners(x Extraction) []string {
 		if commander.MatchString(text) && !s.asks {
 			commands = add(commands, s.by)
 		}
-		if (takeRE.MatchString(text) || s.claim() && s.msg < (len(t.c.Messages)+1)/2) && !s.asks {
+		if (takeRE.MatchString(text) || s.claim() && !ofAnother.MatchString(text) && s.msg < (len(t.c.Messages)+1)/2) && !s.asks {
 			take = add(take, s.by)
 		}
 	}
 	switch {
 	case len(own) > 0:
 		return own
-	case len(commands) == 1 && len(take) > 1 && slices.Contains(take, commands[0]): // who commands, and who mended it
+	case len(commands) == 1 && len(take) > 0 && (len(take) > 1 || take[0] != commands[0]): // who commands, and who mended it
 		for _, i := range x.Worked {
 			if by := x.Tried[i].By; slices.Contains(take, by) {
 				commands = add(commands, by)
@@ -345,11 +345,14 @@ var (
 )
 
 // commander is who says that they lead, which is not to repair.
-var commander = pattern.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m|i am|i can|let me)(?: be)?(?: the| your)? (?:ic|command(?:er|ing)?|incident (?:commander|manager|lead)|coordinat(?:e|or|ing)|lead(?:ing)?)\b|^\W*(?:taking|i take|i have) (?:ic|command)\b`)
+var commander = pattern.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m|i am|i can|let me)(?: be)?(?: the| your)? (?:ic|command(?:er|ing)?|incident (?:commander|manager|lead)|coordinat(?:e|or|ing)|lead(?:ing)?)\b|^\W*(?:taking|i take|i have) (?:ic|command)\b|^\W*(?:ic|incident commander|commander) (?:here|speaking|on (?:deck|the bridge|the call))\b`)
+
+// ofAnother says of somebody else that they have it: "@sam is on it".
+var ofAnother = pattern.MustCompile(`(?i)@[\w.-]+ (?:is|has|takes|took|will|got|leads|picked|drives|handles)\b`)
 
 var handsOver = pattern.MustCompile(`(?i)\b(?:hand\w*|over|baton|torch|relay|shift|continues?|takes?|off (?:now|for)|out (?:in|for|now)|end of (?:day|shift)|logging off|relieves?)\b`)
 
-var capName = pattern.MustCompile(`(^|[^\w@])([A-Za-z][a-z]+)( (?:owns|own|maintains|is on the hook|is accountable|is in charge|has the lead|is the owner|is responsible|is ic\b|is on point|is driving|is leading|is taking|is incident commander)|\s*\([^)]*\bowns?\b)`)
+var capName = pattern.MustCompile(`(^|[^\w@])([A-Za-z][a-z]+)( (?:owns|own|maintains|is on the hook|is accountable|is in charge|has the lead|is the owner|is responsible|is ic\b|is on point|is driving|is leading|is taking|is incident commander|is on (?:it|this|the case)|(?:has|took|takes|picked up|got|handles|is handling) (?:it|this|the (?:incident|page|lead))|is (?:already )?looking|leads|drives)\b|\s*\([^)]*\bowns?\b)`)
 
 // handles writes names of people in prose as handles where it is said that they own something.
 func (t *talk) handles(text string) string {
