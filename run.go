@@ -59,6 +59,7 @@ type Run struct {
 	Pinned   string     `json:"pinned,omitempty"` // Skill.Hash of the file that the run was planned from; its outcome is about that text
 	Hash     string     `json:"hash"`             // of the skill's bytes and the exact rendered steps; approvals bind to it
 	Title    string     `json:"title"`
+	Services []string   `json:"services,omitempty"` // those that were hit when it was planned
 	State    RunState   `json:"state"`
 	Policy   Decision   `json:"policy"`
 	Steps    []Step     `json:"steps"`

@@ -40,6 +40,15 @@ func (s engineStore) Save(ctx context.Context, c engine.Change) (prunella.Incide
 		Outcomes:      c.Outcomes,
 		Notifications: c.Notifications,
 	}
+	if c.Withdraw != "" {
+		b.Updates[0].EachApproval = func(a *prunella.Approval) bool {
+			if a.Decision != "" {
+				return false
+			}
+			a.Decision, a.By, a.Note, a.Decided = store.Withdrawn, "prunella", c.Withdraw, time.Now().UTC()
+			return true
+		}
+	}
 	if c.Run != nil {
 		b.NewRuns = []prunella.Run{*c.Run}
 	}

@@ -28,14 +28,14 @@ func keyBond(f prunella.Finding, inc prunella.Incident, g Graph, cfg Config) bon
 	if t := shared(f.Tokens, b.kids, "kid:"); t != "" {
 		return say(strength, f, inc, "same-key", "the incident blames the key "+strings.TrimPrefix(t, "kid:")+", and so does this", "token", t)
 	}
-	if otherKey(f, inc) {
+	if otherKey(f, inc) || otherKey(f, prunella.Incident{Tokens: b.kids}) {
 		return bond{}
 	}
-	if t := shared(f.Tokens, inc.Tokens, "change:"); t != "" && blamesKey(f.Tokens) {
-		return say(strength, f, inc, "same-key-change", "both blame a key, and both have "+t, "token", t)
+	if t := shared(f.Tokens, inc.Tokens, "change:"); t != "" && (blamesKey(f.Tokens) || slices.Contains(b.changes, t)) {
+		return say(strength, f, inc, "same-key-change", "the incident blames a key, and both have "+t, "token", t)
 	}
 	if b.issuer != "" && b.issuer == g.Issuer(f.Service) && blamesKey(f.Tokens) {
-		return say(strength, f, inc, "same-issuer-fault", "it lacks a key of "+b.issuer+", whose keys cannot be had since the incident began", "issuer", b.issuer)
+		return say(strength, f, inc, "same-issuer-fault", "it lacks a key of "+b.issuer+", whose keys are the cause of the incident", "issuer", b.issuer)
 	}
 	if f.Service != "" && slices.Contains(b.services, f.Service) {
 		return say(strength, f, inc, "named-by-cause", "the cause of the incident names "+f.Service+" as one that it hits", "service", f.Service)
@@ -44,9 +44,11 @@ func keyBond(f prunella.Finding, inc prunella.Incident, g Graph, cfg Config) bon
 }
 
 // keyBlame is what an incident holds against keys: the kids, as tokens; the
-// services that a found cause hits; the issuer that does not give its keys away.
+// changes of them that a found cause lies in, as tokens; the services that it
+// hits; the issuer whose keys they are.
 type keyBlame struct {
 	kids     []string
+	changes  []string
 	services []string
 	issuer   string
 }
@@ -60,13 +62,13 @@ func blameOf(inc prunella.Incident) (keyBlame, bool) {
 	}
 	if len(inc.Causes) > 0 && inc.Causes[0].Fault != prunella.FaultUnknown && inc.Causes[0].Confidence >= sureCause {
 		c := inc.Causes[0]
-		b := keyBlame{services: c.Services}
+		b := keyBlame{services: c.Services, issuer: c.Service}
 		switch c.Fault {
 		case prunella.FaultJWKSDown, prunella.FaultVendorDown:
-			b.issuer = c.Service
 		case prunella.FaultStaleCache, prunella.FaultPartialKeys, prunella.FaultEarlyRemoval, prunella.FaultSameKid:
 			for _, kid := range c.Kids {
 				b.kids = append(b.kids, "kid:"+kid)
+				b.changes = append(b.changes, "change:"+c.Service+"/"+kid)
 			}
 		default:
 			return keyBlame{}, false

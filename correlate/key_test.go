@@ -18,6 +18,8 @@ func TestLaterVictimsOfAKeyChange(t *testing.T) {
 	cause := texts
 	cause.Tokens = []string{"change:auth/k2", "kid:k1", "kid:k2", "kid:k3", "says:key"}
 	cause.Causes = []prunella.Cause{{Service: "auth", Services: []string{"order", "payment", "search", "user"}, Fault: prunella.FaultPartialKeys, Kids: []string{"k2"}, Confidence: 0.9}}
+	changes := cause
+	changes.Tokens = []string{"change:auth/k2", "change:auth/k9", "kid:k2", "says:key"}
 	wordless := cause // known by what was read, not by texts
 	wordless.Tokens = nil
 	down := texts
@@ -53,10 +55,14 @@ func TestLaterVictimsOfAKeyChange(t *testing.T) {
 		{"nothing told yet", texts, pending(), "ignore too-early-to-tell"},
 		{"nothing told", texts, spike("search", "401", 0), "open unrelated"},
 		{"no kid, but the key change", cause, spike("search", "401", 0, "change:auth/k2", "says:key"), "join same-key-change"},
+		{"nothing told, but the key change that is the cause", cause, spike("gateway", "401", 0, "change:auth/k2"), "join same-key-change"},
+		{"nothing told, and another key change", changes, spike("gateway", "401", 0, "change:auth/k9"), "open unrelated"},
 		{"nothing told, but the cause names it", cause, spike("search", "401", 0), "join named-by-cause"},
 		{"nothing told yet, and the cause names it", cause, pending(), "ignore too-early-to-tell"},
 		{"the cause was read and no text told it", wordless, spike("search", "401", 0), "join named-by-cause"},
 		{"the issuer gives no keys away", down, spike("search", "401", 0, "says:key"), "join same-issuer-fault"},
+		{"a key of the issuer, no kid named", cause, spike("gateway", "401", 0, "says:key"), "join same-issuer-fault"},
+		{"a key, no kid named, no cause known", texts, spike("gateway", "401", 0, "says:key"), "open unrelated"},
 		{"another key", texts, spike("search", "401", 0, "kid:k9", "says:key"), "open unrelated"},
 		{"another key, the blame on its way", texts, pending("kid:k9"), "open unrelated"},
 		{"a key that the cause does not blame", cause, spike("gateway", "401", 0, "kid:k1", "says:key"), "open unrelated"},

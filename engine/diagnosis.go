@@ -79,11 +79,7 @@ func (e *Engine) diagnose(ctx context.Context, inc prunella.Incident, fence int6
 
 // decide plans and asks the policy; c carries what the diagnosis found.
 func (e *Engine) decide(ctx context.Context, inc prunella.Incident, cause prunella.Cause, snap diagnose.Snapshot, now time.Time, c Change) (bool, error) {
-	in := heal.Input{Run: prunella.RunID(newID("run")), Incident: inc, Cause: cause, Services: e.cfg.Inventory.Services,
-		Keys: e.keys(cause, snap), Catalog: e.catalog, Now: now}
-	if s, ok := e.skill(cause.Skill); ok && cause.Skill != "" {
-		in.Skill = &s
-	}
+	in := e.planFor(inc, cause, snap, now)
 	run, err := heal.Plan(in)
 	if err != nil {
 		return false, e.escalateWith(ctx, inc, nil, prunella.Reason{Name: "plan-failed", Text: "the plan could not be made: " + err.Error()}, c)
@@ -121,11 +117,15 @@ func (e *Engine) decide(ctx context.Context, inc prunella.Incident, cause prunel
 	case run.Policy.Allowed == prunella.AllowApproval:
 		a := prunella.Approval{ID: newID("apr"), Incident: inc.ID, Run: run.ID, Hash: run.Hash, Asked: now, Expires: e.cfg.Policy.Expiry(now)}
 		c.Run, c.Approval = &run, &a
-		n := e.notification(inc, "approval", "@oncall", "May I? "+run.Title, planText(run)+"\n\n"+summary(inc), run.Policy.Reason)
+		again, err := e.outgrown(ctx, inc.ID)
+		if err != nil {
+			return false, err
+		}
+		n := e.notification(inc, "approval", "@oncall", "May I? "+run.Title, again+planText(run)+"\n\n"+summary(inc), run.Policy.Reason)
 		n.ID += "/" + a.ID
 		c.Notifications = append(c.Notifications, n)
 		c.Events = append(c.Events, prunella.Event{Incident: inc.ID, At: now, Kind: "approval", Text: "asked: " + run.Title + " (" + run.Policy.Reason.Text + ")", Reason: run.Policy.Reason})
-		_, err := e.move(ctx, inc, prunella.AwaitingApproval, run.Policy.Reason, c)
+		_, err = e.move(ctx, inc, prunella.AwaitingApproval, run.Policy.Reason, c)
 		return err == nil, err
 	}
 	if run.Policy.Allowed == prunella.AllowNothing {
@@ -137,6 +137,16 @@ func (e *Engine) decide(ctx context.Context, inc prunella.Incident, cause prunel
 		why.Text += ". " + cause.Advice
 	}
 	return false, e.escalateWith(ctx, inc, nil, why, c)
+}
+
+// planFor is what the plan against a cause is made from.
+func (e *Engine) planFor(inc prunella.Incident, cause prunella.Cause, snap diagnose.Snapshot, now time.Time) heal.Input {
+	in := heal.Input{Run: prunella.RunID(newID("run")), Incident: inc, Cause: cause, Services: e.cfg.Inventory.Services,
+		Keys: e.keys(cause, snap), Catalog: e.catalog, Now: now}
+	if s, ok := e.skill(cause.Skill); ok && cause.Skill != "" {
+		in.Skill = &s
+	}
+	return in
 }
 
 // policy asks what a plan may do: by the trust its skill has earned, by what was

@@ -176,9 +176,7 @@ func (d *draft) take(f prunella.Finding, why prunella.Reason, g correlate.Graph)
 		inc.Monitors = insert(inc.Monitors, s.Source)
 	}
 	for _, t := range f.Tokens {
-		if len(inc.Tokens) < maxTokens {
-			inc.Tokens = insert(inc.Tokens, t)
-		}
+		inc.Tokens = remember(inc.Tokens, t)
 	}
 	inc.Statuses = insert(inc.Statuses, f.Status)
 	inc.Live = inc.Live || f.Rule == prunella.RuleErrorRate || f.Rule == prunella.RuleProbe
@@ -211,6 +209,19 @@ func (d *draft) take(f prunella.Finding, why prunella.Reason, g correlate.Graph)
 		}
 	}
 	sortImpact(inc.Impact)
+}
+
+// remember adds a token, within bounds. Of traces there are as many as requests;
+// they give way to what says more.
+func remember(list []string, token string) []string {
+	if len(list) < maxTokens {
+		return insert(list, token)
+	}
+	trace := func(t string) bool { return strings.HasPrefix(t, "trace:") }
+	if at := slices.IndexFunc(list, trace); at >= 0 && !trace(token) && !slices.Contains(list, token) {
+		return insert(slices.Delete(slices.Clone(list), at, at+1), token)
+	}
+	return list
 }
 
 // fading says whether a failure is remembered rather than seen: detection has
@@ -326,6 +337,9 @@ func (d *draft) update(now time.Time) Update {
 			}
 			i.State, i.StateReason, i.StateAt, i.Recurrences = mine.State, mine.StateReason, mine.StateAt, mine.Recurrences
 			i.OpenedAt, i.ResolvedAt, i.DueAt, i.Verdict, i.VerdictReason = mine.OpenedAt, mine.ResolvedAt, mine.DueAt, mine.Verdict, mine.VerdictReason
+		}
+		if i.State == prunella.AwaitingApproval && len(mine.Impact) > len(i.Impact) {
+			i.DueAt = time.Time{} // the plan that waits may not be for all of them
 		}
 		i.Title, i.Severity, i.SeverityReason = mine.Title, mine.Severity, mine.SeverityReason
 		i.Onset, i.Impact, i.Monitors, i.Tokens = mine.Onset, mine.Impact, mine.Monitors, mine.Tokens

@@ -174,9 +174,16 @@ func (e *Engine) await(ctx context.Context, inc prunella.Incident, fence int64, 
 			return false, err
 		}
 	}
+	if joined := unplanned(inc, run); len(joined) > 0 && (a.Decision == "" || a.Decision == "approved") {
+		return e.renew(ctx, inc, run, joined, fence, now)
+	}
 	switch {
 	case a.Decision == "":
-		if err := e.due(ctx, inc, a.Expires); err != nil {
+		if err := e.stay(ctx, inc, func(i *prunella.Incident) {
+			if len(unplanned(*i, run)) == 0 { // else it grew since it was read
+				i.DueAt = a.Expires
+			}
+		}); err != nil {
 			return false, err
 		}
 		// An answer given since the question was read has just been put off.
@@ -187,10 +194,19 @@ func (e *Engine) await(ctx context.Context, inc prunella.Incident, fence int64, 
 	case a.Decision == "approved" && a.Hash == run.Hash:
 		why := prunella.Reason{Name: "approved", Text: fmt.Sprintf("%s approved exactly this plan", a.By), Operands: map[string]string{"by": a.By, "hash": a.Hash, "note": a.Note}}
 		_, err := e.move(ctx, inc, prunella.Healing, why, Change{
-			Admit:     alone(run),
-			Apply:     func(i *prunella.Incident) error { i.Attempts++; return nil },
+			Admit: alone(run),
+			Apply: func(i *prunella.Incident) error {
+				if len(unplanned(*i, run)) > 0 {
+					return errGrew
+				}
+				i.Attempts++
+				return nil
+			},
 			UpdateRun: &RunUpdate{run.ID, fence, func(r *prunella.Run) error { e.start(r, now); return nil }},
 		})
+		if errors.Is(err, errGrew) {
+			return true, nil
+		}
 		if errors.Is(err, errBusy) {
 			return false, e.later(ctx, inc, busy(err), nil)
 		}

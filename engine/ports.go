@@ -51,6 +51,7 @@ type Change struct {
 	Run           *prunella.Run      // created
 	UpdateRun     *RunUpdate         // changed
 	Approval      *prunella.Approval // created
+	Withdraw      string             // why the questions that nobody has answered are withdrawn; "" leaves them
 	Outcomes      []prunella.Outcome
 	Notifications []prunella.Notification
 }

@@ -67,6 +67,9 @@ func Plan(in Input) (prunella.Run, error) {
 			run.Title = "Let the verifiers fetch the changed key"
 		}
 	}
+	for _, i := range in.Incident.Impact {
+		run.Services = append(run.Services, i.Service)
+	}
 	vars := variables(in)
 	for _, rule := range rules {
 		steps, err := render(in, rule, vars)

@@ -13,7 +13,7 @@ const (
 	Approved  = "approved"
 	Denied    = "denied"
 	Expired   = "expired"
-	Withdrawn = "withdrawn" // a person took the incident; nobody acts on an answer any more
+	Withdrawn = "withdrawn" // a person took the incident, or it outgrew the plan; nobody acts on an answer any more
 )
 
 func createApproval(ctx context.Context, tx *sql.Tx, a prunella.Approval) error {

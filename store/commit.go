@@ -47,7 +47,7 @@ type IncidentUpdate struct {
 	// EachApproval and then EachRun, when given, are called for every approval
 	// and run of the incident, and what they answer true for is stored as they
 	// left it. No fence is asked for: they are for a person's word, which
-	// outranks every lease.
+	// outranks every lease, and for questions that no longer stand.
 	EachApproval func(*prunella.Approval) bool
 	EachRun      func(*prunella.Run) bool
 }
