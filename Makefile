@@ -25,11 +25,12 @@ demo: build ## break a world of eight services at a key rotation and watch it he
 deps: ## install what the tests need and this machine lacks (Debian packages)
 	@bash .ci/deps
 
+# Most of these tests wait more than they work: more run at once than there are cores.
 test: deps check ## run everything: the checks, every test with the race detector, every scenario live
-	@$(GO) test -race -timeout 12m -skip '$(LONG)' $$($(GO) list ./... | grep -vxE 'prunella/($(SINGLE)|scenarios)')
-	@$(GO) test -timeout 12m $$($(GO) list ./... | grep -xE 'prunella/($(SINGLE))')
+	@$(GO) test -race -p 4 -timeout 12m -skip '$(LONG)' $$($(GO) list ./... | grep -vxE 'prunella/($(SINGLE)|scenarios)')
+	@$(GO) test -p 3 -parallel 4 -timeout 12m $$($(GO) list ./... | grep -xE 'prunella/($(SINGLE))')
 	@$(GO) test -count=1 -timeout 12m -run '$(LONG)' ./app ./rotation
-	@$(GO) test -count=1 -timeout 12m ./scenarios
+	@$(GO) test -count=1 -parallel 3 -timeout 12m ./scenarios
 
 check: ## format, vet, staticcheck, dead code, tidy
 	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "not formatted (run gofmt -w):"; echo "$$out"; exit 1; fi

@@ -46,6 +46,7 @@ func TestProposalsOnlyAsk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a world")
 	}
+	t.Parallel()
 	const name = "auth-jwks-rotation-spike"
 	s := smallSpike(t)
 	s.Given.Engine.Policy, s.Watch.Bound = scenario.Policy{Autonomy: "approve"}, 20*time.Second

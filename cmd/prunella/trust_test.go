@@ -21,6 +21,7 @@ func TestAutonomyIsEarned(t *testing.T) {
 	if testing.Short() {
 		t.Skip("three worlds")
 	}
+	t.Parallel()
 	const name = "auth-jwks-rotation-spike"
 	for _, c := range []struct {
 		name   string
@@ -34,6 +35,7 @@ func TestAutonomyIsEarned(t *testing.T) {
 		{"proven", 20, 24 * time.Hour, "all-gates-passed", "auto-heal"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := smallSpike(t)
 			s.Given.Engine.Policy = scenario.Policy{Autonomy: "unattended"} // every bound as an operator finds it
 			s.Watch.Bound = 25 * time.Second
