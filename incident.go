@@ -34,7 +34,8 @@ var transitions = map[State][]State{
 
 // Transition returns nil when an incident may go from one state to another.
 // Open to Resolved is a failure that went away by itself; Diagnosing back to
-// Open is a diagnosis that lacked data; Escalated to Diagnosing is a hand-back.
+// Open is a diagnosis that lacked data; AwaitingApproval to Diagnosing is an
+// incident that outgrew its plan; Escalated to Diagnosing is a hand-back.
 func Transition(from, to State) error {
 	for _, t := range transitions[from] {
 		if t == to {

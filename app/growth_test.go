@@ -155,6 +155,9 @@ func TestAnIncidentThatGrowsIsAskedAboutAgain(t *testing.T) {
 				if inc.State != prunella.AwaitingApproval || !slices.ContainsFunc(inc.Impact, func(i prunella.Impact) bool { return i.Service == "inventory" }) {
 					t.Errorf("after it grew: %s (%s), hit %+v", inc.State, inc.StateReason.Text, inc.Impact)
 				}
+				if !slices.ContainsFunc(inc.Tokens, func(t string) bool { return strings.HasPrefix(t, "host:inventory-") }) {
+					t.Errorf("traces leave no room for what ties others to it: %d tokens", len(inc.Tokens))
+				}
 				var asked []string
 				for _, a := range asks {
 					asked = append(asked, a.Decision)
