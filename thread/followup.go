@@ -307,9 +307,9 @@ func (t *talk) owners(x Extraction) []string {
 	switch {
 	case len(own) > 0:
 		return own
-	case len(commands) == 1 && len(take) > 0 && (len(take) > 1 || take[0] != commands[0]): // who commands, and who mended it
+	case len(commands) == 1: // who commands, and who mended it
 		for _, i := range x.Worked {
-			if by := x.Tried[i].By; slices.Contains(take, by) {
+			if by := x.Tried[i].By; strings.HasPrefix(by, "@") && len(commands) < 2 {
 				commands = add(commands, by)
 			}
 		}

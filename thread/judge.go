@@ -109,7 +109,7 @@ func (t *talk) over(ts *tries) int {
 		}
 		switch {
 		case s.bot:
-			if cleared < 0 && (v > 0 || alertOver.MatchString(low)) && !halfWay.MatchString(low) {
+			if cleared < 0 && (v > 0 || alertOver.MatchString(low)) && (!halfWay.MatchString(low) || toOver.MatchString(low)) {
 				cleared = s.msg
 			}
 		case v < 0 && ts.figures.effect(s) <= 0 && !partly.MatchString(low) && s.label == "" && declared < s.msg && !ruledOut.MatchString(low):
@@ -187,6 +187,7 @@ func (t *talk) parting(ts *tries) int {
 var (
 	alertOver = pattern.MustCompile(`(?i)^\W*(?:recovered|resolved|ok|closed|cleared|normal|up|healthy|green|back to normal|recovery|succeeded|passing|end(?:ed)?|inactive)\b|(?:→|->|=>|\bto\b|\bis\b|\bnow\b|:)\s*(?:resolved|closed|recovered|ok|healthy|operational|completed?|done)\b|\ball clear\b|\b(?:ended|closed|resolved) (?:\S+-\d+|the incident|it|this)\b|\bdeclared over\b`)
 	shuts     = anyOf(`clos(?:e|ed|es|ing) (?:out )?(?:the |this |our |my |your |all |its |their )?(?:incident |support )?(?:ticket|case|call|request|incident)s?`)
+	toOver    = pattern.MustCompile(`(?i)(?:→|->|=>|\bto\b|\bis now\b)\W*(?:resolved|closed|over)\b`)
 	leftOpen  = pattern.MustCompile(`(?i)\b(?:leav|keep|left|kept|stay|remain)\w*\b.{0,40}\bopen\b`)
 	halfWay   = anyOf(`mitigated`, `monitoring`, `identified`, `cause known`, `stabili[sz]ed`, `acknowledged`)
 	checkedRE = anyOf(`verified`, `confirmed`, `checked`, `double[- ]checked`, `tested`)

@@ -19,6 +19,7 @@ type try struct {
 	advised  bool // somebody should; dropped unless somebody did
 	weight   int  // of the evidence for the outcome
 	calm     bool // something that was done before had worked when this was begun
+	timed    bool // somebody named the time at which it was done
 	last     int  // of the message that said that it was through
 }
 

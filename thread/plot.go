@@ -154,7 +154,7 @@ func (ts *tries) plot() {
 		last = &try{Attempt: Attempt{Text: t.announced(i), Outcome: Unclear, Why: "nobody said", By: s.by, At: s.at, Sources: []Source{s.source}}, msg: s.msg, executed: true}
 		last.Commands = ts.withCodes(nil, codes, s)
 		if c := t.clocks(s); len(c) == 1 && c[0].After(s.at.Add(-time.Hour)) && c[0].Before(s.at) && !startsAt.MatchString(s.text) {
-			last.At = c[0] // "went in at 08:56"
+			last.At, last.timed = c[0], true // "went in at 08:56"
 		}
 		judged, at = verdict(s.text) < 0, i
 		list = append(list, last)
@@ -329,7 +329,10 @@ var lastPart = pattern.MustCompile(`(?i)\b(?:that(?:'?s| is| was| makes)|those (
 // done notes the sentence that reports that a deed is through, and the time
 // that it names.
 func (ts *tries) done(d *try, s said) {
-	d.At, d.complete, d.last = s.at, true, s.msg
+	d.complete, d.last = true, s.msg
+	if !d.timed {
+		d.At = s.at
+	}
 	if at := ts.t.clocks(s); len(at) == 1 && at[0].After(s.at.Add(-time.Hour)) && !at[0].After(s.at) {
 		d.At = at[0]
 	}

@@ -95,7 +95,12 @@ var (
 
 var notClock = pattern.MustCompile(`\d+:\d\d:\d\d:\d\d|:\d{2,5}/|\b[\w.-]+:\d{2}\b/`)
 
-func maskFigures(s string) string { return notClock.ReplaceAllString(maskCode(s), " ") }
+func maskFigures(s string) string {
+	return notClock.ReplaceAllString(spanOfDay.ReplaceAllString(maskCode(s), "$1$2 $3"), " ")
+}
+
+// spanOfDay is from one time to another, and no time with its zone.
+var spanOfDay = pattern.MustCompile(`(^|[^\d:T])(\d\d:\d\d)-(\d\d:\d\d)\b`)
 
 func span(n, unit string) time.Duration {
 	n = strings.ToLower(n)
@@ -372,7 +377,7 @@ func (t *talk) stateOf(part string, s said, at time.Time, state func(string, sai
 	pos := verdict(part) > 0
 	did, _, _, _ := acts(part)
 	switch {
-	case resolvesAt.MatchString(low) && !startsAt.MatchString(low), resolvesAt.MatchString(low) && pos, s.label == "timeline" && closing.MatchString(low):
+	case resolvesAt.MatchString(low) && (!startsAt.MatchString(low) || overAsOf.MatchString(low)), resolvesAt.MatchString(low) && pos, s.label == "timeline" && closing.MatchString(low):
 		state("resolved", s, at, "stated", false)
 	case diagnoseAt.MatchString(low) && !expiredOrChanged.MatchString(low):
 		state("diagnosed", s, at, "stated", false)
@@ -388,6 +393,9 @@ func (t *talk) stateOf(part string, s said, at time.Time, state func(string, sai
 		state("started", s, at, "stated", failing.MatchString(low) || strings.Contains(low, "start"))
 	}
 }
+
+// overAsOf is an end with the time from which it holds.
+var overAsOf = pattern.MustCompile(`\b(?:closed|resolved|over|ended|recovered|mitigated|green|clear|normal|good|fine) as of\b`)
 
 var (
 	expiredOrChanged = anyOf(`deploy\w*`, `release[ds]?`, `rolled out`, `merged`, `shipped`, `last (?:deploy|release|rotated|rotation|change|backup)`, `rotated`, `rotation`, `migration (?:started|ran)`, `backup (?:started|ran)`, `cron (?:started|ran)`, `job (?:started|ran)`, `uptime`, `restarted`, `stable`, `no (?:more |new )?errors?`, `clean`, `healthy`, `meeting`, `call`, `eta`, `updated?`)
