@@ -90,20 +90,20 @@ type bond struct {
 // again within Config.Recurrence reopens it.
 func Assign(f prunella.Finding, incidents []prunella.Incident, g Graph, now time.Time, cfg Config) Decision {
 	var best bond
-	var join prunella.IncidentID
+	var join prunella.Incident
 	for _, inc := range oldestFirst(incidents) {
 		if inc.State == prunella.Resolved {
 			continue
 		}
 		if b := bonded(f, inc, g, cfg); b.strength > best.strength || b.strength == sameService && b.apart < best.apart {
-			best, join = b, inc.ID
+			best, join = b, inc
 		}
 	}
-	if join != "" {
-		if best.strength < sameToken && untold(f, byID(incidents, join), now, cfg) {
-			return ignore("too-early-to-tell", "it may belong to "+string(join)+", but texts do not yet tell what failed: "+best.reason.Text, f)
+	if join.ID != "" {
+		if best.strength < sameToken && untold(f, join, now, cfg) {
+			return ignore("too-early-to-tell", "it may belong to "+string(join.ID)+", but texts do not yet tell what failed: "+best.reason.Text, f)
 		}
-		return Decision{Do: Join, Join: join, Reason: best.reason}
+		return Decision{Do: Join, Join: join.ID, Reason: best.reason}
 	}
 	if f.Rule == prunella.RuleRecovered {
 		return ignore("nothing-to-recover", "no open incident has this service", f)
@@ -291,10 +291,6 @@ func untold(f prunella.Finding, inc prunella.Incident, now time.Time, cfg Config
 	mine, theirs := len(withPrefix(f.Tokens, "says:")) > 0, len(withPrefix(inc.Tokens, "says:")) > 0
 	young := !inc.OpenedAt.IsZero() && now.Sub(inc.OpenedAt) < cfg.Settle
 	return !mine && theirs && f.Attrs["blame"] == "pending" || mine && !theirs && young
-}
-
-func byID(incidents []prunella.Incident, id prunella.IncidentID) prunella.Incident {
-	return incidents[slices.IndexFunc(incidents, func(inc prunella.Incident) bool { return inc.ID == id })]
 }
 
 // issuerBetween names the issuer when one side is a failing issuer and the other
