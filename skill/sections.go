@@ -2,7 +2,6 @@ package skill
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -50,6 +49,18 @@ var (
 	spaces        = regexp.MustCompile(`\s+`)
 )
 
+// sections are the names of the format by all words for them.
+var sections = func() map[string]string {
+	out := map[string]string{}
+	for known, others := range otherNames {
+		out[strings.ToLower(known)] = known
+		for _, other := range others {
+			out[other] = known
+		}
+	}
+	return out
+}()
+
 // SectionNamed gives the name that the format has for a section with that
 // heading, "" when it has none: "Resolution" for "3. Mitigation (10 min)" and for
 // "Remediation plan", "Why this keeps happening" for "Payments root cause analysis".
@@ -63,13 +74,19 @@ func SectionNamed(heading string) string {
 	if name == "" {
 		return ""
 	}
-	plain := strings.TrimSuffix(strings.TrimSuffix(name, " plan"), " checklist")
-	for _, known := range []string{Symptoms, Diagnosis, Resolution, Escalation, Cause, FollowUps, Source, SeeAlso} {
-		for _, other := range slices.Concat(otherNames[known], []string{strings.ToLower(known)}) {
-			qualified := strings.Count(other, " ") >= 2 && strings.HasSuffix(name, " "+other) && strings.Count(name, " ") <= strings.Count(other, " ")+3
-			if name == other || plain == other || qualified {
-				return known
-			}
+	if known, ok := sections[name]; ok {
+		return known
+	}
+	if known, ok := sections[strings.TrimSuffix(strings.TrimSuffix(name, " plan"), " checklist")]; ok {
+		return known
+	}
+	for rest, skipped := name, 0; skipped < 3; skipped++ { // words before a name of three words or more
+		_, after, more := strings.Cut(rest, " ")
+		if rest = after; !more || strings.Count(rest, " ") < 2 {
+			break
+		}
+		if known, ok := sections[rest]; ok {
+			return known
 		}
 	}
 	return ""
