@@ -21,7 +21,7 @@ const (
 	Third       Bank = "third"
 	Fresh       Bank = "fresh"
 	Fifth       Bank = "fifth"
-	Unseen      Bank = "unseen"
+	Sixth       Bank = "sixth"
 )
 
 //go:embed bank/*.txt
@@ -42,7 +42,7 @@ var sources = []source{
 	{Third, &person{id: "B0INCIDENT", handle: "incident", real: "Incident", bot: true}, reader("third")},
 	{Fresh, &person{id: "B0WARDENXX", handle: "warden", real: "Warden", bot: true}, reader("fresh")},
 	{Fifth, &person{id: "B0LANTERNX", handle: "lantern", real: "Lantern", bot: true}, reader("fifth")},
-	{Unseen, &person{id: "B0RESPONDR", handle: "responder", real: "Responder", bot: true}, reader("unseen")},
+	{Sixth, &person{id: "B0RESPONDR", handle: "responder", real: "Responder", bot: true}, reader("sixth")},
 }
 
 // Banks names all banks, in the order in which they were made.
