@@ -1,9 +1,6 @@
 package said
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
 // words that stand before "service" without being its name. They came from
 // reading what texts of the corpus, the catalogue of scenarios and the sample
@@ -31,7 +28,7 @@ func NoName(word string) bool { return noNames[word] }
 
 // issuers are what services that issue tokens are called: what they do, and
 // the products that do it.
-var issuers = regexp.MustCompile(`(?i)^(?:auth[nz]?|oauth2?|authentication|identity|idp|iam|sso|login|tokens?|sts|security-token|issuer|keycloak|hydra|dex|auth0|okta|cognito|zitadel)(?:[-_](?:service|server|svc|api|provider))?$`)
+var issuers = lazy(`(?i)^(?:auth[nz]?|oauth2?|authentication|identity|idp|iam|sso|login|tokens?|sts|security-token|issuer|keycloak|hydra|dex|auth0|okta|cognito|zitadel)(?:[-_](?:service|server|svc|api|provider))?$`)
 
 // IssuerName reports whether a service's name is that of one that issues tokens.
-func IssuerName(name string) bool { return issuers.MatchString(name) }
+func IssuerName(name string) bool { return issuers().MatchString(name) }

@@ -5,12 +5,47 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
+	"sync"
 )
+
+// lexicon is every rule of this package, ready to be asked.
+type lexicon struct {
+	words   *words
+	classes []rule // in the order of classWordings
+	denials []rule
+	vague   []rule
+	decoys  *expression
+}
+
+// lex returns the lexicon. It is made when the first text is read: a program
+// that reads none does not pay for it.
+var lex = sync.OnceValue(func() *lexicon {
+	w := &words{number: map[string]int{}}
+	l := &lexicon{words: w, classes: w.rules(classWordings), denials: w.rules(denialWordings), vague: w.rules(vagueWordings), decoys: w.expression(decoys)}
+	for _, weak := range tokenWordings {
+		i := slices.IndexFunc(l.classes, func(r rule) bool { return r.class == weak.class })
+		l.classes[i].ofTokens = w.expressions(weak.any)
+	}
+	return l
+})
+
+// rule says what means a class.
+type rule struct {
+	class    Class
+	any      []*expression
+	ofTokens []*expression // mean it only where the text speaks of tokens
+}
 
 // An expression is one alternative of a rule with what every match of it holds.
 type expression struct {
-	re    *regexp.Regexp
-	needs [][]int // of each list one literal, by its number in the vocabulary
+	re    func() *regexp.Regexp
+	needs [][]int // of each list one literal, by its number among the words
+}
+
+// lazy is regexp.MustCompile put off until the expression is first asked, which
+// many never are; one that is none panics then.
+func lazy(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }
 
 // words is every literal that some expression needs, each once.
@@ -20,21 +55,10 @@ type words struct {
 	number   map[string]int
 }
 
-var vocabulary = &words{number: map[string]int{}}
-
-// rules compiles rules, with what means the same class in texts that speak of
-// tokens. It panics on an expression that is none: all are constants of this
-// package.
-func (w *words) rules(list, ofTokens []means) []rule {
-	var out []rule
-	for _, m := range list {
-		r := rule{class: m.class, any: w.expressions(m.any)}
-		for _, weak := range ofTokens {
-			if weak.class == m.class {
-				r.ofTokens = w.expressions(weak.any)
-			}
-		}
-		out = append(out, r)
+func (w *words) rules(list []wording) []rule {
+	out := make([]rule, len(list))
+	for i, m := range list {
+		out[i] = rule{class: m.class, any: w.expressions(m.any)}
 	}
 	return out
 }
@@ -50,7 +74,7 @@ func (w *words) expressions(list []string) []*expression {
 }
 
 func (w *words) expression(expr string) *expression {
-	e := &expression{re: regexp.MustCompile(expr)}
+	e := &expression{re: lazy(expr)}
 	tree, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		panic(err)
@@ -149,7 +173,7 @@ func (t *text) possible(e *expression) bool {
 	return true
 }
 
-func (t *text) matches(e *expression) bool { return t.possible(e) && e.re.MatchString(t.low) }
+func (t *text) matches(e *expression) bool { return t.possible(e) && e.re().MatchString(t.low) }
 
 // Bounds on what is derived: a literal of one letter is in every text, and
 // looking for many costs more than it saves.

@@ -2,9 +2,12 @@ package said
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
+
+func allRules() []rule { return slices.Concat(lex().classes, lex().denials, lex().vague) }
 
 // What an expression is said to need never keeps a match from being found.
 func TestNeedsHideNoMatch(t *testing.T) {
@@ -12,23 +15,23 @@ func TestNeedsHideNoMatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := append(append([]rule(nil), classRules...), denials...)
+	rules := allRules()
 	asked, met := 0, 0
 	for i, line := range strings.Split(string(b), "\n") {
 		if i%5 != 0 { // asking every expression is slow; that is what the needs are for
 			continue
 		}
 		low := read(line)
-		text := vocabulary.text(low)
+		text := lex().words.text(low)
 		for _, r := range rules {
-			for _, e := range r.any {
+			for _, e := range slices.Concat(r.any, r.ofTokens) {
 				asked++
 				possible := text.possible(e)
 				if possible {
 					met++
 				}
-				if !possible && e.re.MatchString(low) {
-					t.Errorf("%s of %q is not thought possible", e.re, low)
+				if !possible && e.re().MatchString(low) {
+					t.Errorf("%s of %q is not thought possible", e.re(), low)
 				}
 			}
 		}
@@ -37,9 +40,9 @@ func TestNeedsHideNoMatch(t *testing.T) {
 		t.Errorf("%d of %d expressions were asked: what they need keeps too few away", met, asked)
 	}
 	for _, r := range rules {
-		for _, e := range r.any {
+		for _, e := range slices.Concat(r.any, r.ofTokens) {
 			if len(e.needs) == 0 {
-				t.Errorf("every text must be asked for %s", e.re)
+				t.Errorf("every text must be asked for %s", e.re())
 			}
 		}
 	}
@@ -53,15 +56,15 @@ func FuzzNeeds(f *testing.F) {
 			t.Skip("long texts only slow the search down")
 		}
 		low := read(s)
-		text := vocabulary.text(low)
-		for _, r := range append(append([]rule(nil), classRules...), denials...) {
-			for _, e := range r.any {
-				if !text.possible(e) && e.re.MatchString(low) {
-					t.Fatalf("%s of %q is not thought possible", e.re, low)
+		text := lex().words.text(low)
+		for _, r := range allRules() {
+			for _, e := range slices.Concat(r.any, r.ofTokens) {
+				if !text.possible(e) && e.re().MatchString(low) {
+					t.Fatalf("%s of %q is not thought possible", e.re(), low)
 				}
 			}
 		}
-		if classes, _ := In(s); len(classes) > len(classRules) {
+		if classes, _ := In(s); len(classes) > len(lex().classes) {
 			t.Fatal(classes)
 		}
 	})

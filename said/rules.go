@@ -1,17 +1,7 @@
 package said
 
-import "regexp"
-
-// rule says which wording means which class. Texts are matched as read returns
-// them. Order is how telling a class is: the first of a text's classes names it.
-type rule struct {
-	class    Class
-	any      []*expression
-	ofTokens []*expression // mean it only where the text speaks of tokens
-}
-
-// means is a rule as it is written below.
-type means struct {
+// wording is what means a class. Texts are matched as read returns them.
+type wording struct {
 	class Class
 	any   []string
 }
@@ -38,7 +28,9 @@ const (
 	mismatch = `(?:invalid|unexpected|wrong|bad|mismatch\w*|not allowed|not permitted|not accepted|not valid|not satisfied|not configured|not trusted|not match\w*|does(?:n't| not) (?:match|contain|include)|did(?:n't| not) match|do(?:n't| not) match|must be|must contain|expected|untrusted|unknown|incorrect|no match|different|not intended|not one\b|not among|not the (?:configured|expected|right|one)|not recogni[sz]ed|should be|differs?)`
 )
 
-var classRules = vocabulary.rules([]means{
+// classWordings is in the order of how telling a class is: the first of a text's
+// classes names it.
+var classWordings = []wording{
 	{UnknownKid, []string{
 		`\b` + oneKey + `\b.{0,70}?\b` + absent,
 		`\b` + oneKey + `\b.{0,20}\bunavailable`,
@@ -167,7 +159,11 @@ var classRules = vocabulary.rules([]means{
 		`internal server error|bad gateway|(?:http|status|returned|responded|response|code|error)\W{0,3}(?:(?:with|status|code|of|an?|http)\W{1,3}){0,3}5\d\d\b|\b5xx\b|\b50\d (?:internal|bad|service|gateway|error)|panic:|nil pointer|nullpointer|null pointer|unhandled exception|traceback|segfault|segmentation fault|\btypeerror\b|\breferenceerror\b|cannot read propert|undefined is not`,
 	}},
 	{Refused, []string{`connection refused|econnrefused|actively refused|connect: refused|connectionrefused`}},
-}, []means{
+}
+
+// tokenWordings mean a class of classWordings as well, but only where the text
+// speaks of tokens.
+var tokenWordings = []wording{
 	{UnknownKid, []string{
 		`\b` + bareNoun + `\b.{0,70}?\b` + absent,
 		`\b` + fruitless + ` (?:\S+ ){0,4}?["'(]*` + bareNoun + `\b`,
@@ -176,41 +172,41 @@ var classRules = vocabulary.rules([]means{
 	{Expired, []string{`\bexpired\b`}},
 	{FetchFailed, []string{`\bkeys? (?:retrieval|fetch\w*|download|refresh|loading) (?:error|fail|timed? ?out|timeout)`}},
 	{BadSignature, []string{`signatures?\b.{0,40}\b(?:not match|match)`}},
-})
+}
 
 // tokenish is how a text speaks of tokens and of who takes them. Stores, disks,
 // caches, mail and packages have keys, signatures and things that expire as
 // well; where none of these words stands, they are meant.
-var tokenish = regexp.MustCompile(`tokens?\b|jw[tsk]|jose\b|\bkids?\b|key ?set|bearer|oidc|openid|oauth|\bclaims?\b|\b401\b|unauthori[sz]|unauthenticated|authenticat|\bauth\b|\bsso\b|log-?ins?\b|sign-?ins?\b|verifiers?\b|\bidp\b|identity provider|issuer|keycloak|auth0|okta|cognito|signing key|\bkey (?:distribution|rotation|rollover)\b|\bkeys? (?:\S+ )?(?:was |is )?(?:activated|rotated|promoted)\b|\bidx[12]0\d{3}`)
+var tokenish = lazy(`tokens?\b|jw[tsk]|jose\b|\bkids?\b|key ?set|bearer|oidc|openid|oauth|\bclaims?\b|\b401\b|unauthori[sz]|unauthenticated|authenticat|\bauth\b|\bsso\b|log-?ins?\b|sign-?ins?\b|verifiers?\b|\bidp\b|identity provider|issuer|keycloak|auth0|okta|cognito|signing key|\bkey (?:distribution|rotation|rollover)\b|\bkeys? (?:\S+ )?(?:was |is )?(?:activated|rotated|promoted)\b|\bidx[12]0\d{3}`)
 
 // turnedAway is what is said of requests without a good token, and of others.
-var turnedAway = regexp.MustCompile(`(?:reject|refus|den[iy])\w* .{0,30}requests?|requests? .{0,20}(?:reject|refus|den[iy])`)
+var turnedAway = lazy(`(?:reject|refus|den[iy])\w* .{0,30}requests?|requests? .{0,20}(?:reject|refus|den[iy])`)
 
-// vague are words for a token that did not verify, whatever the reason. They
+// vagueWordings are for a token that did not verify, whatever the reason. They
 // count as a bad signature where the text tells nothing else.
-var vague = vocabulary.rules([]means{
+var vagueWordings = []wording{
 	{BadSignature, []string{`(?:fail\w*|could(?:n't| not)|cannot|can't|unable to) (?:to )?(?:\S+ and )?verif\w+ (?:\S+ ){0,3}?(?:jwts?|jws|tokens?)\b`}},
-}, nil)
+}
 
 // phrases that hold a telling word without its meaning: other things that
 // expire (of keys that do, the keys are left), other keys (see also
 // prunella.WithoutOtherKeys), other tokens, and certificates of hosts
-var decoys = vocabulary.expression(`(?:certificate|cert|cache|cached entry|session|lease|password|licen[cs]e|timer|ttl|x509:? certificate)(?: \S+){0,2}?(?: has| is| was)? expired(?: or is not yet valid)?|expired (?:certificate|cert|session|lease|password)|(\bkeys?\b[^,;.]{0,60}?)\bexpired\b|key ring|rotating (?:log|file)s?|log rotat\w*|(?:cache|message|translation|config\w*|hash|map) key|x509: [^,;]*|(?:[cx]srf|anti-?forgery|push|device|reset|invite|page|continuation) tokens?|unexpected token\b|token (?:bucket|count|limit)|invalid token at line|tokens? (?:per|/) ?\w+|card issuers?|(?:certificate|cert)\b[^;]{0,40}?\bissuer(?: chain| certificate)?|issuer (?:chain|certificate)|issu(?:er|ing) bank|(?:method|function|type|call|operator|abi|event) signatures?`)
+const decoys = `(?:certificate|cert|cache|cached entry|session|lease|password|licen[cs]e|timer|ttl|x509:? certificate)(?: \S+){0,2}?(?: has| is| was)? expired(?: or is not yet valid)?|expired (?:certificate|cert|session|lease|password)|(\bkeys?\b[^,;.]{0,60}?)\bexpired\b|key ring|rotating (?:log|file)s?|log rotat\w*|(?:cache|message|translation|config\w*|hash|map) key|x509: [^,;]*|(?:[cx]srf|anti-?forgery|push|device|reset|invite|page|continuation) tokens?|unexpected token\b|token (?:bucket|count|limit)|invalid token at line|tokens? (?:per|/) ?\w+|card issuers?|(?:certificate|cert)\b[^;]{0,40}?\bissuer(?: chain| certificate)?|issuer (?:chain|certificate)|issu(?:er|ing) bank|(?:method|function|type|call|operator|abi|event) signatures?`
 
 // otherSigners is how texts speak of what else is signed: requests to a cloud,
 // webhooks, packages, images, mail, commits, cookies. What is wrong with their
 // signatures says nothing of a token.
-var otherSigners = regexp.MustCompile(`secret access key|signing method|\bx-\S*signature|request signature|webhook|\bpayload\b|stripe|\bgpg\b|\bpgp\b|pubkey|inrelease|\bimages?\b|\bbundle\b|sigstore|cosign|\bdkim\b|dnssec|\bcommits?\b|\bpackages?\b|\bcookies?\b|firmware|\bsaml`)
+var otherSigners = lazy(`secret access key|signing method|\bx-\S*signature|request signature|webhook|\bpayload\b|stripe|\bgpg\b|\bpgp\b|pubkey|inrelease|\bimages?\b|\bbundle\b|sigstore|cosign|\bdkim\b|dnssec|\bcommits?\b|\bpackages?\b|\bcookies?\b|firmware|\bsaml`)
 
 // hedged is what makes a match a guess or an advice of the one who wrote the
 // message rather than what happened
-var hedged = regexp.MustCompile(`\b(?:most likely|likely|probably|perhaps|maybe|possibly|might|may|if|whether|in case|check that|make sure|ensure|verify that)\b[^.;:,]{0,40}$`)
+var hedged = lazy(`\b(?:most likely|likely|probably|perhaps|maybe|possibly|might|may|if|whether|in case|check that|make sure|ensure|verify that)\b[^.;:,]{0,40}$`)
 
 // negation directly before a match, with only filler words between
-var negated = regexp.MustCompile(`(?:\b(?:no|not|never|without|nor|neither|nothing|zero|exclud\w+|rul(?:ed|ing|es) out)|n't)(?: (?:a|an|any|the|been|be|recent|recently|new|yet|sign of|signs of|evidence of|really|actually|code|prior|known|other|single|there|were|was|is|had|of|its|our|token|tokens|are|key|due to|because of|caused by|a case of))*[ :]*$`)
+var negated = lazy(`(?:\b(?:no|not|never|without|nor|neither|nothing|zero|exclud\w+|rul(?:ed|ing|es) out)|n't)(?: (?:a|an|any|the|been|be|recent|recently|new|yet|sign of|signs of|evidence of|really|actually|code|prior|known|other|single|there|were|was|is|had|of|its|our|token|tokens|are|key|due to|because of|caused by|a case of))*[ :]*$`)
 
-// denials say that something is fine
-var denials = vocabulary.rules([]means{
+// denialWordings say that something is fine.
+var denialWordings = []wording{
 	{Deploy, []string{
 		`(?:last|latest|most recent) (?:deploy\w*|release|rollout) (?:was |is )?(?:\S+ )?(?:>|over |more than )?(?:\d+ ?(?:h|hr|hrs|hours?|d|days?|weeks?)\b|yesterday|days|weeks|last week)`,
 		`(?:no|without|not) (?:\S+ ){0,3}(?:deploys?|deployed|deployments?|releases?|released|rollouts?)\b`,
@@ -223,7 +219,7 @@ var denials = vocabulary.rules([]means{
 	{Rotated, []string{`(?:no|not|without|never) (?:\S+ ){0,4}?(?:key )?(?:rotat\w+|rollover)|\bkeys?\b.{0,20}\b(?:unchanged|not changed|did(?:n't| not) change|have(?:n't| not) changed)\b`}},
 	{KeyRemoved, []string{`(?:old|previous|prior|former) (?:\S+ ){0,2}keys?\b.{0,30}\b(?:still|remains?|kept|keeps)\b`}},
 	{Vendor, []string{`(?:vendor|provider|auth0|okta|cognito|entra)\b.{0,40}\b(?:all systems operational|operational|healthy|green|no incidents?)`}},
-}, nil)
+}
 
 // keyish is needed before a failed delivery or a removal is one of keys
-var keyish = regexp.MustCompile(`\bkeys?\b|jwks?\b|\bkid\b|keyset|rotation`)
+var keyish = lazy(`\bkeys?\b|jwks?\b|\bkid\b|keyset|rotation`)

@@ -47,21 +47,21 @@ var specific = []Class{UnknownKid, Expired, NotYetValid, Audience, Issuer}
 // denies, sorted. Neither holds a class twice.
 func In(text string) (classes, denied []Class) {
 	t := open(text)
-	for _, d := range denials {
+	for _, d := range lex().denials {
 		if slices.ContainsFunc(d.any, t.matches) {
 			denied = append(denied, d.class)
 		}
 	}
-	for _, r := range classRules {
+	for _, r := range lex().classes {
 		yes, no := t.says(r.any)
-		if !yes && slices.ContainsFunc(r.ofTokens, t.possible) && (tokenish.MatchString(t.low) || turnedAway.MatchString(t.low)) {
+		if !yes && slices.ContainsFunc(r.ofTokens, t.possible) && (tokenish().MatchString(t.low) || turnedAway().MatchString(t.low)) {
 			yes, no = t.says(r.ofTokens)
 		}
 		switch {
-		case yes && r.class == BadSignature && otherSigners.MatchString(t.low) && !tokenish.MatchString(t.low):
+		case yes && r.class == BadSignature && otherSigners().MatchString(t.low) && !tokenish().MatchString(t.low):
 		case slices.Contains(denied, r.class) && (!yes || deniedWins(r.class)):
 		case yes:
-			if (r.class == DeliveryFailed || r.class == KeyRemoved) && !keyish.MatchString(t.low) {
+			if (r.class == DeliveryFailed || r.class == KeyRemoved) && !keyish().MatchString(t.low) {
 				continue
 			}
 			classes = append(classes, r.class)
@@ -73,7 +73,7 @@ func In(text string) (classes, denied []Class) {
 		classes = slices.DeleteFunc(classes, func(c Class) bool { return c == BadSignature })
 	}
 	if len(classes) == 0 {
-		for _, r := range vague {
+		for _, r := range lex().vague {
 			if yes, _ := t.says(r.any); yes {
 				classes = append(classes, r.class)
 			}
@@ -91,13 +91,13 @@ func (t *text) says(list []*expression) (yes, no bool) {
 			continue
 		}
 		for from, n := 0, 0; from < len(t.low) && n < mostMatches; n++ {
-			at := e.re.FindStringIndex(t.low[from:])
+			at := e.re().FindStringIndex(t.low[from:])
 			if at == nil {
 				break
 			}
 			switch before := t.low[max(0, from+at[0]-60) : from+at[0]]; {
-			case hedged.MatchString(before):
-			case negated.MatchString(before):
+			case hedged().MatchString(before):
+			case negated().MatchString(before):
 				no = true
 			default:
 				return true, no
@@ -119,16 +119,17 @@ func deniedWins(c Class) bool {
 }
 
 // OfTokens reports whether a text speaks of tokens or of those who take them.
-func OfTokens(text string) bool { return tokenish.MatchString(open(text).low) }
+func OfTokens(text string) bool { return tokenish().MatchString(open(text).low) }
 
 // OfKeys reports whether a text speaks of keys at all.
-func OfKeys(text string) bool { return keyish.MatchString(strings.ToLower(text)) }
+func OfKeys(text string) bool { return keyish().MatchString(strings.ToLower(text)) }
 
 // open returns a text as the rules take it, without decoys.
 func open(s string) *text {
-	t := vocabulary.text(read(s))
-	if t.possible(decoys) {
-		t = vocabulary.text(decoys.re.ReplaceAllString(t.low, "$1~"))
+	l := lex()
+	t := l.words.text(read(s))
+	if t.possible(l.decoys) {
+		t = l.words.text(l.decoys.re().ReplaceAllString(t.low, "$1~"))
 	}
 	return t
 }
