@@ -114,7 +114,7 @@ func (w *World) tryAll(ctx context.Context, i prunella.Issuer, kid string, token
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			cells[n] = w.try(ctx, s, tokens[audience(s, i)].raw)
+			cells[n] = w.tried(ctx, s, tokens[audience(s, i)].raw)
 			cells[n].Issuer, cells[n].Kid = i.Name, kid
 		})
 	}
@@ -129,15 +129,26 @@ func audience(s prunella.Service, i prunella.Issuer) string {
 	return i.Audience
 }
 
+// tried is try on a goroutine of its own: its panic is no answer.
+func (w *World) tried(ctx context.Context, s prunella.Service, token string) (c cell) {
+	if err := w.opt.Caught.Contain("canary", func() error { c = w.try(ctx, s, token); return nil }); err != nil {
+		return w.untold(s, err)
+	}
+	return c
+}
+
+// untold is the cell of a canary call that failed.
+func (w *World) untold(s prunella.Service, err error) cell {
+	return cell{TrustCell: prunella.TrustCell{Service: s.Name, Trust: prunella.TrustUnknown, At: w.opt.Now().UTC(), Reason: shorten(w.secrets.clean(err.Error()), 240)}}
+}
+
 // try makes one canary call, without a token when token is "".
 func (w *World) try(ctx context.Context, s prunella.Service, token string) cell {
 	a, err := w.exchange(ctx, call{method: "GET", url: join(s.URL, s.Canary), token: token}, w.opt.Probe)
-	c := cell{TrustCell: prunella.TrustCell{Service: s.Name, Trust: prunella.TrustUnknown, At: w.opt.Now().UTC()}}
 	if err != nil {
-		c.Reason = shorten(w.secrets.clean(err.Error()), 240)
-		return c
+		return w.untold(s, err)
 	}
-	c.Status = a.status
+	c := cell{TrustCell: prunella.TrustCell{Service: s.Name, Trust: prunella.TrustUnknown, Status: a.status, At: w.opt.Now().UTC()}}
 	c.ClockOffset, c.dated = a.clockOffset()
 	switch {
 	case a.status >= 200 && a.status < 300:

@@ -23,11 +23,14 @@ func (w *World) readClocks(ctx context.Context, _ params, _ Incident) (map[strin
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if d, ok := f(); ok {
-				mu.Lock()
-				found = append(found, dated{name, d})
-				mu.Unlock()
-			}
+			_ = w.opt.Caught.Contain("clocks", func() error { // its panic is no answer
+				if d, ok := f(); ok {
+					mu.Lock()
+					defer mu.Unlock()
+					found = append(found, dated{name, d})
+				}
+				return nil
+			})
 		})
 	}
 	for _, s := range w.inv.Services {

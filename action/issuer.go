@@ -284,9 +284,13 @@ func (w *World) keySet(ctx context.Context, i prunella.Issuer) keySetView {
 	var tok canaryToken
 	var tokErr, adminErr error
 	var managed []managedKey
-	wg.Go(func() { tok, tokErr = w.issueToken(ctx, i, i.Audience) })
+	wg.Go(func() {
+		tokErr = w.opt.Caught.Contain("token endpoint", func() (err error) { tok, err = w.issueToken(ctx, i, i.Audience); return err })
+	})
 	if i.Admin != nil {
-		wg.Go(func() { v.stated, managed, adminErr = w.admin(i).list(ctx) })
+		wg.Go(func() {
+			adminErr = w.opt.Caught.Contain("key API", func() (err error) { v.stated, managed, err = w.admin(i).list(ctx); return err })
+		})
 	}
 	address, keys, age, err := w.fetchKeys(ctx, i)
 	wg.Wait()

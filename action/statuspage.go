@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 
@@ -34,10 +35,18 @@ func (w *World) readVendor(ctx context.Context, p params, inc Incident) (map[str
 	var pageErr error
 	known := i.StatusPage != ""
 	if known {
-		wg.Go(func() { _, pageErr = w.getJSON(ctx, join(i.StatusPage, "api/v2/status.json"), "", &page) })
+		wg.Go(func() {
+			pageErr = w.opt.Caught.Contain("status page", func() error {
+				_, err := w.getJSON(ctx, join(i.StatusPage, "api/v2/status.json"), "", &page)
+				return err
+			})
+		})
 	}
-	answers := w.answers(ctx, i)
+	answers, err := w.answers(ctx, i)
 	wg.Wait()
+	if err != nil {
+		return nil, err
+	}
 	reason := ""
 	switch {
 	case !known:
@@ -52,8 +61,9 @@ func (w *World) readVendor(ctx context.Context, p params, inc Incident) (map[str
 		"answers": answers, "reason": reason}, nil
 }
 
-// answers asks each of the issuer's endpoints; any answer below 500 counts.
-func (w *World) answers(ctx context.Context, i prunella.Issuer) map[string]bool {
+// answers asks each of the issuer's endpoints; any answer below 500 counts. An
+// endpoint that could not be asked, for a fault of ours, is an error.
+func (w *World) answers(ctx context.Context, i prunella.Issuer) (map[string]bool, error) {
 	addresses := map[string]string{"discovery": join(i.URL, "/.well-known/openid-configuration")}
 	if d, err := w.discover(ctx, i); err == nil {
 		addresses["jwks"], addresses["token"] = d.JWKS, d.Token
@@ -61,18 +71,24 @@ func (w *World) answers(ctx context.Context, i prunella.Issuer) map[string]bool 
 	out := map[string]bool{"discovery": false, "jwks": false, "token": false}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	var failed error
 	for name, address := range addresses {
 		if address == "" {
 			continue
 		}
 		wg.Go(func() {
-			// The token endpoint refuses a GET, and refusing is answering.
-			a, err := w.exchange(ctx, call{method: http.MethodGet, url: address}, w.opt.Probe)
+			answered := false
+			err := w.opt.Caught.Contain("issuer endpoints", func() error {
+				// The token endpoint refuses a GET, and refusing is answering.
+				a, err := w.exchange(ctx, call{method: http.MethodGet, url: address}, w.opt.Probe)
+				answered = err == nil && a.status < 500
+				return nil
+			})
 			mu.Lock()
 			defer mu.Unlock()
-			out[name] = err == nil && a.status < 500
+			out[name], failed = answered, errors.Join(failed, err)
 		})
 	}
 	wg.Wait()
-	return out
+	return out, failed
 }

@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -40,6 +41,7 @@ type Options struct {
 	Parallel  int                   // canary calls in flight; 0: 16
 	TimeScale float64               // divides the averaging window of requests.errors; 0: 1
 	Transport func(*http.Transport) // adjusts the transport (private CA, proxy); may be nil
+	Caught    prunella.Caught       // is told of a panic of one of several calls at once, which answers nothing then; nil: Log is
 }
 
 // History is what was seen before: changes, log lines and series. A nil History
@@ -78,6 +80,11 @@ func NewWorld(inv prunella.Inventory, h History, opt Options) (*World, error) {
 	}
 	if opt.Now == nil {
 		opt.Now = time.Now
+	}
+	if opt.Caught == nil {
+		opt.Caught = func(p *prunella.Panic) {
+			opt.Log.Error("panic", "component", "action", "in", p.In, "value", fmt.Sprint(p.Value), "stack", string(p.Stack))
+		}
 	}
 	opt.Timeout = orDefault(opt.Timeout, 5*time.Second)
 	opt.Probe = orDefault(opt.Probe, 2*time.Second)
