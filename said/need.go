@@ -14,14 +14,14 @@ type lexicon struct {
 	classes []rule // in the order of classWordings
 	denials []rule
 	vague   []rule
-	decoys  *expression
+	decoys  []*expression
 }
 
 // lex returns the lexicon. It is made when the first text is read: a program
 // that reads none does not pay for it.
 var lex = sync.OnceValue(func() *lexicon {
 	w := &words{number: map[string]int{}}
-	l := &lexicon{words: w, classes: w.rules(classWordings), denials: w.rules(denialWordings), vague: w.rules(vagueWordings), decoys: w.expression(decoys)}
+	l := &lexicon{words: w, classes: w.rules(classWordings), denials: w.rules(denialWordings), vague: w.rules(vagueWordings), decoys: w.expressions([]string{decoys})}
 	for _, weak := range tokenWordings {
 		i := slices.IndexFunc(l.classes, func(r rule) bool { return r.class == weak.class })
 		l.classes[i].ofTokens = w.expressions(weak.any)

@@ -128,10 +128,16 @@ func OfKeys(text string) bool { return keyish().MatchString(strings.ToLower(text
 func open(s string) *text {
 	l := lex()
 	t := l.words.text(read(s))
-	if t.possible(l.decoys) {
-		t = l.words.text(l.decoys.re().ReplaceAllString(t.low, "$1~"))
+	low := t.low
+	for _, e := range l.decoys {
+		if t.possible(e) {
+			low = e.re().ReplaceAllString(low, "$1~")
+		}
 	}
-	return t
+	if low == t.low {
+		return t
+	}
+	return l.words.text(low)
 }
 
 // read returns a text in lower case with what its named values say and with
