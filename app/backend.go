@@ -143,14 +143,11 @@ func (b backend) Decide(ctx context.Context, id string, d client.Decision) (prun
 // ends in the same moment: nobody goes on with a run, or acts on an answer.
 func (b backend) hand(ctx context.Context, id prunella.IncidentID, to prunella.State, name string, n client.Note) (prunella.Incident, error) {
 	now := time.Now()
-	why := prunella.Reason{Name: name, Text: strings.TrimSpace(fmt.Sprintf("%s: %s", n.By, n.Note)), Operands: map[string]string{"by": n.By}}
+	why := prunella.Reason{Name: name, Text: strings.TrimSuffix(n.By+": "+n.Note, ": "), Operands: map[string]string{"by": n.By}}
 	withdrawn := map[prunella.RunID]bool{} // plans that were asked for
 	inc, err := b.store.SaveWith(ctx, store.IncidentUpdate{ID: id, Apply: func(i *prunella.Incident) error {
-		if err := prunella.Transition(i.State, to); err != nil {
+		if err := mayHand(*i, to); err != nil {
 			return err
-		}
-		if to == prunella.Diagnosing && i.State != prunella.Escalated {
-			return &prunella.Error{Kind: prunella.Conflict, Op: "hand back", Reason: fmt.Sprintf("the incident is %s; only one that a person holds can be handed back", i.State)}
 		}
 		i.State, i.StateReason, i.UpdatedAt, i.DueAt = to, why, now, time.Time{}
 		if i.StateAt == nil {
@@ -184,12 +181,29 @@ func (b backend) hand(ctx context.Context, id prunella.IncidentID, to prunella.S
 	return inc, err
 }
 
+// mayHand refuses, in words for a person, what prunella.Transition does not let
+// a person do either; and a hand-back of what no person holds.
+func mayHand(i prunella.Incident, to prunella.State) error {
+	refuse := func(reason, remedy string) error {
+		return &prunella.Error{Kind: prunella.Conflict, Op: "move incident " + string(i.ID), Reason: reason, Remedy: remedy}
+	}
+	switch {
+	case i.State == prunella.Resolved:
+		return refuse("the incident is resolved already", "should the failure come back, it is opened again by itself")
+	case to == prunella.Escalated && i.State == to:
+		return refuse("a person holds the incident already ("+i.StateReason.Text+")", "hand it back or resolve it")
+	case to == prunella.Diagnosing && i.State != prunella.Escalated:
+		return refuse(fmt.Sprintf("the incident is %s; only one that a person holds can be handed back", i.State), "the engine is looking after it")
+	}
+	return prunella.Transition(i.State, to)
+}
+
 func (b backend) Resolve(ctx context.Context, id prunella.IncidentID, n client.Note) (prunella.Incident, error) {
 	inc, err := b.store.Incident(ctx, id)
 	if err != nil {
 		return inc, err
 	}
-	if inc.State != prunella.Escalated && inc.State != prunella.Open && inc.State != prunella.Diagnosing {
+	if prunella.Transition(inc.State, prunella.Resolved) != nil && inc.State != prunella.Resolved { // by way of a person's hands
 		if _, err := b.hand(ctx, id, prunella.Escalated, "taken-by-person", n); err != nil {
 			return inc, err
 		}

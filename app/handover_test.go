@@ -75,6 +75,9 @@ func TestWhatIsOvertakenIsRefused(t *testing.T) {
 	if got, err := b.store.Run(t.Context(), run.ID); err != nil || got.State != prunella.RunRefused || got.Reason.Name != "taken-by-person" {
 		t.Errorf("the plan that nobody follows: %+v %v", got, err)
 	}
+	if got, err := b.Incident(t.Context(), inc.ID); err != nil || got.Incident.StateReason.Text != "kim" {
+		t.Errorf("who took it without a word: %q %v", got.Incident.StateReason.Text, err)
+	}
 }
 
 // hasty answers a question right after the engine read it for the first time.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,10 +19,13 @@ type remote struct {
 }
 
 type incidentCmd struct {
-	List    incidentListCmd `cmd:"" help:"List incidents, newest first."`
-	Show    incidentShowCmd `cmd:"" help:"Show one incident: what, how bad, why, what is being done."`
-	Approve approveCmd      `cmd:"" help:"Say yes to the plan that waits for an approval."`
-	Deny    denyCmd         `cmd:"" help:"Say no to the plan that waits for an approval."`
+	List     incidentListCmd `cmd:"" help:"List incidents, newest first."`
+	Show     incidentShowCmd `cmd:"" help:"Show one incident: what, how bad, why, what is being done."`
+	Approve  approveCmd      `cmd:"" help:"Say yes to the plan that waits for an approval."`
+	Deny     denyCmd         `cmd:"" help:"Say no to the plan that waits for an approval."`
+	Escalate escalateCmd     `cmd:"" help:"Take an incident from the engine: it does nothing more about it, and you hold it."`
+	HandBack handBackCmd     `cmd:"" name:"hand-back" help:"Give an incident that a person holds back to the engine, which diagnoses it anew."`
+	Resolve  resolveCmd      `cmd:"" help:"Say that an incident is over."`
 }
 
 type incidentListCmd struct {
@@ -99,19 +103,30 @@ func (c *console) incident(v client.IncidentView) {
 			fmt.Fprintf(w, "\n  This waits for you until %s:\n     prunella incident approve %s\n     prunella incident deny %s\n", a.Expires.Local().Format(time.DateTime), i.ID, i.ID)
 		}
 	}
+	switch i.State {
+	case prunella.Escalated:
+		fmt.Fprintf(w, "\n  A person holds this, and the engine leaves it alone. When it is over, or the engine may go on:\n     prunella incident resolve %s --reason WHY\n     prunella incident hand-back %s --reason WHY\n", i.ID, i.ID)
+	case prunella.Healing, prunella.Verifying:
+		fmt.Fprintf(w, "\n  The engine is at it. To stop it and take over:\n     prunella incident escalate %s --reason WHY\n", i.ID)
+	}
 	fmt.Fprintln(w)
 	for _, e := range v.Events {
 		fmt.Fprintf(w, "  %s  %-10s %s\n", e.At.Local().Format("15:04:05"), e.Kind, wrap(e.Text, 78, 22))
 	}
 }
 
+// word is who says something about an incident.
+type word struct {
+	remote
+	ID string `arg:"" help:"The incident's id, as list shows it."`
+	By string `help:"Who says so." env:"USER" required:"" placeholder:"NAME"`
+}
+
 // answer is what approve and deny have in common.
 type answer struct {
-	remote
-	ID   string `arg:"" help:"The incident's id, as list shows it."`
-	By   string `help:"Who decides." env:"USER" required:"" placeholder:"NAME"`
-	Note string `help:"Why, for the timeline."`
-	Hash string `help:"Hash of the plan that you read; another plan is refused. Default: of the plan that waits now."`
+	word
+	Reason string `help:"Why, for the timeline." aliases:"note" placeholder:"WHY"`
+	Hash   string `help:"Hash of the plan that you read; another plan is refused. Default: of the plan that waits now." placeholder:"HASH"`
 }
 
 type (
@@ -136,13 +151,54 @@ func (a answer) decide(c *console, decision string) error {
 		if hash == "" {
 			hash = ask.Hash
 		}
-		if _, err := api.Decide(c.ctx, ask.ID, client.Decision{Decision: decision, By: a.By, Note: a.Note, Hash: hash}); err != nil {
+		if _, err := api.Decide(c.ctx, ask.ID, client.Decision{Decision: decision, By: a.By, Note: a.Reason, Hash: hash}); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(c.out, "%s by %s: %s\n", decision, a.By, v.Incident.Title)
 		return err
 	}
 	return &prunella.Error{Kind: prunella.NotFound, Where: a.ID, Reason: "nothing waits for an approval", Remedy: "prunella incident show " + a.ID + " says where it stands"}
+}
+
+// order is what escalate, hand-back and resolve have in common.
+type order struct {
+	word
+	Reason string `help:"Why, for the timeline and for whoever comes next." required:"" placeholder:"WHY"`
+	JSON   bool   `help:"Print the incident as JSON." name:"json"`
+}
+
+type (
+	escalateCmd struct{ order }
+	handBackCmd struct{ order }
+	resolveCmd  struct{ order }
+)
+
+func (cmd escalateCmd) Run(c *console) error {
+	return cmd.give(c, (*client.Client).Escalate, "%s holds it now, and the engine does nothing more about it: %s\n")
+}
+
+func (cmd handBackCmd) Run(c *console) error {
+	return cmd.give(c, (*client.Client).HandBack, "handed back by %s; the engine looks at it anew: %s\n")
+}
+
+func (cmd resolveCmd) Run(c *console) error {
+	return cmd.give(c, (*client.Client).Resolve, "resolved by %s: %s\n")
+}
+
+// give carries an order out and tells in a format of who and the incident's title.
+func (o order) give(c *console, act func(*client.Client, context.Context, prunella.IncidentID, client.Note) (prunella.Incident, error), told string) error {
+	if strings.TrimSpace(o.Reason) == "" {
+		return usage("--reason is empty; say why in a few words")
+	}
+	inc, err := act(client.New(o.Server), c.ctx, prunella.IncidentID(o.ID), client.Note{By: o.By, Note: o.Reason})
+	if err != nil {
+		return err
+	}
+	if o.JSON {
+		return printJSON(c.out, inc)
+	}
+	_, err = fmt.Fprintf(c.out, told, o.By, inc.Title)
+	return err
 }
 
 func printJSON(w io.Writer, v any) error {
