@@ -188,19 +188,24 @@ func (s *source) fetch(ctx context.Context, f *flight) time.Duration {
 	if err == nil && !a.same {
 		doc, err = readDocument(a.body, s.Algorithms)
 	}
-	outcome := "unchanged"
-	switch {
-	case err != nil:
-		outcome = "failed"
-		a.next = s.failed(ctx, err)
-	default:
+	var tell func() (outcome string)
+	if err == nil {
 		a.keep()
-		if s.kept(a, doc, began, f.reason) {
-			outcome = "changed"
-		}
+		tell = s.keep(a, doc, began, f.reason)
+	}
+	s.land(f, err)
+	outcome := "failed"
+	if err == nil { // nobody waits while it is told
+		outcome = tell()
+	} else {
+		a.next = s.failed(ctx, err)
 	}
 	s.metrics.fetched(f.reason, outcome)
+	return a.next
+}
 
+// land ends a flight, with the fetch's error: its slot is settled, and who waits goes on.
+func (s *source) land(f *flight, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f.slot != noSlot {
@@ -214,7 +219,6 @@ func (s *source) fetch(ctx context.Context, f *flight) time.Duration {
 	}
 	s.flight.Store(nil)
 	close(f.done)
-	return a.next
 }
 
 // failed keeps the set that there is, and says when to try again.
@@ -241,66 +245,82 @@ func (s *source) failed(ctx context.Context, err error) time.Duration {
 	return wait - time.Duration(rand.Int64N(int64(wait)/4+1))
 }
 
-// kept puts a good answer into use and reports whether it differs from the last.
-func (s *source) kept(a answer, doc document, began time.Time, reason string) bool {
+// keep puts a good answer into use. What it returns tells of it: in the metrics,
+// in the log, and to whoever is to know when the set changed.
+func (s *source) keep(a answer, doc document, began time.Time, reason string) (tell func() (outcome string)) {
 	old := s.snap.Load()
-	if s.fails > 0 && old != nil {
-		s.log.Info("the key set can be refreshed again", "failed_tries", s.fails)
-	}
+	fails := s.fails
 	s.fails, s.expired = 0, false
 	s.until.Store(began.Add(s.stale).UnixNano())
-	s.metrics.kept(began, began.Add(s.stale))
-	if a.same && old != nil {
-		s.snap.Store(&snapshot{keys: old.keys, only: old.only, began: began})
-		return false
-	}
 	next := &snapshot{keys: doc.keys, began: began}
-	added, removed, replaced := next.carry(old)
-	if len(next.keys) == 1 {
-		for _, k := range next.keys {
-			next.only = k
+	var d difference
+	if a.same && old != nil {
+		next.keys, next.only = old.keys, old.only
+	} else {
+		d = next.carry(old)
+		if len(next.keys) == 1 {
+			for _, k := range next.keys {
+				next.only = k
+			}
 		}
 	}
 	s.snap.Store(next)
-	s.metrics.keys(len(next.keys))
-	for _, k := range doc.skipped {
-		s.log.Warn("a key of the set is not used", "kid", k.kid, "why", k.why)
+	return func() string {
+		if fails > 0 && old != nil {
+			s.log.Info("the key set can be refreshed again", "failed_tries", fails)
+		}
+		s.metrics.kept(began, began.Add(s.stale))
+		s.metrics.keys(len(next.keys))
+		for _, k := range doc.skipped {
+			s.log.Warn("a key of the set is not used", "kid", k.kid, "why", k.why)
+		}
+		if !d.tell(s.log, reason) {
+			return "unchanged"
+		}
+		s.changed()
+		return "changed"
 	}
-	for _, k := range added {
-		s.log.Info("key added", "kid", k.kid, "alg", k.alg, "thumbprint", k.thumbprint, "reason", reason)
+}
+
+// difference is what sets apart two key sets.
+type difference struct {
+	added, removed []*key
+	replaced       [][2]*key // before and after, of one kid
+}
+
+// tell writes the story of the change and says whether there was one.
+func (d difference) tell(log *slog.Logger, reason string) bool {
+	for _, k := range d.added {
+		log.Info("key added", "kid", k.kid, "alg", k.alg, "thumbprint", k.thumbprint, "reason", reason)
 	}
-	for _, k := range removed {
-		s.log.Info("key removed", "kid", k.kid, "thumbprint", k.thumbprint, "last_seen", k.seen.Load(), "reason", reason)
+	for _, k := range d.removed {
+		log.Info("key removed", "kid", k.kid, "thumbprint", k.thumbprint, "last_seen", k.seen.Load(), "reason", reason)
 	}
-	for _, r := range replaced {
-		s.log.Warn("key replaced: the same kid has new material", "kid", r[1].kid, "before", r[0].thumbprint, "thumbprint", r[1].thumbprint, "reason", reason)
+	for _, r := range d.replaced {
+		log.Warn("key replaced: the same kid has new material", "kid", r[1].kid, "before", r[0].thumbprint, "thumbprint", r[1].thumbprint, "reason", reason)
 	}
-	if len(added)+len(removed)+len(replaced) == 0 {
-		return false
-	}
-	s.changed()
-	return true
+	return len(d.added)+len(d.removed)+len(d.replaced) > 0
 }
 
 // carry takes the keys that stay over from the last set and tells what differs.
-func (n *snapshot) carry(old *snapshot) (added, removed []*key, replaced [][2]*key) {
+func (n *snapshot) carry(old *snapshot) (d difference) {
 	if old == nil {
 		old = &snapshot{}
 	}
 	for kid, k := range n.keys {
 		switch was := old.keys[kid]; {
 		case was == nil:
-			added = append(added, k)
+			d.added = append(d.added, k)
 		case was.thumbprint == k.thumbprint && was.alg == k.alg:
 			n.keys[kid] = was
 		default:
-			replaced = append(replaced, [2]*key{was, k})
+			d.replaced = append(d.replaced, [2]*key{was, k})
 		}
 	}
 	for kid, k := range old.keys {
 		if n.keys[kid] == nil {
-			removed = append(removed, k)
+			d.removed = append(d.removed, k)
 		}
 	}
-	return added, removed, replaced
+	return d
 }
