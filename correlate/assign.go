@@ -73,7 +73,8 @@ type bond struct {
 //	shared-host        they share a host that few services share, and their onsets are close
 //	graph-neighbour    one calls the other, and their onsets are close
 //	same-issuer        one issues the tokens that the other fails to verify, and their onsets are close
-//	same-status-onset  the same kind of authentication failure at the same issuer, onsets close, no contradicting key
+//	same-status-onset  the same kind of authentication failure at the same issuer, onsets close, no contradicting key;
+//	                   in a flood of kids whatever the wording (see sameFlood)
 //
 // Only a shared trace, or one service failing in two ways at once, ties what
 // the texts of both sides blame on different things ("says:key", "says:time",
@@ -194,7 +195,7 @@ func bonded(f prunella.Finding, inc prunella.Incident, g Graph, cfg Config) bond
 	if issuer := issuerBetween(f, inc, g); cfg.Hops > 0 && issuer != "" {
 		return say(neighbour, f, inc, "same-issuer", issuer+" issues the tokens that the other verifies, "+near, "issuer", issuer)
 	}
-	if cfg.Hops > 0 && against == "" && sameAuthFailure(f, inc, g) {
+	if cfg.Hops > 0 && (against == "" || sameFlood(f, inc)) && sameAuthFailure(f, inc, g) {
 		return say(sameOnset, f, inc, "same-status-onset", "the same kind of failure, "+near, "status", f.Status)
 	}
 	return bond{}
@@ -232,7 +233,7 @@ func sameFailure(f prunella.Finding, inc prunella.Incident, cfg Config) string {
 	if t := shared(f.Tokens, inc.Tokens, "kid:", "trace:", "change:"); t != "" && apart <= cfg.Token {
 		return "both have " + t
 	}
-	if f.Status == "" && apart <= cfg.Token || slices.ContainsFunc(inc.Statuses, func(s string) bool { return s == "" || family(s) == family(f.Status) }) && !otherKey(f, inc) {
+	if f.Status == "" && apart <= cfg.Token || slices.ContainsFunc(inc.Statuses, func(s string) bool { return s == "" || family(s) == family(f.Status) }) && !otherKey(f.Tokens, inc.Tokens) {
 		return "it fails in the same way"
 	}
 	return ""
@@ -326,14 +327,27 @@ func sameAuthFailure(f prunella.Finding, inc prunella.Incident, g Graph) bool {
 			return false
 		}
 	}
-	return !otherKey(f, inc)
+	return !otherKey(f.Tokens, inc.Tokens)
 }
 
-// otherKey reports that both sides name keys, and none that both name. Many
-// kids are a flood or a mix and contradict nothing.
-func otherKey(f prunella.Finding, inc prunella.Incident) bool {
-	a, b := withPrefix(f.Tokens, "kid:"), withPrefix(inc.Tokens, "kid:")
-	return len(a) > 0 && len(b) > 0 && len(a) <= 2 && len(b) <= 2 && shared(a, b, "kid:") == ""
+// otherKey reports that two lists of tokens each name keys, and none that both
+// name. Many kids are a flood or a mix and contradict nothing.
+func otherKey(a, b []string) bool {
+	a, b = withPrefix(a, "kid:"), withPrefix(b, "kid:")
+	return len(a) > 0 && len(b) > 0 && len(a) <= fewKids && len(b) <= fewKids && shared(a, b, "kid:") == ""
+}
+
+// fewKids is how many kids a key change can bring up, before and after it; more
+// are a flood or a mix.
+const fewKids = 2
+
+// sameFlood reports that one side names many kids, and the other as many or
+// none. Of a kid that nobody ever had, one library says that there is no such
+// key and another that the signature is wrong. Who forges tokens for a key that
+// is in use names that one.
+func sameFlood(f prunella.Finding, inc prunella.Incident) bool {
+	mine, theirs := len(withPrefix(f.Tokens, "kid:")), len(withPrefix(inc.Tokens, "kid:"))
+	return contradict(f, inc) == differentWording && max(mine, theirs) > fewKids && (min(mine, theirs) > fewKids || min(mine, theirs) == 0)
 }
 
 // family joins the statuses that mean the same: a token was not accepted.

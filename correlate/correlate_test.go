@@ -158,6 +158,10 @@ func TestBlamesKeepFailuresApart(t *testing.T) {
 		{"audience and issuer", []string{"says:audience"}, []string{"says:issuer"}, "search", correlate.Open},
 		{"a wrong signature, nothing shared", []string{"says:key"}, []string{"says:signature"}, "search", correlate.Open},
 		{"a wrong signature, one key change", []string{"says:key", "change:auth/k2"}, []string{"says:signature", "change:auth/k2"}, "search", correlate.Join},
+		{"a flood of kids, each library in its words", []string{"says:key", "kid:a1", "kid:a2", "kid:a3"}, []string{"says:signature", "kid:b1", "kid:b2", "kid:b3"}, "search", correlate.Join},
+		{"a flood of kids, and who names none", []string{"says:key", "kid:a1", "kid:a2", "kid:a3"}, []string{"says:signature"}, "search", correlate.Join},
+		{"a flood of kids, and tokens forged for one key", []string{"says:key", "kid:a1", "kid:a2", "kid:a3"}, []string{"says:signature", "kid:k2"}, "search", correlate.Open},
+		{"a flood of kids, and a clock", []string{"says:key", "kid:a1", "kid:a2", "kid:a3"}, []string{"says:time", "kid:b1", "kid:b2", "kid:b3"}, "search", correlate.Open},
 		{"both words", []string{"says:key", "says:signature"}, []string{"says:signature"}, "search", correlate.Join},
 		{"nothing said", []string{"says:key"}, nil, "search", correlate.Join},
 	} {

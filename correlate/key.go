@@ -28,7 +28,7 @@ func keyBond(f prunella.Finding, inc prunella.Incident, g Graph, cfg Config) bon
 	if t := shared(f.Tokens, b.kids, "kid:"); t != "" {
 		return say(strength, f, inc, "same-key", "the incident blames the key "+strings.TrimPrefix(t, "kid:")+", and so does this", "token", t)
 	}
-	if otherKey(f, inc) || otherKey(f, prunella.Incident{Tokens: b.kids}) {
+	if otherKey(f.Tokens, inc.Tokens) || otherKey(f.Tokens, b.kids) {
 		return bond{}
 	}
 	if t := shared(f.Tokens, inc.Tokens, "change:"); t != "" && (blamesKey(f.Tokens) || slices.Contains(b.changes, t)) {
@@ -77,7 +77,7 @@ func blameOf(inc prunella.Incident) (keyBlame, bool) {
 	}
 	b := keyBlame{kids: withPrefix(inc.Tokens, "kid:")}
 	slices.Sort(b.kids)
-	if b.kids = slices.Compact(b.kids); len(b.kids) > 2 {
+	if b.kids = slices.Compact(b.kids); len(b.kids) > fewKids {
 		b.kids = nil
 	}
 	return b, blamesKey(inc.Tokens)
@@ -102,7 +102,7 @@ func mayBeVictim(f prunella.Finding, inc prunella.Incident, g Graph, cfg Config)
 // toBeTold reports that what a failure blames may still come, and may then be
 // the key that an open incident blames. The finding is repeated while it holds.
 func toBeTold(f prunella.Finding, inc prunella.Incident, g Graph, cfg Config) bool {
-	if f.Attrs["blame"] != "pending" || family(f.Status) != "auth" || otherKey(f, inc) {
+	if f.Attrs["blame"] != "pending" || family(f.Status) != "auth" || otherKey(f.Tokens, inc.Tokens) {
 		return false
 	}
 	_, blames := blameOf(inc)
