@@ -188,6 +188,7 @@ func (f fence) script(told bool) []snippet {
 	var out []snippet
 	var said []string
 	lines := joinLines(f.code)
+	told = told || allTyped(lines)
 	for _, l := range lines {
 		trimmed := strings.TrimSpace(l)
 		switch {
@@ -204,6 +205,24 @@ func (f fence) script(told bool) []snippet {
 		out = append(out, snippet{text, "", kindOutput})
 	}
 	return out
+}
+
+// allTyped reports lines each of which is a command, be its program known or
+// not: beside one that is, the shape of a command suffices.
+func allTyped(lines []string) bool {
+	sure := 0
+	for _, l := range lines {
+		switch {
+		case quiet.MatchString(l):
+		case l != strings.TrimLeft(l, " \t"):
+			return false
+		case shell(l, true):
+			sure++
+		case !programRE.MatchString(firstWord(l)) || !plainArgs.MatchString(l) || preposition.MatchString(l) || english.MatchString(l) || table.MatchString(l) || strings.Contains(l, "  ") || failing.MatchString(l):
+			return false
+		}
+	}
+	return sure > 0
 }
 
 var (

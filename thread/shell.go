@@ -70,7 +70,7 @@ func shell(l string, sure bool) bool {
 		return false
 	}
 	cmd := bare(l)
-	if cmd == "" {
+	if cmd == "" || sentenceInside.MatchString(outsideQuotes(cmd)) {
 		return false
 	}
 	word := firstWord(cmd)
@@ -97,10 +97,39 @@ func shell(l string, sure bool) bool {
 	case sure && programRE.MatchString(word) && rest != "" && plainArgs.MatchString(rest) && !preposition.MatchString(rest) && orders(rest):
 		return true
 	case programRE.MatchString(word) && flagged.MatchString(l):
-		return !english.MatchString(outsideQuotes(rest)) && len(word) > 1
+		return !english.MatchString(outsideQuotes(rest)) && len(word) > 1 && !leadsTo.MatchString(l)
 	}
-	return false
+	return sure && typed(l, word, rest)
 }
+
+// typed reports a line that has the shape of a command though nobody knows the
+// program: a name, then a verb of command lines, a flag, a path or a value.
+func typed(l, word, rest string) bool {
+	if cmdlet.MatchString(word) {
+		return rest != "" && !preposition.MatchString(outsideQuotes(rest))
+	}
+	if !programRE.MatchString(word) || len(word) < 2 || rest == "" || failing.MatchString(outsideQuotes(l)) || proseEnd.MatchString(l) || table.MatchString(l) {
+		return false
+	}
+	plain := outsideQuotes(rest)
+	if preposition.MatchString(plain) || english.MatchString(plain) || strings.HasPrefix(plain, "=") || strings.Contains(plain, "  ") && !strings.ContainsAny(rest, `"'`) {
+		return false
+	}
+	second := firstWord(rest)
+	verb := deedBase[second] || readVerb.MatchString(second) || readCompound.MatchString(second) || changeVerb.MatchString(second)
+	return verb && !happens[word] || argument.MatchString(" "+plain)
+}
+
+var (
+	sentenceInside = pattern.MustCompile(`^[a-z][\w-]* [a-z]+ed[.:] [a-z]+ [a-z]+ |\w'(?:s|t|re|ve|ll) `)
+	leadsTo        = pattern.MustCompile(`(?i)^(?:\w+ )*\w+: |^(?:via|with|using|from|run|running|output) `)
+	cmdlet         = pattern.MustCompile(`^(?:Get|Set|New|Remove|Restart|Start|Stop|Test|Enable|Disable|Invoke|Add|Clear|Update|Unlock|Move|Resume|Suspend|Reset|Install|Import|Export|Sync|Repair|Enter|Grant|Revoke|Register|Unregister|Show|Find|Measure|Select|Out|Write|Read|Connect|Disconnect)-[A-Z]\w+$`)
+	proseEnd       = pattern.MustCompile(`[.,:;!?]$`)
+	argument       = pattern.MustCompile(`\s(?:--?[a-zA-Z][\w-]*(?:[= ]|$)|[\w.-]+=[^\s=]|(?:\.{0,2}/|~/)?[\w.@-]+/[\w./*@-]+(?:\s|$)|\S+\.(?:ya?ml|json|conf|cfg|sql|hcl|tf|ini|toml|xml|pem|crt|key|p8|env|tar|gz|sh|py|rb)(?:\s|$)|[a-z]+://\S)`)
+
+	// happens are what may be said of with the verb of a command: "connection reset".
+	happens = setOf(`connection connections session sessions request requests stream link handshake transaction query token socket pipe channel client server peer job task process worker host node exit got returned access broken retry status state error unexpected`)
+)
 
 var (
 	toolName    = pattern.MustCompile(`^[a-z][a-z0-9-]*(?:ctl|-cli|-admin|-client|-tool|-manager)$`)
