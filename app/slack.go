@@ -2,10 +2,14 @@ package app
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
 	"prunella"
+	"prunella/store"
 	"prunella/thread"
 	"prunella/thread/live"
 	"prunella/thread/polish"
@@ -84,27 +88,65 @@ func (a *App) readSlack(ctx context.Context) {
 	}
 }
 
-// draft extracts the incidents of a channel and writes drafts of skills. A draft
-// that a person edited stays as it is.
+// draft extracts the incidents of a channel and writes drafts of skills: those
+// that say something else than when they were last offered. So a draft that a
+// person edited or discarded stays so until people write more about it, and the
+// model is asked once.
 func (a *App) draft(ctx context.Context, channel string) error {
 	dir, err := a.threads.Directory(ctx)
 	if err != nil {
 		return err
 	}
-	w := thread.Distiller{Wiki: a.cfg.Wiki}
-	if a.polish != nil {
-		w.Smooth = a.smooth
+	_, drafts, err := thread.Distiller{Wiki: a.cfg.Wiki, Dry: true}.Run(ctx, dir, a.threads.Messages(ctx, channel), thread.Options{Channel: channel, Since: time.Now().Add(-slackWindow)})
+	if err != nil {
+		return err
 	}
-	_, drafts, err := w.Run(ctx, dir, a.threads.Messages(ctx, channel), thread.Options{Channel: channel, Since: time.Now().Add(-slackWindow)})
+	before, err := a.offered(ctx, channel)
+	if err != nil {
+		return err
+	}
+	now, failed := map[string]string{}, error(nil)
 	for _, d := range drafts {
+		text := hashOf(string(d.Markdown()))
+		if now[d.Name] = text; before[d.Name] == text {
+			continue
+		}
+		if a.polish != nil {
+			d.Draft = a.smooth(ctx, d.Draft)
+		}
+		file, err := thread.WriteDraft(a.cfg.Wiki, d.Draft)
 		switch {
-		case d.Problem != "":
+		case prunella.KindOf(err) == prunella.Conflict:
 			a.log.Info("a draft was edited and is kept", "component", "slack", "draft", d.Name)
-		case d.Path != "":
-			a.log.Info("a draft waits for a person", "component", "slack", "draft", d.Name, "file", d.Path)
+		case err != nil:
+			failed = errors.Join(failed, err)
+			delete(now, d.Name)
+		default:
+			a.log.Info("a draft waits for a person", "component", "slack", "draft", d.Name, "file", file)
 		}
 	}
-	return err
+	return errors.Join(failed, a.offer(ctx, channel, now))
+}
+
+// offered are the hashes of the drafts that a channel's conversations gave last,
+// as they were before the model, by name.
+func (a *App) offered(ctx context.Context, channel string) (out map[string]string, err error) {
+	b, err := never(a.store.LoadState(ctx, "drafts/"+channel))
+	if err != nil || b == nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(b, &out); err != nil {
+		return nil, fmt.Errorf("the stored state of drafts is damaged: %w", err)
+	}
+	return out, nil
+}
+
+func (a *App) offer(ctx context.Context, channel string, drafts map[string]string) error {
+	b, err := json.Marshal(drafts)
+	if err != nil {
+		return err
+	}
+	return a.store.Commit(ctx, store.Batch{State: map[string][]byte{"drafts/" + channel: b}})
 }
 
 // smooth lets the model go over a draft; when it cannot, the draft is as it was.

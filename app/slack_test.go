@@ -7,10 +7,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -96,6 +99,85 @@ func TestSlackBecomesADraft(t *testing.T) {
 	}
 	if len(skills) != 4 {
 		t.Errorf("%d skills are installed; a draft is none", len(skills))
+	}
+}
+
+// incident tells a conversation of an outage from its first message on: a
+// reporter, a cause, a command that helped, an end.
+func incident(t *testing.T, server string, start time.Time, service, cause, command string) {
+	t.Helper()
+	root := fmt.Sprintf("%d.000100", start.Unix())
+	for i, text := range []string{
+		":rotating_light: " + service + " is down, 40% of requests return 503 since " + start.Add(-5*time.Minute).UTC().Format("15:04") + " UTC",
+		"looking. I'll take this one",
+		"root cause: " + cause,
+		"running `" + command + "` now",
+		"that fixed it: error rate is back to 0.1%, " + service + " works again. Confirmed, resolved",
+	} {
+		ts, thread := root, ""
+		if i > 0 {
+			ts, thread = fmt.Sprintf("%d.000100", start.Add(time.Duration(i)*3*time.Minute).Unix()), root
+		}
+		if got := say(t, server, slackSecret, ts, thread, "U0"+strconv.Itoa(1+i%2), text); got != http.StatusOK {
+			t.Fatalf("message %d was answered %d", i, got)
+		}
+	}
+}
+
+// A draft that a person discarded stays away when people write about something
+// else, and the model is asked about it once.
+func TestADiscardedDraftStaysAway(t *testing.T) {
+	var mu sync.Mutex
+	asked := map[string]int{} // times that the model saw a cause
+	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, cause := range []string{"idle connections", "expired certificate"} {
+			if bytes.Contains(b, []byte(cause)) {
+				asked[cause]++
+			}
+		}
+		http.Error(w, "no model today", http.StatusBadRequest)
+	}))
+	defer model.Close()
+	dir := ownWiki(t)
+	a, stop := serve(t, Config{Listen: "127.0.0.1:0", Data: t.TempDir(), Wiki: dir, TimeScale: 60, Slack: Slack{SigningSecret: slackSecret}, Polish: Polish{URL: model.URL, Model: "m"}})
+	defer stop()
+	drafts := func() []string {
+		found, err := filepath.Glob(filepath.Join(dir, "drafts", "*.skill.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	start := time.Now().Add(-3 * time.Hour).Truncate(time.Minute)
+	incident(t, a.URL(), start, "checkout", "the report job holds 400 idle connections to postgres", "kubectl delete job report -n shop")
+	deadline(t, "a draft", func() bool { return len(drafts()) == 1 })
+	name := strings.TrimSuffix(filepath.Base(drafts()[0]), ".skill.md")
+	if err := a.wiki.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b := backend{a}
+	v, err := b.Draft(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.DiscardDraft(t.Context(), name, v.Page.Hash, "kim", ""); err != nil {
+		t.Fatal(err)
+	}
+	incident(t, a.URL(), start.Add(2*time.Hour), "search", "an expired certificate on the ingress", "kubectl rollout restart deployment/ingress -n edge")
+	deadline(t, "the draft of the other incident", func() bool { return len(drafts()) > 0 })
+	if left := drafts(); len(left) != 1 || strings.Contains(left[0], name) {
+		t.Errorf("after %s was discarded there are %v", name, left)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if asked["idle connections"] != 1 || asked["expired certificate"] != 1 {
+		t.Errorf("the model was asked %v", asked)
 	}
 }
 
