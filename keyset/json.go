@@ -3,6 +3,7 @@ package keyset
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -236,12 +237,10 @@ func stringValue(raw string) (string, bool) {
 	if len(raw) < 2 || raw[0] != '"' {
 		return "", false
 	}
-	for i := 1; i < len(raw)-1; i++ {
-		if raw[i] == '\\' {
-			var s string
-			err := json.Unmarshal([]byte(raw), &s)
-			return s, err == nil
-		}
+	if strings.IndexByte(raw, '\\') >= 0 {
+		var s string
+		err := json.Unmarshal([]byte(raw), &s)
+		return s, err == nil
 	}
 	return raw[1 : len(raw)-1], true
 }

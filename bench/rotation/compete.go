@@ -101,16 +101,17 @@ func compete(ctx context.Context, o options, out io.Writer, say func(string)) er
 	parts := []func() error{rows, suites, fleets}
 	if o.only != "" {
 		parts = parts[:1]
+	} else { // by itself, and before documents of 100 MB have been through this process
+		measured, err := speed.Measure(ctx, o.fast, say)
+		if err != nil {
+			return err
+		}
+		r.Speed = &measured
 	}
 	if err := inTurn(o.fast, parts); err != nil {
 		return err
 	}
 	if o.only == "" {
-		measured, err := speed.Measure(ctx, o.fast, say) // by itself
-		if err != nil {
-			return err
-		}
-		r.Speed = &measured
 		r.Bars = bars(r)
 	}
 	r.Took = time.Since(start).Seconds()
@@ -289,7 +290,8 @@ func bars(r report) []bar {
 		{"allocations of a verification", "fewest of all", fmt.Sprintf("%.0f of RS256, of which bare crypto makes %.0f", rsa.Allocs, s.Of("RS256", speed.Bare).Allocs), fewest},
 		{"unknown kid refused", "≤ 1 µs", fmt.Sprintf("%.2f µs", s.Refuses(peers.Ours).Micros), s.Refuses(peers.Ours).Micros <= 1},
 		{"slowest request, added by a rotation under full load", "≤ 1 ms", fmt.Sprintf("%.2f ms", s.Rotation.AddedMS), s.Rotation.AddedMS <= 1 && s.Rotation.WrongRefused == 0},
-		{"two workers over one, per second of processor time", "≥ 1.9", fmt.Sprintf("%.2f (bare crypto %.2f)", s.Scales(peers.Ours).CPU, s.Scales(speed.Bare).CPU), s.Scales(peers.Ours).CPU >= 1.9},
+		{"two workers over one, by the clock", "≥ 1.9", fmt.Sprintf("%.2f (bare crypto %.2f)", s.Scales(peers.Ours).Clock, s.Scales(speed.Bare).Clock), s.Scales(peers.Ours).Clock >= 1.9},
+		{"two workers over one, by processor time", "≥ 1.9", fmt.Sprintf("%.2f (bare crypto %.2f)", s.Scales(peers.Ours).CPU, s.Scales(speed.Bare).CPU), s.Scales(peers.Ours).CPU >= 1.9},
 	}
 }
 

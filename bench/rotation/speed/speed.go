@@ -7,9 +7,11 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"sync"
-	"syscall"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"prunella/bench/rotation/issuer"
 	"prunella/bench/rotation/peers"
@@ -28,7 +30,7 @@ type Cost struct {
 type Scaling struct {
 	Name   string  `json:"name"`
 	Clock  float64 `json:"by_clock"`     // best turns; says as much of the machine as of the library
-	CPU    float64 `json:"by_processor"` // twice the work done per second of processor time, two workers over one
+	CPU    float64 `json:"by_processor"` // twice one worker's processor time over that of each of two
 	LockMS float64 `json:"lock_wait_ms"` // that goroutines waited for mutexes, in all turns
 }
 
@@ -72,7 +74,7 @@ func Measure(ctx context.Context, fast bool, progress func(string)) (Report, err
 		if r.Scaling, err = f.scaling(ctx, turns); err != nil {
 			return r, err
 		}
-		progress(fmt.Sprintf("speed: two workers do %.2f × the work of one (%s %.2f)", r.Scales(peers.Ours).CPU, Bare, r.Scales(Bare).CPU))
+		progress(fmt.Sprintf("speed: two workers do %.2f × the work of one (%s %.2f)", r.Scales(peers.Ours).Clock, Bare, r.Scales(Bare).Clock))
 	}
 	if r.Rotation, err = underLoad(ctx, hub, fast); err != nil {
 		return r, err
@@ -174,67 +176,95 @@ func (f *Field) refusals(ctx context.Context, turns int) ([]Cost, error) {
 }
 
 // scaling measures one worker against two, each doing the same number of
-// verifications, in turns. By the clock, and by the processor time that was
-// spent, which other processes do not change; what the latter leaves out,
-// waiting for locks, is counted for itself.
+// verifications, in turns: by the clock, and by the processor time that the
+// workers spent, which other processes do not change; what the latter leaves
+// out, waiting for locks, is counted for itself.
 func (f *Field) scaling(ctx context.Context, turns int) ([]Scaling, error) {
 	if runtime.GOMAXPROCS(0) < 2 {
 		return nil, nil
 	}
-	var list []Scaling
-	for _, s := range f.Subjects {
-		var best [2]effort
-		waited := lockWait()
-		for turn := range turns {
+	best := make([][2]effort, len(f.Subjects))
+	waited := make([]time.Duration, len(f.Subjects))
+	for range turns {
+		for n, s := range f.Subjects {
+			before := lockWait()
 			for extra := range 2 {
 				e, err := exert(ctx, extra+1, func() error { return s.verify(ctx, f.Token) })
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", s.Name, err)
 				}
-				if turn == 0 {
-					best[extra] = e
-				}
-				best[extra].wall, best[extra].cpu = min(best[extra].wall, e.wall), min(best[extra].cpu, e.cpu)
+				best[n][extra] = best[n][extra].least(e)
 			}
+			waited[n] += lockWait() - before
 		}
+	}
+	var list []Scaling
+	for n, s := range f.Subjects {
+		one, two := best[n][0], best[n][1]
 		list = append(list, Scaling{Name: s.Name,
-			Clock:  2 * float64(best[0].wall) / float64(best[1].wall),
-			CPU:    2 * 2 * float64(best[0].cpu) / float64(best[1].cpu),
-			LockMS: ms(lockWait() - waited),
+			Clock:  2 * float64(one.wall) / float64(two.wall),
+			CPU:    2 * float64(one.cpu) / float64(two.cpu),
+			LockMS: ms(waited[n]),
 		})
 	}
 	return list, nil
 }
 
-// effort is what verifications cost in all.
+// effort is what the verifications of each worker cost: until the last one was
+// done, and of processor time on average.
 type effort struct{ wall, cpu time.Duration }
 
-const perWorker = 50 // verifications
+// least is the smaller of each; nothing is no effort yet.
+func (e effort) least(other effort) effort {
+	if e == (effort{}) {
+		return other
+	}
+	return effort{min(e.wall, other.wall), min(e.cpu, other.cpu)}
+}
 
+const perWorker = 100 // verifications
+
+// exert lets workers verify side by side. Each has a thread of its own, and none
+// begins before all are on a processor: what is timed is the verifying.
 func exert(ctx context.Context, workers int, verify func() error) (effort, error) {
-	errs := make([]error, workers)
+	errs, spent := make([]error, workers), make([]time.Duration, workers)
 	var done sync.WaitGroup
-	cpu, start := processorTime(), time.Now()
+	var ready atomic.Int32
+	var start time.Time
 	for n := range workers {
 		done.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			if ready.Add(1) == int32(workers) {
+				start = time.Now()
+				ready.Add(1)
+			}
+			for ready.Load() <= int32(workers) { // a moment; asleep, they would not begin together
+			}
+			before := threadTime()
 			for range perWorker {
 				if errs[n] = verify(); errs[n] != nil {
 					return
 				}
 			}
+			spent[n] = threadTime() - before
 		})
 	}
 	done.Wait()
-	return effort{time.Since(start), processorTime() - cpu}, errors.Join(append(errs, ctx.Err())...)
+	e := effort{wall: time.Since(start)}
+	for _, d := range spent {
+		e.cpu += d / time.Duration(workers)
+	}
+	return e, errors.Join(append(errs, ctx.Err())...)
 }
 
-// processorTime is what this process has used of the processors.
-func processorTime() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+// threadTime is what this thread has used of the processors.
+func threadTime() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
 		return 0
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	return time.Duration(t.Nano())
 }
 
 // lockWait is how long goroutines have waited for mutexes so far.
