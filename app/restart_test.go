@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -45,6 +46,17 @@ func serveOn(t *testing.T, cfg Config, past store.Batch) (*App, func()) {
 		t.Fatal(err)
 	}
 	return serve(t, cfg)
+}
+
+// A server that is killed leaves nothing outside of its folder.
+func TestWhatItWritesIsInItsFolder(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	_, end := serve(t, Config{Listen: "127.0.0.1:0", Data: filepath.Join(t.TempDir(), "data")})
+	defer end()
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("while it runs, the temporary folder holds %v, %v", left, err)
+	}
 }
 
 // Questions, timers and notifications that wait go on waiting over a restart,

@@ -24,10 +24,9 @@ import (
 // openWiki opens the pages and loads the skills among them.
 func (a *App) openWiki(ctx context.Context) error {
 	verified := &lastVerified{outcomes: a.store.Outcomes}
-	cfg := wiki.Config{Dir: a.cfg.Wiki, Watch: true, Commit: true, Verified: verified.of, Log: a.log}
+	cfg := wiki.Config{Dir: a.cfg.Wiki, Index: filepath.Join(a.cfg.Data, "wiki.db"), Watch: true, Commit: true, Verified: verified.of, Log: a.log}
 	good := ""
 	if a.cfg.Wiki != "" {
-		cfg.Index = filepath.Join(a.cfg.Data, "wiki.db")
 		good = filepath.Join(a.cfg.Data, "skills")
 	}
 	var err error
