@@ -22,6 +22,7 @@ const (
 	Fresh       Bank = "fresh"
 	Fifth       Bank = "fifth"
 	Sixth       Bank = "sixth"
+	Unseen      Bank = "unseen"
 )
 
 //go:embed bank/*.txt
@@ -43,6 +44,7 @@ var sources = []source{
 	{Fresh, &person{id: "B0WARDENXX", handle: "warden", real: "Warden", bot: true}, reader("fresh")},
 	{Fifth, &person{id: "B0LANTERNX", handle: "lantern", real: "Lantern", bot: true}, reader("fifth")},
 	{Sixth, &person{id: "B0RESPONDR", handle: "responder", real: "Responder", bot: true}, reader("sixth")},
+	{Unseen, &person{id: "B0TOWERBOT", handle: "tower", real: "Tower", bot: true}, reader("unseen")},
 }
 
 // Banks names all banks, in the order in which they were made.
@@ -113,7 +115,7 @@ func parseBank(text string) *phrases {
 			sc, fam = parseScript(line[3:]), nil
 			p.scripts = append(p.scripts, sc)
 		case sc != nil && fam == nil:
-			sc.add(line)
+			sc.add(line, p.acts)
 		case fam != nil:
 			key, value, ok := strings.Cut(line, ": ")
 			if !ok {

@@ -30,6 +30,7 @@ var seeds = map[exportgen.Bank][]uint64{
 	exportgen.Fresh:       {4401, 4402, 4403, 4404},
 	exportgen.Fifth:       {5501, 5502, 5503, 5504},
 	exportgen.Sixth:       {6601, 6602, 6603, 6604},
+	exportgen.Unseen:      {7701, 7702, 7703, 7704},
 }
 
 func extract(t testing.TB, e *thread.Export) []thread.Extraction {

@@ -15,7 +15,9 @@ import (
 // B speaks when the first failing attempt is played and the flag late is not
 // up, in 60 of 100 cases, up to 300 seconds after the message before. ~~ parts
 // alternatives, || the sentences of a message, |n| its lines. The words in
-// brackets say what the sentence is in the truth; see performance.mark.
+// brackets say what the sentence is in the truth; see performance.mark. An
+// alternative "=NAME" stands for every line of the bank's act NAME, which must
+// come before the script.
 type script struct {
 	name  string
 	pace  int // seconds at most between messages
@@ -52,7 +54,8 @@ func parseScript(head string) *script {
 	return &script{name: name, pace: n}
 }
 
-func (sc *script) add(text string) {
+// add reads a line; acts are those of the bank so far.
+func (sc *script) add(text string, acts map[string][]string) {
 	g := cueForm.FindStringSubmatch(text)
 	if g == nil {
 		panic(fmt.Sprintf("script %s: cannot read %q", sc.name, text))
@@ -66,19 +69,33 @@ func (sc *script) add(text string) {
 	}
 	c.wait, _ = strconv.Atoi(g[4])
 	for alt := range strings.SplitSeq(g[5], " ~~ ") {
-		var list []segment
-		for i, row := range strings.Split(alt, " |n| ") {
-			for j, text := range strings.Split(row, " || ") {
-				join := "."
-				if i > 0 && j == 0 {
-					join = "\n"
-				}
-				list = append(list, segments(text, join)...)
-			}
+		name, pooled := strings.CutPrefix(alt, "=")
+		if !pooled {
+			c.alts = append(c.alts, message(alt))
+			continue
 		}
-		c.alts = append(c.alts, list)
+		if len(acts[name]) == 0 {
+			panic(fmt.Sprintf("script %s: no act %q before it", sc.name, name))
+		}
+		for _, line := range acts[name] {
+			c.alts = append(c.alts, message(line))
+		}
 	}
 	sc.lines = append(sc.lines, c)
+}
+
+// message splits an alternative into lines and sentences.
+func message(text string) (list []segment) {
+	for i, row := range strings.Split(text, " |n| ") {
+		for j, sentence := range strings.Split(row, " || ") {
+			join := "."
+			if i > 0 && j == 0 {
+				join = "\n"
+			}
+			list = append(list, segments(sentence, join)...)
+		}
+	}
+	return list
 }
 
 // segments splits a sentence before each of its brackets.
