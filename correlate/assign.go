@@ -85,6 +85,9 @@ type bond struct {
 // its texts came, or Config.Settle is over. So does one that would open an
 // incident while another, of the same issuer, blames a key.
 //
+// What belongs to an incident that was merged into another (see Merge) joins
+// that one (merged).
+//
 // A finding that only supports (error-log), and the end of a failure
 // (recovered), join or are ignored; they never open an incident. A resolved
 // incident takes nothing new: its late echoes are ignored, and the same failure
@@ -93,11 +96,18 @@ func Assign(f prunella.Finding, incidents []prunella.Incident, g Graph, now time
 	var best bond
 	var join prunella.Incident
 	for _, inc := range oldestFirst(incidents) {
-		if inc.State == prunella.Resolved {
+		into := wholeOf(inc, incidents)
+		if into.State == prunella.Resolved {
 			continue
 		}
-		if b := bonded(f, inc, g, cfg); b.strength > best.strength || b.strength == sameService && b.apart < best.apart {
-			best, join = b, inc
+		b := bonded(f, inc, g, cfg)
+		if into.ID != inc.ID && b.strength > 0 {
+			b.reason.Text = string(inc.ID) + " was merged into this: " + b.reason.Text
+			b.reason.Operands["bond"], b.reason.Operands["merged"] = b.reason.Name, string(inc.ID)
+			b.reason.Name = Merged
+		}
+		if b.strength > best.strength || b.strength == sameService && b.apart < best.apart {
+			best, join = b, into
 		}
 	}
 	if join.ID != "" {
@@ -110,26 +120,27 @@ func Assign(f prunella.Finding, incidents []prunella.Incident, g Graph, now time
 		return ignore("nothing-to-recover", "no open incident has this service", f)
 	}
 	for _, inc := range oldestFirst(incidents) {
-		if inc.State != prunella.Resolved || inc.ResolvedAt.IsZero() {
+		into := wholeOf(inc, incidents)
+		if into.State != prunella.Resolved || into.ResolvedAt.IsZero() {
 			continue
 		}
 		b := bonded(f, inc, g, Config{Onset: cfg.Onset, Token: cfg.Recurrence, Recurrence: cfg.Recurrence})
 		if b.strength < sameToken {
-			if !inService(inc, f.Service) || f.Onset.After(inc.ResolvedAt) {
+			if !inService(inc, f.Service) || f.Onset.After(into.ResolvedAt) {
 				continue
 			}
 			b = say(sameService, f, inc, "same-service", f.Service+" was part of the incident")
 		}
-		since := now.Sub(inc.ResolvedAt)
-		if !f.Onset.After(inc.ResolvedAt) && (f.Rule != prunella.RuleErrorRate || since <= cfg.Onset/2) {
-			return ignore("echo-of-resolved", fmt.Sprintf("it began before %s was resolved", inc.ID), f)
+		since := now.Sub(into.ResolvedAt)
+		if !f.Onset.After(into.ResolvedAt) && (f.Rule != prunella.RuleErrorRate || since <= cfg.Onset/2) {
+			return ignore("echo-of-resolved", fmt.Sprintf("it began before %s was resolved", into.ID), f)
 		}
 		if since <= cfg.Recurrence && f.Rule != prunella.RuleErrorLog {
 			r := b.reason
-			r.Text = fmt.Sprintf("%s came back %s after it was resolved: %s", inc.ID, since.Round(time.Second), r.Text)
+			r.Text = fmt.Sprintf("%s came back %s after it was resolved: %s", into.ID, since.Round(time.Second), r.Text)
 			r.Operands["bond"], r.Operands["since_resolved_s"] = r.Name, seconds(since)
 			r.Name = "recurrence"
-			return Decision{Do: Reopen, Join: inc.ID, Reason: r}
+			return Decision{Do: Reopen, Join: into.ID, Reason: r}
 		}
 	}
 	if f.Rule == prunella.RuleErrorLog {

@@ -4,6 +4,7 @@
 // that decided it.
 //
 //	Assign        a Finding joins an incident, reopens one, opens one, or is ignored
+//	Merge         an open incident turns out to be one failure with an older one
 //	Severity      the published table of impact, breadth, criticality and trend
 //	StatedImpacts impact from texts, where nothing can be measured
 //	Cascade       who is hit, who is next, and when everything fails

@@ -43,6 +43,14 @@ func keyBond(f prunella.Finding, inc prunella.Incident, g Graph, cfg Config) bon
 	return bond{}
 }
 
+// foundCause is the cause of an incident, when one was found.
+func foundCause(inc prunella.Incident) (c prunella.Cause, found bool) {
+	if len(inc.Causes) == 0 || inc.Causes[0].Fault == prunella.FaultUnknown || inc.Causes[0].Confidence < sureCause {
+		return c, false
+	}
+	return inc.Causes[0], true
+}
+
 // keyBlame is what an incident holds against keys: the kids, as tokens; the
 // changes of them that a found cause lies in, as tokens; the services that it
 // hits; the issuer whose keys they are.
@@ -60,8 +68,7 @@ func blameOf(inc prunella.Incident) (keyBlame, bool) {
 	if inc.State == prunella.Resolved {
 		return keyBlame{}, false
 	}
-	if len(inc.Causes) > 0 && inc.Causes[0].Fault != prunella.FaultUnknown && inc.Causes[0].Confidence >= sureCause {
-		c := inc.Causes[0]
+	if c, found := foundCause(inc); found {
 		b := keyBlame{services: c.Services, issuer: c.Service}
 		switch c.Fault {
 		case prunella.FaultJWKSDown, prunella.FaultVendorDown:
