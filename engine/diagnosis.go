@@ -74,7 +74,11 @@ func (e *Engine) diagnose(ctx context.Context, inc prunella.Incident, fence int6
 	events := []prunella.Event{{Incident: inc.ID, At: now, Kind: "cause", Service: cause.Service,
 		Text:   fmt.Sprintf("cause: %s (%.0f %%). %s", cause.Fault, 100*cause.Confidence, cause.Summary),
 		Reason: prunella.Reason{Name: string(cause.Fault), Text: cause.Summary, Operands: map[string]string{"confidence": fmt.Sprintf("%.2f", cause.Confidence), "pattern": pattern.Pattern}}}}
-	return e.decide(ctx, inc, cause, snap, now, Change{Apply: record, Events: events})
+	found := Change{Apply: record, Events: events}
+	if merged, err := e.merge(ctx, inc, found); merged || err != nil {
+		return false, err
+	}
+	return e.decide(ctx, inc, cause, snap, now, found)
 }
 
 // decide plans and asks the policy; c carries what the diagnosis found.

@@ -1,0 +1,110 @@
+package app
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"prunella"
+	"prunella/action"
+	"prunella/correlate"
+	"prunella/engine"
+	"prunella/heal"
+	"prunella/match"
+	"prunella/store"
+	"prunella/wiki"
+)
+
+// A plan for three services waits for a yes when a second incident is opened,
+// which looked like something else. Its diagnosis finds the same cause: it is
+// closed as one with the first, nobody is asked about it, what still fails of it
+// belongs to the first, and the plan is made anew for all of them.
+func TestTwoIncidentsOfOneCauseBecomeOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openStore(t, t.TempDir())
+		defer s.Close()
+		pages, err := wiki.Open(t.Context(), wiki.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pages.Close()
+		skills, err := openSkills(t.Context(), pages, nil, action.Catalog(), "", slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newTraffic(time.Now())
+		metrics, log := engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler)
+		p, err := engine.NewPipeline(t.Context(), engine.PipelineConfig{Inventory: w.inventory(), Skills: skills.list, Detect: match.Default(),
+			Correlate: correlate.Default()}, &stream{}, s, metrics, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := &halfHeld{w: w}
+		e := engine.New(engine.Config{Owner: "node/a", Inventory: w.inventory(), Skills: skills.list, Catalog: action.Catalog(), Bucket: match.Default().Bucket,
+			Policy: heal.Policy{ApprovalTTL: prunella.Duration(2 * time.Hour)}}, s, h, metrics, log)
+		_, stop := running(e)
+		defer stop()
+		last := func(d time.Duration) {
+			for end := w.now.Add(d); w.now.Before(end); {
+				time.Sleep(exportEvery)
+				if err := p.Pass(t.Context(), w.tick(), w.now); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		last(4 * time.Minute)
+		if err := p.Pass(t.Context(), []engine.Message{{Seq: w.next(), Signals: w.rotate()}}, w.now); err != nil {
+			t.Fatal(err)
+		}
+		h.miss("order", "payment", "user")
+		for _, name := range []string{"order", "payment", "user"} {
+			w.failing[name] = 0.6
+		}
+		last(3 * time.Minute)
+		older := only(t, s)
+		if older.State != prunella.AwaitingApproval {
+			t.Fatalf("the older one: %s (%s)", older.State, older.StateReason.Text)
+		}
+
+		younger := prunella.Incident{ID: "inc-younger", Title: "401 errors in search", State: prunella.Open, Severity: prunella.High, Onset: w.now, OpenedAt: w.now,
+			UpdatedAt: w.now, Live: true, Statuses: []string{"401"}, Tokens: []string{"says:signature"}, StateAt: map[prunella.State]time.Time{prunella.Open: w.now},
+			Pattern: prunella.Match{Pattern: prunella.Unknown}, Impact: []prunella.Impact{{Service: "search", Share: 0.6, Since: w.now}}}
+		if err := s.Commit(t.Context(), store.Batch{Updates: []store.IncidentUpdate{{Create: &younger}}}); err != nil {
+			t.Fatal(err)
+		}
+		h.miss("search")
+		w.failing["search"] = 0.6
+		last(2 * time.Minute)
+
+		closed, err := s.Incident(t.Context(), younger.ID)
+		if err != nil || closed.State != prunella.Resolved || closed.StateReason.Name != correlate.Merged || !strings.Contains(closed.StateReason.Text, string(older.ID)) || len(closed.Causes) == 0 {
+			t.Fatalf("the younger one is %s (%s), %v", closed.State, closed.StateReason.Text, err)
+		}
+		if runs, err := s.Runs(t.Context(), younger.ID); err != nil || len(runs) > 0 {
+			t.Errorf("something was planned for it: %+v, %v", runs, err)
+		}
+		notes, err := s.Notifications(t.Context(), younger.ID)
+		if err != nil || len(notes) != 1 || notes[0].Kind != "resolved" || !strings.Contains(notes[0].Text, string(older.ID)) {
+			t.Errorf("what is told of it: %+v, %v", notes, err)
+		}
+		open, err := s.OpenIncidents(t.Context())
+		if err != nil || len(open) != 1 || open[0].ID != older.ID || !slices.ContainsFunc(open[0].Impact, func(i prunella.Impact) bool { return i.Service == "search" }) {
+			t.Fatalf("open are %+v, %v", open, err)
+		}
+		runs, err := s.Runs(t.Context(), older.ID)
+		if err != nil || len(runs) == 0 || !slices.Contains(runs[len(runs)-1].Services, "search") {
+			t.Errorf("the plan that waits is not for all of them: %+v, %v", runs, err)
+		}
+		events, err := s.Events(t.Context(), older.ID)
+		if err != nil || !slices.ContainsFunc(events, func(e prunella.Event) bool {
+			return e.Reason.Name == correlate.Merged && strings.Contains(e.Text, string(younger.ID))
+		}) {
+			t.Errorf("the older one's timeline does not tell of the other: %v", err)
+		}
+	})
+}
