@@ -183,9 +183,14 @@ func impactOn(n *node, inc prunella.Incident, now time.Time) {
 		if i.Service != n.Name {
 			continue
 		}
-		if inc.State == prunella.Resolved || i.Share <= i.Baseline && i.Failed > 0 {
+		if inc.State == prunella.Resolved || recovered(i) {
 			n.Class, n.Sign, n.Line = "healed", "✓", "recovered"
 			n.Title = fmt.Sprintf("%s: recovered; %s of %s requests failed", n.Name, thousands(int64(i.Failed)), thousands(int64(i.Total)))
+			return
+		}
+		if i.Total == 0 && !i.Stated {
+			n.Class, n.Sign, n.Line = "hit", "✕", "failing"
+			n.Title = n.Name + ": failing, share not measured yet"
 			return
 		}
 		n.Class, n.Sign, n.Line = "hit", "✕", percent(i.Share)+" failing"

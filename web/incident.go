@@ -18,7 +18,11 @@ const signalsShown = 500
 // incidentPage answers: what, how bad, why, what is being done, is it over?
 type incidentPage struct {
 	I        prunella.Incident
-	Headline string
+	Headline string // the cause in one sentence
+	More     string // what else is known of it
+	Standing bearing
+	Holder   string // the person who took it
+	Unheard  string // why nobody was told
 	Cause    *prunella.Cause
 	Rail     []stage
 	Plot     plot
@@ -90,10 +94,11 @@ func (s *server) incident(r *http.Request, now time.Time) (view, error) {
 		return view{}, err
 	}
 	from, to := plotRange(v.Incident, v.Runs, now)
-	points, err := s.backend.Series(ctx, client.SeriesQuery{From: from, To: to})
+	points, err := s.backend.Series(ctx, client.SeriesQuery{From: from.Add(-quietShown), To: to})
 	if err != nil {
 		return view{}, err
 	}
+	from, points = quietBefore(from, v.Incident.Onset, points)
 	p := incidentPage{I: v.Incident, Rail: rail(v.Incident, now), Name: nameOf(r), Events: v.Events, Notified: v.Notifications,
 		Runs: newestFirst(v.Runs), Groups: groupSignals(signals), Shown: len(signals), Total: total,
 		Held: v.Incident.State == prunella.Escalated, Over: v.Incident.State == prunella.Resolved,
@@ -105,7 +110,8 @@ func (s *server) incident(r *http.Request, now time.Time) (view, error) {
 		p.Cause = &v.Incident.Causes[0]
 	}
 	p.Runbooks = s.runbooks(r, signals)
-	p.Headline = headline(v.Incident)
+	p.Headline, p.More = firstSentence(headline(v.Incident))
+	p.Standing, p.Holder, p.Unheard = bearingOf(v.Incident), holder(v.Incident), unheard(v.Notifications)
 	for _, a := range v.Approvals {
 		if a.Decision != "" {
 			p.Decided = append(p.Decided, a)
@@ -146,15 +152,20 @@ func dueOf(inc prunella.Incident, a *ask) due {
 		}
 		return due{"approve or refuse", inc.DueAt}
 	case prunella.Escalated:
+		if by := holder(inc); by != "" {
+			return due{What: by + " is on it; nothing runs by itself"}
+		}
 		return due{What: "waits for a person; nothing runs by itself"}
 	case prunella.Resolved:
 		return due{}
 	case prunella.Verifying:
-		return due{"a verdict", inc.DueAt}
+		return due{"the verdict", inc.DueAt}
 	case prunella.Healing:
-		return due{"a step", inc.DueAt}
+		return due{"a step of the plan", inc.DueAt}
+	case prunella.Open:
+		return due{"the search for the cause", inc.DueAt}
 	}
-	return due{"a look", inc.DueAt}
+	return due{"answers of the checks", inc.DueAt}
 }
 
 // stage is one station of an incident's way.
@@ -279,6 +290,31 @@ func plotRange(inc prunella.Incident, runs []prunella.Run, now time.Time) (from,
 	return inc.Onset.Add(-before), to
 }
 
+// quietShown is how much more of the time before an onset is looked at, for the
+// plot of an incident that is only seconds old.
+const quietShown = time.Minute
+
+// quietBefore moves the beginning of a plot back until what was normal can be
+// seen: six reports of the services before the onset.
+func quietBefore(from, onset time.Time, points []prunella.SeriesPoint) (time.Time, []prunella.SeriesPoint) {
+	if early := onset.Add(-6 * interval(points, 0)); early.Before(from) {
+		from = later(early, from.Add(-quietShown))
+	}
+	for i, p := range points {
+		if !p.At.Before(from) {
+			return from, points[i:]
+		}
+	}
+	return from, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // hitBy are the services whose requests the incident is about.
 func hitBy(inc prunella.Incident) []string {
 	out := append([]string(nil), inc.Cascade.Hit...)
@@ -308,6 +344,9 @@ func marksOf(v client.IncidentView) []plotMark {
 				marks = append(marks, plotMark{At: st.Started, Sign: strconv.Itoa(st.Index + 1), Class: "action", Text: st.Name})
 			}
 		}
+	}
+	for _, i := range joinedLate(inc) {
+		marks = append(marks, plotMark{At: i.Since, Sign: "+", Class: "change", Text: i.Service + " fails too"})
 	}
 	if inc.State == prunella.Resolved {
 		marks = append(marks, plotMark{At: inc.ResolvedAt, Sign: "✓", Class: "resolved", Text: "resolved"})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -137,13 +138,17 @@ func sayNow(open []prunella.Incident, status client.Status, now time.Time) (sent
 		}
 		return "Nothing is broken.", count(len(status.Baselines), "service") + " within what is normal for them.", "good"
 	}
-	critical, waiting, held := 0, 0, 0
+	critical, waiting, held, stuck := 0, 0, 0, 0
+	var holders []string
 	for _, i := range open {
 		switch {
 		case i.State == prunella.AwaitingApproval:
 			waiting++
-		case i.State == prunella.Escalated:
+		case holder(i) != "":
 			held++
+			holders = including(holders, holder(i))
+		case i.State == prunella.Escalated:
+			stuck++
 		}
 		if i.Severity == prunella.Critical {
 			critical++
@@ -155,18 +160,27 @@ func sayNow(open []prunella.Incident, status client.Status, now time.Time) (sent
 	} else if critical > 0 {
 		sentence += fmt.Sprintf(", %d critical", critical)
 	}
+	which := func(n int) string {
+		if len(open) == 1 {
+			return "it"
+		}
+		return strconv.Itoa(n)
+	}
 	var parts []string
 	if waiting > 0 {
-		parts = append(parts, fmt.Sprintf("%d %s for your approval", waiting, map[bool]string{true: "waits", false: "wait"}[waiting == 1]))
+		parts = append(parts, fmt.Sprintf("%s %s for your approval", which(waiting), map[bool]string{true: "waits", false: "wait"}[waiting == 1]))
+	}
+	if stuck > 0 {
+		parts = append(parts, fmt.Sprintf("%s %s for a person, and nothing is done meanwhile", which(stuck), map[bool]string{true: "waits", false: "wait"}[stuck == 1]))
 	}
 	if held > 0 {
-		parts = append(parts, fmt.Sprintf("%d held by a person", held))
+		parts = append(parts, fmt.Sprintf("%s %s on %s", list(holders), plural(holders, "is", "are"), which(held)))
 	}
-	if n := len(open) - waiting - held; n > 0 {
-		parts = append(parts, fmt.Sprintf("Prunella is on %d", n))
+	if n := len(open) - waiting - held - stuck; n > 0 {
+		parts = append(parts, "Prunella is on "+which(n))
 	}
 	tone = "warn"
-	if critical > 0 || held > 0 {
+	if critical > 0 || stuck > 0 {
 		tone = "bad"
 	}
 	return sentence + ".", upperFirst(strings.Join(parts, ", ")) + ".", tone

@@ -58,11 +58,12 @@ var functions = template.FuncMap{
 	},
 	"adds":    func(more, said string) bool { return more != "" && !strings.Contains(said, more) },
 	"allowed": allowedWord, "fault": faultWord, "lint": lintMarks.of, "freshnesses": func() []string { return []string{"fresh", "due", "stale", "never"} },
-	"inc":   func(i int) int { return i + 1 },
-	"upper": upper,
-	"abs":   func(x float64) string { return number(max(x, -x)) },
-	"at":    func(now time.Time, v any) withNow { return withNow{now, v} },
-	"since": func(from, to time.Time) string { return duration(to.Sub(from)) },
+	"inc":       func(i int) int { return i + 1 },
+	"upper":     upper,
+	"delivered": delivered,
+	"abs":       func(x float64) string { return number(max(x, -x)) },
+	"at":        func(now time.Time, v any) withNow { return withNow{now, v} },
+	"since":     func(from, to time.Time) string { return duration(to.Sub(from)) },
 	"budget": func(d time.Duration) string {
 		if d == 0 {
 			return "no limit"
