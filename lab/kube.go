@@ -160,7 +160,7 @@ func (k *kube) routes(mux *http.ServeMux) {
 	k.discoveryRoutes(mux)
 }
 
-// guarded asks for the bearer token and the one namespace there is.
+// guarded asks for the bearer token.
 func (k *kube) guarded(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+k.token {

@@ -2,6 +2,7 @@ package match
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"prunella/said"
@@ -22,7 +23,8 @@ var saysNames = []struct {
 	{"says:signature", []said.Class{said.BadSignature}},
 }
 
-// saysOf returns what a text blames, in the order of saysNames.
+// saysOf returns what the first maxLine bytes of a text blame, in the order of
+// saysNames.
 func saysOf(text string) []string {
 	classes, _ := said.In(text[:min(len(text), maxLine)])
 	var out []string
@@ -34,18 +36,19 @@ func saysOf(text string) []string {
 	return out
 }
 
-// maxHeard bounds the texts whose blame is kept.
+// maxHeard bounds the texts whose blame is kept: a megabyte of them at most.
 const maxHeard = 500
 
 // heardSay is saysOf for texts that come again and again, as those of a failure do.
 func (d *Detector) heardSay(text string) []string {
+	text = text[:min(len(text), maxLine)]
 	out, known := d.heard[text]
 	if !known {
 		if len(d.heard) >= maxHeard {
 			clear(d.heard)
 		}
 		out = saysOf(text)
-		d.heard[text] = out
+		d.heard[strings.Clone(text)] = out // not the whole record that it is the beginning of
 	}
 	return out
 }

@@ -82,7 +82,7 @@ func (s *sheet) compare(name string, expected, actual []string, words string, ho
 		s.unseen(name, strings.Join(want, ", "), "no injected fault tells this")
 		return
 	}
-	s.add(name, words+strings.Join(want, ", "), orElse(strings.Join(actual, ", "), "none"), holds(want))
+	s.add(name, words+orElse(strings.Join(want, ", "), "(none)"), orElse(strings.Join(actual, ", "), "none"), holds(want))
 }
 
 // same compares as sets.
