@@ -112,7 +112,7 @@ func New(cfg Config, version string, log *slog.Logger) (a *App, err error) {
 		return a, err
 	}
 	a.undo("bus", a.bus.Close)
-	if a.world, err = action.NewWorld(cfg.World, history{a.store}, action.Options{Log: log, TimeScale: cfg.TimeScale}); err != nil {
+	if a.world, err = action.NewWorld(cfg.World, history{a.store}, action.Options{Log: log, TimeScale: cfg.TimeScale, Caught: a.caught}); err != nil {
 		return a, err
 	}
 	a.undo("world", func() error { a.world.Close(); return nil })
