@@ -194,13 +194,14 @@ type Contact struct {
 }
 
 var (
-	mention     = regexp.MustCompile(`(?:^|[^\w@./])(@[A-Za-z0-9][\w.-]*[\w]|@[A-Za-z0-9])|\[\[((?:people|companies)/[^\]|#]+)[^\]]*\]\]|(?:^|\s|` + "`" + `|\()(#[A-Za-z][\w-]+)|\b([\w.+-]+@[\w-]+\.[\w.-]*\w)`)
+	mention     = regexp.MustCompile(`(?:^|[^\p{L}\p{N}_@./])(@[\p{L}\p{N}](?:[\p{L}\p{N}_.-]*[\p{L}\p{N}_])?)|\[\[((?:people|companies)/[^\]|#]+)[^\]]*\]\]|(?:^|\s|` + "`" + `|\()(#\p{L}[\p{L}\p{N}_-]+)|\b([\w.+-]+@[\w-]+\.[\w.-]*\w)`)
 	calls       = regexp.MustCompile(`(?i)\b(?:escalate(?:s|d)?(?: it| this)? to|page|call|contact|notify|ping|inform|involve|engage|alert|reach out to|hand (?:it |this )?over to|open an? (?:ticket|case|issue)(?: with| for| at| in)|raise an? (?:ticket|case|issue)(?: with| for| at| in))\s+(?:the\s+)?([^.,;:()→]+)`)
 	label       = regexp.MustCompile(`^(?:\*\*|__)(.+?)(?:\*\*|__)\s*(?::|→|->|=>|–|—|-)?\s*(.*)$|^([^:→.]{2,80}?)\s*(?::\s|→|->|=>|\s[–—]\s)\s*(.*)$`)
 	ifLeading   = regexp.MustCompile(`(?i)^(?:if|when|whenever|in case|after|once|unless|for)\b\s*(.*)$`)
 	ifSentence  = regexp.MustCompile(`(?i)^((?:if|when|whenever|in case|after|once|unless)\b[^,;:→]*?)\s*(?:,|:|→|->|=>|;|\s[–—]\s|\bthen\b)\s*`)
 	ifTrailing  = regexp.MustCompile(`(?i)[\s,(]((?:if|when|whenever|in case|unless)\s+[^.;)]+)[.;)]*$`)
 	primaryWord = regexp.MustCompile(`(?i)^(?:the\s+)?(?:primary|first(?:\s+(?:line|call|contact|responder))?|l1|level 1|tier 1|1st|owner)\b`)
+	primaryLast = regexp.MustCompile(`(?i)\((?:the\s+)?(?:primary|first(?:\s+(?:line|call|contact|responder))?|l1|level 1|tier 1|1st)\)[\s.]*$`)
 	emphasis    = strings.NewReplacer("**", "", "__", "", "`", "")
 )
 
@@ -227,6 +228,7 @@ func (d *Document) Contacts() []Contact {
 			c.When = spoken(m[1])
 		}
 		c.targets(rest)
+		c.Primary = c.Primary || primaryLast.MatchString(rest)
 		if m := ifTrailing.FindStringSubmatch(rest); m != nil && c.When == "" {
 			c.When = spoken(m[1])
 		}

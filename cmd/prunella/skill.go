@@ -118,17 +118,17 @@ func isFile(s string) bool {
 	return err == nil && !st.IsDir() || strings.ContainsAny(s, `/\`) && strings.HasSuffix(s, ".md") && !strings.HasPrefix(s, "skills/")
 }
 
-// readPage reads a file that may be a skill, up to the largest there can be.
-func readPage(file string) ([]byte, error) {
+// readPage reads a file that may be a skill, up to limit bytes.
+func readPage(file string, limit int64) ([]byte, error) {
 	st, err := os.Stat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, &prunella.Error{Kind: prunella.NotFound, Op: "read", Where: file, Reason: "there is no such file"}
 	case err == nil && st.IsDir():
 		return nil, &prunella.Error{Kind: prunella.Invalid, Op: "read", Where: file, Reason: "it is a folder", Remedy: "name a file"}
-	case err == nil && st.Size() > skill.MaxSize:
+	case err == nil && st.Size() > limit:
 		return nil, &prunella.Error{Kind: prunella.TooLarge, Op: "read", Where: file,
-			Reason: fmt.Sprintf("the page has %d bytes, more than %d", st.Size(), skill.MaxSize), Remedy: "a skill is one page; split it"}
+			Reason: fmt.Sprintf("the page has %d bytes, more than %d", st.Size(), limit), Remedy: "a skill is one page; split it"}
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -138,7 +138,7 @@ func readPage(file string) ([]byte, error) {
 }
 
 func readSkill(file string) (*skill.Document, error) {
-	b, err := readPage(file)
+	b, err := readPage(file, skill.MaxSize)
 	if err != nil {
 		return nil, err
 	}

@@ -61,13 +61,33 @@ func (cmd skillImportCmd) Run(c *console) error {
 
 func (cmd skillImportCmd) read() ([]byte, error) {
 	if cmd.File != "-" {
-		return readPage(cmd.File)
+		return readPage(cmd.File, largest(cmd.File))
 	}
-	b, err := io.ReadAll(io.LimitReader(os.Stdin, skill.MaxSize+1))
+	b, err := io.ReadAll(io.LimitReader(os.Stdin, importer.MaxSaved+1))
 	if err != nil {
 		return nil, &prunella.Error{Kind: prunella.Invalid, Op: "read standard input", Err: err}
 	}
 	return b, nil
+}
+
+// largest is how many bytes a page may have: by its beginning, which has pictures
+// beside the text, and which has two bytes a letter.
+func largest(file string) int64 {
+	f, err := os.Open(file)
+	if err != nil {
+		return skill.MaxSize
+	}
+	defer f.Close()
+	head := make([]byte, 8<<10)
+	n, err := io.ReadFull(f, head)
+	switch {
+	case err != nil: // all of it was read
+	case importer.Saved(head[:n]):
+		return importer.MaxSaved
+	case bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")):
+		return 2 * skill.MaxSize
+	}
+	return skill.MaxSize
 }
 
 func firstLine(s string) string {

@@ -133,7 +133,7 @@ func (cmd skillLintCmd) lint(r *lintReport) error {
 // file lints one file. On its own, outside a folder of skills, it may have any
 // file name.
 func (r *lintReport) file(file string) error {
-	b, err := readPage(file)
+	b, err := readPage(file, skill.MaxSize)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -60,6 +61,35 @@ func TestSkillImport(t *testing.T) {
 	for _, line := range strings.Split(string(page), "\n") {
 		if !strings.Contains(back, strings.TrimSpace(line)) {
 			t.Errorf("%q does not come back", line)
+		}
+	}
+}
+
+// A page that a browser saved with its pictures may be larger than a skill, and
+// one in UTF-16 has twice its bytes; the skill is that of the page.
+func TestSkillImportOfSavedPages(t *testing.T) {
+	dir := t.TempDir()
+	page, err := os.ReadFile("../../skill/importer/testdata/gateway-certificate.mhtml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	boundary := regexp.MustCompile(`boundary="(.+)"`).FindSubmatch(page)[1]
+	picture := fmt.Sprintf("\r\n--%s\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: binary\r\n\r\n%s\r\n--%[1]s--\r\n", boundary, bytes.Repeat([]byte("pixel "), 1<<20))
+	saved := filepath.Join(dir, "page.mhtml")
+	if err := os.WriteFile(saved, append(bytes.TrimSuffix(bytes.TrimSpace(page), []byte("--")), picture[2+2+len(boundary):]...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	wide := filepath.Join(dir, "wide.md")
+	b := []byte{0xff, 0xfe}
+	for _, c := range "# Stuck queue\r\n\r\n## Resolution\r\n\r\n1. Restart it\r\n" {
+		b = append(b, byte(c), 0)
+	}
+	if err := os.WriteFile(wide, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{saved: "kubectl rollout status deployment/gateway", wide: "# Stuck queue\n\n## Resolution\n\n1. Restart it\n"} {
+		if code, out, complaint := command(t, "skill", "import", file); code != exitPassed || !strings.Contains(out, want) || complaint != "" {
+			t.Errorf("%s: exit %d: %s%s", file, code, complaint, out)
 		}
 	}
 }

@@ -14,6 +14,7 @@ var (
 	backLink   = regexp.MustCompile(`^(?:←|‹|«|<-|⟵|⬅)\s*(.*)$|^(Back to .*|All (?:skills|runbooks|playbooks|pages|docs|articles|documents)(?:\p{Lu}.*)?)$`)
 	gluedBadge = regexp.MustCompile(`^((?:Back to )?All [a-z]+)(\p{Lu}[\p{L} &-]*)$`)
 	crumbs     = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N} _.-]*(?:\s*[/>›»→]\s*[\p{L}\p{N}][\p{L}\p{N} _.-]*)+$`)
+	linked     = regexp.MustCompile(`\[([^\[\]]*)\]\([^()\s]*\)`)
 	chromeLine = regexp.MustCompile(`(?i)^(?:edit|edit page|edit this page.*|share|copy|copied!?|copy link|print|export|history|star|watch|unwatch|comments?|like|save for later|skip to .*content.*|skip to .*|table of contents|on this page|in this article|contents|search(?:\.\.\.|…| (?:the |this )?(?:wiki|docs|site|pages|runbooks|skills).*)?|sign in|log in|menu|home|view source|toggle .*|last edited.*|\d+ min(?:ute)?s? read|jump to .*|page tree.*|pages|spaces|\[\[?_?toc_?\]?\]|<!--.*-->|!\[.*\]\(.*\)|\[!\[.*|={3,}|-{3,}|\*{3,}|\|?[\s|:-]+\|?)$`)
 	sentence   = regexp.MustCompile(`[.!?…)]["'”]?$`)
 	sourceLine = regexp.MustCompile(`^\s*(?:[-*+•]\s*)?(?:→|->|=>)|#[\p{L}][\w-]+|\b(?:19|20)\d\d-\d\d-\d\d\b|https?://`)
@@ -25,6 +26,12 @@ var byline = regexp.MustCompile(`(?i)^(?:created|added|written|authored|posted|p
 
 func isChrome(text string) bool {
 	return byline.MatchString(text) || chromeLine.MatchString(text) || backLink.MatchString(text) || tableHead.MatchString(text)
+}
+
+// isPath tells the way to a page through its site, links or not.
+func isPath(text string) bool {
+	text = linked.ReplaceAllString(text, "$1")
+	return crumbs.MatchString(text) && len(text) < 100 && !sentence.MatchString(text)
 }
 
 // readHead reads what stands before the title and keeps it verbatim.
@@ -236,7 +243,7 @@ func (p *page) other(i int, text string, named *int) int {
 		if name := slug(fileName(text)); p.facts.name == "" {
 			p.facts.name = name
 		}
-	case crumbs.MatchString(text) && len(text) < 100 && !sentence.MatchString(text):
+	case isPath(text):
 	case separated.MatchString(text) && len(strings.Fields(text)) <= 12:
 		m := separated.FindStringSubmatch(text)
 		if key := slug(m[1]); skill.ValidName(key) && len(strings.Fields(m[1])) <= 4 && unicode.IsLetter(rune(key[0])) {

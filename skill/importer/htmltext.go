@@ -328,7 +328,7 @@ func (w *htmlPage) inline(n *html.Node) string {
 		return link(strings.TrimSpace(attr(n, "href")), inside())
 	case "img":
 		alt := strings.Join(strings.Fields(attr(n, "alt")), " ")
-		if src := attr(n, "src"); src != "" && !strings.HasPrefix(src, "data:") && !strings.ContainsAny(src, " ()<>") {
+		if src := attr(n, "src"); src != "" && !strings.HasPrefix(src, "data:") && !strings.HasPrefix(src, "cid:") && !strings.ContainsAny(src, " ()<>") {
 			return "![" + alt + "](" + src + ")"
 		}
 		return alt

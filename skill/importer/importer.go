@@ -9,6 +9,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/runes"
+	"golang.org/x/text/unicode/norm"
+
 	"prunella"
 	"prunella/skill"
 )
@@ -63,10 +66,16 @@ type Unplaced struct {
 	Reason string `json:"reason"`
 }
 
-// Import reads a page. path names it in errors, and names the skill when the
-// page does not. Errors are Invalid (not UTF-8 text, or front matter that is
-// not YAML) and TooLarge.
+// Import reads a page: text in UTF-8 or, with its byte order mark, in UTF-16;
+// HTML also in the encoding that it declares; a page Saved with its pictures.
+// path names it in errors, and names the skill when the page does not. Errors are
+// Invalid (text in no encoding that is known, or front matter that is not YAML)
+// and TooLarge: over skill.MaxSize, and over MaxSaved with pictures.
 func Import(path string, b []byte) (*Result, error) {
+	b, err := source(path, b)
+	if err != nil {
+		return nil, err
+	}
 	if len(b) > skill.MaxSize {
 		return nil, &prunella.Error{Kind: prunella.TooLarge, Op: "import", Where: path,
 			Reason: fmt.Sprintf("the page is larger than %d bytes", skill.MaxSize), Remedy: "a skill is one page; split it"}
@@ -84,7 +93,6 @@ func Import(path string, b []byte) (*Result, error) {
 	text, said := strings.TrimPrefix(string(b), "\uFEFF"), visible(string(b))
 	html := isHTML(text)
 	if html {
-		var err error
 		if text, said, err = fromHTML(text); err != nil {
 			return nil, &prunella.Error{Kind: prunella.Invalid, Op: "import", Where: path, Remedy: "copy its text from the browser", Err: err}
 		}
@@ -119,6 +127,25 @@ func Import(path string, b []byte) (*Result, error) {
 		return nil, err
 	}
 	return &Result{File: file, Report: report(d, p.title, p.unplaced, p.restored)}, nil
+}
+
+// source is the page that a file holds, as UTF-8 when its encoding is known.
+func source(path string, b []byte) ([]byte, error) {
+	saved := Saved(b)
+	var err error
+	switch {
+	case saved && len(b) > MaxSaved:
+		return nil, &prunella.Error{Kind: prunella.TooLarge, Op: "import", Where: path,
+			Reason: fmt.Sprintf("the saved page is larger than %d bytes", MaxSaved), Remedy: "save it as HTML, without its pictures"}
+	case saved:
+		b, err = savedPage(b)
+	case len(b) <= 2*skill.MaxSize: // UTF-16 takes twice the bytes
+		b, err = inUTF8(b, "")
+	}
+	if err != nil {
+		return nil, &prunella.Error{Kind: prunella.Invalid, Op: "import", Where: path, Err: err, Remedy: "save it as UTF-8, or copy its text from the browser"}
+	}
+	return b, nil
 }
 
 // printable replaces what is no text, such as NUL, by a space.
@@ -212,15 +239,18 @@ var (
 	camel    = regexp.MustCompile(`([\p{Ll}\d])(\p{Lu})`)
 	acronym  = regexp.MustCompile(`(\p{Lu}+)(\p{Lu}\p{Ll}{2,})`)
 	notSlug  = regexp.MustCompile(`[^a-z0-9]+`)
-	apostrop = strings.NewReplacer("'", "", "’", "")
+	apostrop = strings.NewReplacer("'", "", "’", "", "ß", "ss")
+	accents  = runes.Remove(runes.In(unicode.Mn))
 )
 
-// slug makes a name of a title: "kube-pod-crash-looping" of "KubePodCrashLooping".
+// slug makes a name of a title: "kube-pod-crash-looping" of "KubePodCrashLooping",
+// "disque-sature" of "Disque saturé".
 func slug(title string) string {
 	if len(strings.Fields(title)) == 1 {
 		title = camel.ReplaceAllString(acronym.ReplaceAllString(title, "$1-$2"), "$1-$2")
 	}
-	s := strings.Trim(notSlug.ReplaceAllString(strings.ToLower(apostrop.Replace(title)), "-"), "-")
+	plain := accents.String(norm.NFKD.String(strings.ToLower(apostrop.Replace(title))))
+	s := strings.Trim(notSlug.ReplaceAllString(plain, "-"), "-")
 	if len(s) > 64 {
 		s = s[:64]
 		if at := strings.LastIndexByte(s, '-'); at > 20 {

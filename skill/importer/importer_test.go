@@ -140,6 +140,7 @@ func TestNoWordOfHTMLIsLost(t *testing.T) {
 	hidden := regexp.MustCompile(`(?s)<(script|style|head|ac:parameter|ac:task-id|ac:task-status)\b.*?</(script|style|head|ac:parameter|ac:task-id|ac:task-status)>|<!--.*?-->|<!\[CDATA\[|\]\]>`)
 	tag := regexp.MustCompile(`<[^<>]*>`)
 	pages, err := filepath.Glob("testdata/*ml")
+	pages = slices.DeleteFunc(pages, func(file string) bool { return strings.HasSuffix(file, ".mhtml") })
 	if err != nil || len(pages) < 3 {
 		t.Fatal(pages, err)
 	}
