@@ -7,12 +7,10 @@ import (
 	"prunella/client"
 )
 
-// gate is the floor from which a skill may run unattended; see Policy.MinFloor.
-const gate = 0.75
-
 // coursePlot draws the confidence of a skill over time, the floor under it, and
-// one mark for each outcome that moved it, linked where it can be read.
-func coursePlot(points []client.TrustPoint, now time.Time, address func(kind, ref string) string) plot {
+// one mark for each outcome that moved it, linked where it can be read; gate is
+// the floor from which the skill may run alone.
+func coursePlot(points []client.TrustPoint, gate float64, now time.Time, address func(kind, ref string) string) plot {
 	p := plot{Title: "Confidence and its floor", Unit: "per cent", To: now}
 	if len(points) < 2 {
 		p.Empty = "Nothing has moved it yet: without evidence it stands at one half, which means that nobody knows."
@@ -42,7 +40,7 @@ func coursePlot(points []client.TrustPoint, now time.Time, address func(kind, re
 	box := func(s sample) (x, y float64) {
 		return along(s.at) * plotBox, plotBox * (1 - s.value)
 	}
-	p.Gate, p.GateText = height(gate), "floor needed to run alone"
+	p.Gate, p.GateText = height(gate), "floor needed to run alone: "+percent(gate)
 	last := points[len(points)-1]
 	p.Curves = []curve{{Class: "baseline", Name: "floor", Path: trace(floor, box), Last: percent(last.Floor)}, {Class: "sure", Name: "confidence", Path: trace(confidence, box), Last: percent(last.Confidence)}}
 	p.Summary = fmt.Sprintf("Confidence from %s to %s, moved by %s: now %s with a floor of %s; %s is the floor needed to run alone.",

@@ -57,7 +57,7 @@ func partialSkill(now time.Time) client.SkillView {
 			Pattern: "auth/partial-key-distribution", Category: "security", Version: "v1.2.0", Hash: planHash, Owners: []string{"@sam", "@maya"}, Path: "skills/jwt-signing-key-partial-distribution.skill.md",
 			Signals: make([]prunella.SignalRule, 4), Checks: make([]prunella.CheckRule, 3), Actions: make([]prunella.ActionRule, 5), Budgets: prunella.Budgets{Diagnosis: 3 * time.Minute, Resolution: 5 * time.Minute}, Alternates: []string{"auth-jwks-rotation-spike", "bad-deploy"}},
 		Markdown: partialMarkdown, Claimed: 0.88,
-		Trust: client.SkillTrust{Confidence: 0.917, Floor: 0.762, Alpha: 11, Beta: 1, Terms: []client.TrustTerm{
+		Trust: client.SkillTrust{Confidence: 0.917, Floor: 0.762, Needed: 0.75, Alpha: 11, Beta: 1, Terms: []client.TrustTerm{
 			{At: now.Add(-48 * time.Hour), Kind: "run", Ref: "run-88", X: 1, Weight: 0.99}, {At: now.Add(-21 * 24 * time.Hour), Kind: "run", Ref: "run-61", X: 1, Weight: 0.92}, {At: now.Add(-30 * 24 * time.Hour), Kind: "scenario", Ref: "jwt-signing-key-rotation-failure, seed 7", X: 1, Weight: 0.18}}},
 		Freshness: "fresh", LastVerified: now.Add(-48 * time.Hour), LastRun: now.Add(-76 * time.Second),
 		Policy:    prunella.Decision{Allowed: prunella.AllowUnattended, Reason: why("floor", "floor 76 % is over 75 %, fresh, every step reversible"), Gates: []prunella.Reason{why("floor", "floor 0.76 ≥ 0.75"), why("fresh", "verified 2 days ago")}},

@@ -73,7 +73,7 @@ func (w *world) ago(d time.Duration) time.Time { return w.start.Add(-d) }
 func (w *world) fillStatus() {
 	w.status = client.Status{Version: "v0.1.0-test", Started: w.ago(26 * time.Hour), Now: w.start, TimeScale: 1, IncidentsOpen: 3,
 		Intake: client.Intake{SignalsTotal: 1284331, PerSecond: 41.6, BusDepth: 3, LagSeconds: 0.2, Rejected: 2, LastSignal: w.start},
-		Monitors: []client.Monitor{{Name: "jwks/auth", LastRun: w.ago(4 * time.Second)}, {Name: "canary", LastRun: w.ago(7 * time.Second)},
+		Monitors: []client.Monitor{{Name: "jwks/auth", LastRun: w.ago(4 * time.Second)}, {Name: "canary/auth", LastRun: w.ago(7 * time.Second)},
 			{Name: "releases", LastRun: w.ago(48 * time.Second), LastError: "the releases list answered 502"}, {Name: "heartbeat", LastRun: w.ago(time.Second)}},
 		Engine: client.Engine{Owner: "node-1", LastTick: w.start}}
 	for i, s := range serviceNames {

@@ -27,7 +27,8 @@ type nowPage struct {
 	Sparks   []spark
 	Window   time.Duration
 	Report   *prunella.Report
-	Fresh    bool // no signal has ever come in
+	Prove    prunella.SkillName // a skill that a drill could prove
+	Fresh    bool               // no signal has ever come in
 }
 
 type incidentRow struct {
@@ -71,6 +72,8 @@ func (s *server) now(r *http.Request, now time.Time) (view, error) {
 	}
 	if len(reports) > 0 {
 		p.Report = &reports[0]
+	} else if p.Prove, err = s.provable(ctx); err != nil {
+		return view{}, err
 	}
 	p.Sentence, p.Detail, p.Tone = sayNow(open, status, now)
 	return view{Template: "now", Title: "Now", Nav: "now", Topics: "incident status reports", Body: p}, nil
@@ -134,7 +137,7 @@ func sayNow(open []prunella.Incident, status client.Status, now time.Time) (sent
 				"The last signal came " + relative(now, last) + ". Check that your services can still reach this server.", "warn"
 		case unknown > 0:
 			return "Nothing is broken that can be seen.",
-				fmt.Sprintf("For %d of %s there is not enough history yet to know what is normal.", unknown, count(len(status.Baselines), "service")), "plain"
+				fmt.Sprintf("For %d of %s there is not enough history yet to know what is normal; a few minutes of traffic are needed.", unknown, count(len(status.Baselines), "service")), "plain"
 		}
 		return "Nothing is broken.", count(len(status.Baselines), "service") + " within what is normal for them.", "good"
 	}
@@ -222,6 +225,7 @@ func (s *server) incidents(r *http.Request, now time.Time) (view, error) {
 type reportsPage struct {
 	Reports []prunella.Report
 	Passed  int
+	Prove   prunella.SkillName // a skill that a drill could prove
 }
 
 func (s *server) reports(r *http.Request, _ time.Time) (view, error) {
@@ -234,6 +238,11 @@ func (s *server) reports(r *http.Request, _ time.Time) (view, error) {
 		return view{}, err
 	}
 	p := reportsPage{Reports: found}
+	if len(found) == 0 {
+		if p.Prove, err = s.provable(r.Context()); err != nil {
+			return view{}, err
+		}
+	}
 	for _, rep := range found {
 		if rep.Status == prunella.Passed {
 			p.Passed++

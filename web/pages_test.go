@@ -149,7 +149,7 @@ func balanced(t *testing.T, page string) {
 func TestFirstScreens(t *testing.T) {
 	site := serve(t, newWorld())
 	_, now := fetch(t, site+"/")
-	wants(t, now, "3 incidents open, 1 critical.", "1 waits for your approval, 1 waits for a person, and nothing is done meanwhile, Prunella is on 1.", "new key missing at some verifiers", "learning what is normal: 7 of 30 windows", "the releases list answered 502")
+	wants(t, now, "3 incidents open, 1 critical.", "1 waits for your approval, 1 waits for a person, and nothing is done meanwhile, Prunella is on 1.", "new key missing at some verifiers", "learning what is normal: 23 % of the traffic it takes", "whether each service takes tokens", "the releases list answered 502")
 	_, inc := fetch(t, site+"/incidents/inc-01jq8x4m2k")
 	wants(t, inc, "■ critical", "92 % of requests fail in 4 of 7 services", "95 %", "sure of this cause", "Healing", "for 1 min 16 s", "Next a step of the plan in 5 s", "3 hypotheses weighed", "verifiers hold an old key set", "a bad deploy",
 		"payment in 7 min", "All requests of the affected services fail in 42 min", "✕ 92 % failing", "make key-2025-12-01 the signer again", "signer is key-2025-12-01, both keys are published", "Signals: 36 linked from 6 monitors",

@@ -366,6 +366,9 @@ func lanes(marks []plotMark, from, to time.Time) (signs, listed []plotMark, heig
 	return signs, listed, max(1, len(ends))*laneHeight + 6
 }
 
+// Learned is how much of the quiet history is there that a baseline takes.
+func (s spark) Learned() string { return percent(float64(s.Have) / float64(max(1, s.Need))) }
+
 // spark is a small multiple: one service's requests and how many fail.
 type spark struct {
 	Service  string

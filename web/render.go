@@ -60,10 +60,10 @@ var functions = template.FuncMap{
 	"allowed": allowedWord, "fault": faultWord, "lint": lintMarks.of, "freshnesses": func() []string { return []string{"fresh", "due", "stale", "never"} },
 	"inc":       func(i int) int { return i + 1 },
 	"upper":     upper,
-	"delivered": delivered,
-	"abs":       func(x float64) string { return number(max(x, -x)) },
-	"at":        func(now time.Time, v any) withNow { return withNow{now, v} },
-	"since":     func(from, to time.Time) string { return duration(to.Sub(from)) },
+	"delivered": delivered, "monitorWord": monitorWord, "prove": proveCommand,
+	"abs":   func(x float64) string { return number(max(x, -x)) },
+	"at":    func(now time.Time, v any) withNow { return withNow{now, v} },
+	"since": func(from, to time.Time) string { return duration(to.Sub(from)) },
 	"budget": func(d time.Duration) string {
 		if d == 0 {
 			return "no limit"

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"html/template"
 	"maps"
 	"net/http"
@@ -50,7 +51,7 @@ type skillCategory struct {
 type skillRow struct {
 	V       client.SkillView
 	Excerpt []client.WikiPiece
-	Rests   string // "2 runs, 1 thread": what the confidence rests on
+	Rests   string // "2 runs, 1 conversation": what the confidence rests on
 }
 
 // mostRows bounds a list of skills; who has more searches.
@@ -140,12 +141,37 @@ func evidence(v client.SkillView) string {
 		n[t.Kind]++
 	}
 	var parts []string
-	for _, k := range []struct{ kind, one string }{{"run", "run"}, {"scenario", "scenario"}, {"person", "word"}, {"thread", "thread"}} {
+	for _, k := range []struct{ kind, one string }{{"run", "run"}, {"scenario", "scenario"}, {"person", "word"}, {"thread", "conversation"}} {
 		if n[k.kind] > 0 {
 			parts = append(parts, count(n[k.kind], k.one))
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// provable is a skill that acts, so that a drill shows what it is worth; "" when
+// none does.
+func (s *server) provable(ctx context.Context) (prunella.SkillName, error) {
+	all, err := s.backend.Skills(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, v := range all {
+		switch v.Policy.Allowed {
+		case prunella.AllowUnattended, prunella.AllowApproval, prunella.AllowLater:
+			return v.Skill.Name, nil
+		}
+	}
+	return "", nil
+}
+
+// proveCommand runs the scenarios of a skill and leaves their reports with the
+// server at host.
+func proveCommand(name prunella.SkillName, host string) string {
+	if name == "" {
+		name = "NAME"
+	}
+	return "prunella skill prove " + string(name) + " --server http://" + host
 }
 
 // skillPage answers: what do I do, and may I trust it?
@@ -154,7 +180,7 @@ type skillPage struct {
 	Prose  template.HTML
 	Course plot
 	Moves  []move
-	Rests  string  // "2 runs, 1 thread": what the confidence rests on
+	Rests  string  // "2 runs, 1 conversation": what the confidence rests on
 	Alike  []crumb // alternates: skills, or faults to search for
 	Edit   string  // address of the editor
 	Saved  string  // said once after an edit
@@ -190,7 +216,7 @@ func (s *server) skill(r *http.Request, now time.Time) (view, error) {
 		p.Moves = append(p.Moves, move{t, evidenceText(t), address(t.Kind, t.Ref)})
 	}
 	slices.SortStableFunc(p.Moves, func(a, b move) int { return b.At.Compare(a.At) })
-	p.Course = coursePlot(v.Course, now, address)
+	p.Course = coursePlot(v.Course, v.Trust.Needed, now, address)
 	return view{Template: "skill", Title: cmp.Or(sk.Title, string(sk.Name)), Nav: "skills", Topics: "skills:" + string(sk.Name) + " reports wiki:" + sk.Path, Body: p}, nil
 }
 

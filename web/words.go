@@ -102,6 +102,24 @@ func allowedWord(a prunella.Allowed) string {
 	return "not decided"
 }
 
+// monitorWord says what one of our own monitors looks at, "" for another's.
+func monitorWord(name string) string {
+	what, issuer, _ := strings.Cut(name, "/")
+	switch what {
+	case "jwks":
+		return "the keys that " + issuer + " publishes"
+	case "token":
+		return "which key signs a fresh token of " + issuer
+	case "canary":
+		return "whether each service takes tokens of " + issuer
+	case "releases":
+		return "what was released"
+	case "heartbeat":
+		return "that we are well ourselves"
+	}
+	return ""
+}
+
 var faultWords = map[prunella.Fault]string{
 	prunella.FaultStaleCache:    "verifiers hold an old key set",
 	prunella.FaultPartialKeys:   "new key missing at some verifiers",
