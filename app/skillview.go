@@ -77,7 +77,7 @@ func (b backend) skillView(f installed, outcomes []prunella.Outcome, now time.Ti
 	t := skill.TrustIn(s, outcomes, now)
 	v := client.SkillView{Skill: s, Freshness: t.Freshness, LastVerified: t.LastVerified, Problems: problems(f.problems), Broken: problems(f.broken),
 		Excluded: slices.Contains(b.cfg.Exclude, string(s.Name)), Editable: b.wiki.Editable(),
-		Trust: client.SkillTrust{Confidence: t.Confidence, Floor: t.Floor, Alpha: t.Alpha, Beta: t.Beta, Evidence: t.Evidence,
+		Trust: client.SkillTrust{Confidence: t.Confidence, Floor: t.Floor, Needed: b.cfg.Policy.NeededFloor(), Alpha: t.Alpha, Beta: t.Beta, Evidence: t.Evidence,
 			HalfLife: cmp.Or(s.HalfLife, skill.HalfLife).Hours() / 24}}
 	for _, term := range t.Terms {
 		v.Trust.Terms = append(v.Trust.Terms, trustTerm(term))

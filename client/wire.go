@@ -168,6 +168,7 @@ type SkillReport struct {
 type SkillTrust struct {
 	Confidence float64     `json:"confidence"`
 	Floor      float64     `json:"floor"`
+	Needed     float64     `json:"needed"` // Floor from which the policy lets it act alone
 	Alpha      float64     `json:"alpha"`
 	Beta       float64     `json:"beta"`
 	Evidence   float64     `json:"evidence"`       // Alpha + Beta − 2

@@ -220,6 +220,9 @@ func (p Policy) Validate() error {
 	return nil
 }
 
+// NeededFloor is the measured floor from which a skill may run unattended, 0–1.
+func (p Policy) NeededFloor() float64 { return *p.withDefaults().MinFloor }
+
 func (p Policy) withDefaults() Policy {
 	p.Autonomy = cmp.Or(p.Autonomy, "approve")
 	p.Generic = cmp.Or(p.Generic, "approve")
