@@ -14,8 +14,7 @@ import (
 // Snapshot; it starts no goroutine, reads no clock, and is not safe for
 // concurrent use.
 type Detector struct {
-	cfg   Config
-	heard map[string][]string // what texts blame, by text; may be forgotten at any time
+	cfg Config
 	state
 }
 
@@ -64,7 +63,7 @@ type source struct {
 // NewDetector returns a Detector that knows nothing. Zero fields of cfg take
 // their defaults.
 func NewDetector(cfg Config) *Detector {
-	return &Detector{cfg: cfg.filled(), heard: map[string][]string{}, state: state{
+	return &Detector{cfg: cfg.filled(), state: state{
 		Miner:    newMiner(),
 		Services: map[string]*service{},
 		Sources:  map[string]*source{},

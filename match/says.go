@@ -2,7 +2,6 @@ package match
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"prunella/said"
@@ -36,21 +35,25 @@ func saysOf(text string) []string {
 	return out
 }
 
-// maxHeard bounds the texts whose blame is kept: a megabyte of them at most.
-const maxHeard = 500
+// maxRead is how many texts of one service and template are read in a bucket for
+// what they blame. In a storm the others are taken to blame the same: texts of a
+// template differ in what varies from request to request, and reading one takes
+// as long as everything else that is done with it.
+const maxRead = 8
 
-// heardSay is saysOf for texts that come again and again, as those of a failure do.
-func (d *Detector) heardSay(text string) []string {
-	text = text[:min(len(text), maxLine)]
-	out, known := d.heard[text]
-	if !known {
-		if len(d.heard) >= maxHeard {
-			clear(d.heard)
-		}
-		out = saysOf(text)
-		d.heard[strings.Clone(text)] = out // not the whole record that it is the beginning of
+// blame returns what a text of the bucket n blames, which is counted already.
+func (r *textRate) blame(text string, n int64) []string {
+	if n > r.HeardIn {
+		r.HeardIn, r.Heard = n, nil
 	}
-	return out
+	if k := r.Recent[n]; k > maxRead && len(r.Heard) > 0 {
+		return r.Heard[k%len(r.Heard)]
+	}
+	says := saysOf(text)
+	if len(r.Heard) < maxRead {
+		r.Heard = append(r.Heard, says)
+	}
+	return says
 }
 
 // surelySays leaves out what one text alone cannot mean: libraries call a

@@ -1,6 +1,7 @@
 package match_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -136,5 +137,27 @@ func TestBlameOfTheFirstFinding(t *testing.T) {
 		if last := w.findings[len(w.findings)-1]; last.Attrs["blame"] != "" {
 			t.Errorf("%s: ten seconds later the blame is still %s", c.name, last.Attrs["blame"])
 		}
+	}
+}
+
+// In a storm of texts not every one is read; what they blame in turn is blamed
+// all the same, and as often.
+func TestAStormBlamesWhatItsTextsSay(t *testing.T) {
+	w := newWorld(5, lab(), 20, "user")
+	w.services["user"].share["401"] = 0.002
+	w.run(25 * time.Second)
+	w.services["user"].share["401"] = 0.9
+	for second := range 10 {
+		for n := range 300 {
+			text := "request %08x denied, no key for kid k2"
+			if n%3 == 0 {
+				text = "request %08x denied, the token has expired"
+			}
+			w.log("user", prunella.Warning, fmt.Sprintf(text, 7919*(300*second+n)))
+		}
+		w.run(time.Second)
+	}
+	if last := w.findings[len(w.findings)-1]; says(last) != "key time" {
+		t.Errorf("it says %q", says(last))
 	}
 }

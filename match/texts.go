@@ -31,6 +31,9 @@ type textRate struct {
 	Said   int64             `json:"said"`
 	Signal prunella.Signal   `json:"signal"` // the last one
 	Worst  prunella.Severity `json:"worst"`
+
+	Heard   [][]string `json:"heard,omitempty"`    // what the texts blame that were read in the bucket HeardIn, at most maxRead
+	HeardIn int64      `json:"heard_in,omitempty"` // the newest bucket of a text
 }
 
 // errorish reports a signal that speaks of a failure.
@@ -47,17 +50,19 @@ func (d *Detector) text(s prunella.Signal, now time.Time, step *Step) {
 	}
 	step.Interesting = append(step.Interesting, s)
 	at := d.timeOf(s)
+	r := d.rateText(s, t, at)
 	if sv := d.service(s.Service); sv != nil && s.Service != "" {
 		for _, tok := range TokensOf(s) {
 			sv.Tokens.note(tok, at)
 		}
-		sv.Blames.note(d.heardSay(s.Body), d.index(at))
+		if r != nil {
+			sv.Blames.note(r.blame(s.Body, d.index(at)), d.index(at))
+		}
 		sv.LastErrors = append(sv.LastErrors, bounded(s))
 		if len(sv.LastErrors) > maxLastErrors {
 			sv.LastErrors = slices.Delete(sv.LastErrors, 0, 1)
 		}
 	}
-	d.rateText(s, t, at)
 	if d.hasRequests(s.Service) || src.Metrics {
 		return // its requests say more than its texts
 	}
@@ -159,13 +164,14 @@ func statusIn(s prunella.Signal) string {
 	return ""
 }
 
-// rateText counts an error line of a service.
-func (d *Detector) rateText(s prunella.Signal, t *template, at time.Time) {
+// rateText counts an error line of a service and returns its count, nil beyond
+// the bound on counts.
+func (d *Detector) rateText(s prunella.Signal, t *template, at time.Time) *textRate {
 	key := s.Service + "\x00" + t.ID
 	r := d.Texts[key]
 	if r == nil {
 		if len(d.Texts) >= maxTextRates {
-			return
+			return nil
 		}
 		r = &textRate{First: at, Recent: map[int64]int{}, Closed: d.index(at) - 1, Said: -1}
 		d.Texts[key] = r
@@ -177,6 +183,7 @@ func (d *Detector) rateText(s prunella.Signal, t *template, at time.Time) {
 	if s.Severity.Rank() > r.Worst.Rank() {
 		r.Worst = s.Severity
 	}
+	return r
 }
 
 // close moves buckets that left the window into the mean, empty ones too.
