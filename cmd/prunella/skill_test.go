@@ -301,6 +301,33 @@ func TestSkillVersions(t *testing.T) {
 	if code, out, _ := command(t, "skill", "diff", file, file); code != 0 || !strings.Contains(out, "byte for byte") {
 		t.Errorf("exit %d: %s", code, out)
 	}
+
+	// Under another name it has the history that it had.
+	run("add", ".")
+	run("commit", "-q", "-m", "two")
+	run("mv", "skills/stuck-queue.skill.md", "skills/queue-hält.skill.md")
+	run("commit", "-q", "-m", "three")
+	file = filepath.Join(dir, "skills", "queue-hält.skill.md")
+	for _, c := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"queue-hält v1.0.0 1.0.1", exitPassed, "+\tqueuectl restart --all"},
+		{file + " 1.0.1 1.0.0", exitPassed, "-\tqueuectl restart --all"},
+		{"queue-hält@1.0.0 1.0.1", exitPassed, "v1.0.0 (" + diff.Old.Hash[:12] + ") → v1.0.1"},
+		{"queue-hält@" + diff.Old.Hash[:12] + " queue-hält@" + diff.New.Hash[:8], exitPassed, "v1.0.0 (" + diff.Old.Hash[:12] + ") → v1.0.1"},
+		{"queue-hält 2.0.0 1.0.0", exitUsage, "queue-hält was never at version 2.0.0 (known are v1.0.1, v1.0.0)"},
+		{"queue-hält@ queue-hält", exitUsage, "known are v1.0.1, v1.0.0"},
+		{"queue-hält 1.0.0", exitUsage, "prunella skill diff queue-hält V1 V2"},
+		{"queue-hält", exitUsage, "name two versions"},
+		{"no-such 1.0.0 1.0.1", exitUsage, "there is no skill or file of that name (there are queue-hält)"},
+	} {
+		code, out, complaint := command(t, append([]string{"skill", "diff", "--wiki", dir}, strings.Fields(c.args)...)...)
+		if code != c.code || !strings.Contains(out+complaint, c.says) {
+			t.Errorf("%s: exit %d, want %d with %q:\n%s%s", c.args, code, c.code, c.says, out, complaint)
+		}
+	}
 }
 
 // Without git the version that an import replaced is still there to compare with.
@@ -318,7 +345,7 @@ func TestSkillDiffAfterAnImport(t *testing.T) {
 	if code, out, complaint := command(t, "skill", "diff", "stuck-queue@1.0.0", "stuck-queue", "--wiki", dir); code != 0 || !strings.Contains(out, "+1. Restart 1.1.0") {
 		t.Errorf("exit %d: %s%s", code, out, complaint)
 	}
-	if code, _, complaint := command(t, "skill", "diff", "stuck-queue@0.9.0", "stuck-queue", "--wiki", dir); code == 0 || !strings.Contains(complaint, "its history has 1.0.0") {
+	if code, _, complaint := command(t, "skill", "diff", "stuck-queue@0.9.0", "stuck-queue", "--wiki", dir); code == 0 || !strings.Contains(complaint, "known are 1.1.0, 1.0.0, and there is no git history of it") {
 		t.Errorf("exit %d: %s", code, complaint)
 	}
 }

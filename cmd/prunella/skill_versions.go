@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"prunella"
@@ -14,9 +16,8 @@ import (
 
 type skillDiffCmd struct {
 	library
-	Old  string `arg:"" help:"A file, a name, or NAME@VERSION from the git history of the wiki or what an import replaced (FILE.before)." placeholder:"V1"`
-	New  string `arg:"" help:"Likewise." placeholder:"V2"`
-	JSON bool   `help:"Print JSON." name:"json"`
+	Of   []string `arg:"" name:"version" help:"Two versions, each a file, a name, or NAME@VERSION; or a name or file and two versions of it. Versions come from the git history of the wiki and from what an import replaced (FILE.before)."`
+	JSON bool     `help:"Print JSON." name:"json"`
 }
 
 // diffView is a comparison of two versions.
@@ -34,12 +35,33 @@ type versionView struct {
 	Hash    string `json:"hash"`
 }
 
+// pair names the two versions to compare.
+func (cmd skillDiffCmd) pair() (from, to string, err error) {
+	switch of := cmd.Of; {
+	case len(of) == 3:
+		return of[0] + "@" + of[1], of[0] + "@" + of[2], nil
+	case len(of) == 2 && skill.ValidVersion(of[1]) && !isFile(of[1]):
+		name, _, older := cutVersion(of[0])
+		if !older {
+			return "", "", usage("%s is compared with one version; name two: prunella skill diff %[1]s V1 V2, or %[1]s@%s %[1]s", of[0], of[1])
+		}
+		return of[0], name + "@" + of[1], nil
+	case len(of) == 2:
+		return of[0], of[1], nil
+	}
+	return "", "", usage("name two versions to compare: prunella skill diff NAME V1 V2, or two files")
+}
+
 func (cmd skillDiffCmd) Run(c *console) error {
-	a, err := cmd.version(c.ctx, cmd.Old)
+	from, to, err := cmd.pair()
 	if err != nil {
 		return err
 	}
-	b, err := cmd.version(c.ctx, cmd.New)
+	a, err := cmd.version(c.ctx, from)
+	if err != nil {
+		return err
+	}
+	b, err := cmd.version(c.ctx, to)
 	if err != nil {
 		return err
 	}
@@ -83,72 +105,90 @@ func viewVersion(d *skill.Document) versionView {
 	return versionView{File: d.Path, Version: version, Hash: d.Hash()}
 }
 
+// cutVersion takes NAME@VERSION apart; older is false when no version is named.
+func cutVersion(of string) (name, version string, older bool) {
+	at := strings.LastIndexByte(of, '@')
+	if at < 0 || isFile(of) {
+		return of, "", false
+	}
+	return of[:at], of[at+1:], true
+}
+
 // version reads a file, a skill of the wiki, or an earlier version of it.
 func (l library) version(ctx context.Context, of string) (*skill.Document, error) {
-	name, version, older := strings.Cut(of, "@")
-	if isFile(of) || !older {
-		return l.open(of)
-	}
+	name, version, older := cutVersion(of)
 	now, err := l.open(name)
-	if err != nil {
-		return nil, err
+	if err != nil || !older {
+		return now, err
 	}
+	var known []string
 	same := func(d *skill.Document) bool {
 		v, _ := d.Meta("version")
+		if v != "" && !slices.Contains(known, v) {
+			known = append(known, v)
+		}
 		return skill.CompareVersions(v, version) == 0 || strings.HasPrefix(d.Hash(), version) && len(version) >= 8
 	}
 	if same(now) {
 		return now, nil
 	}
-	var seen []string
-	if l.Wiki != "" || isFile(name) {
-		if d, err := readSkill(now.Path + ".before"); err == nil { // what an import replaced
-			if same(d) {
-				return d, nil
-			}
-			v, _ := d.Meta("version")
-			seen = append(seen, v)
-		}
-		commits, err := history(ctx, now.Path)
+	unknown := &prunella.Error{Kind: prunella.NotFound, Op: "find the version", Where: of, Reason: fmt.Sprintf("%s was never at version %s", name, version)}
+	if l.Wiki == "" && !isFile(name) {
+		unknown.Remedy = "the shipped page is at " + orDash(strings.Join(known, "")) + " and has no other version; name a folder in git with --wiki DIR"
+		return nil, unknown
+	}
+	if d, err := readSkill(now.Path + ".before"); err == nil && same(d) { // what an import replaced
+		return d, nil
+	}
+	commits, err := history(ctx, now.Path)
+	for _, commit := range commits {
+		d, err := commit.read(ctx)
 		if err != nil {
-			return nil, err
+			continue // it was not there, or could not be read, at that commit
 		}
-		for _, commit := range commits {
-			d, err := committed(ctx, now.Path, commit)
-			if err != nil {
-				continue // it was not there, or could not be read, at that commit
-			}
-			if same(d) {
-				return d, nil
-			}
-			v, _ := d.Meta("version")
-			seen = append(seen, v)
+		if same(d) {
+			return d, nil
 		}
 	}
-	remedy := "the shipped pages have one version; name a folder in git with --wiki DIR"
-	if l.Wiki != "" || isFile(name) {
-		remedy = "its history has " + orDash(strings.Join(seen, ", "))
-	}
-	return nil, &prunella.Error{Kind: prunella.NotFound, Op: "find the version", Where: of, Reason: fmt.Sprintf("%s was never at version %s", name, version), Remedy: remedy}
-}
-
-// history lists the commits that changed a file, newest first; none when the
-// folder is no repository.
-func history(ctx context.Context, file string) ([]string, error) {
-	out, err := git(ctx, file, "log", "--format=%H", "--follow", "--", filepath.Base(file))
+	unknown.Remedy = "known are " + orDash(strings.Join(known, ", "))
 	if err != nil {
-		return nil, nil //nolint:nilerr // no repository, or no git: no history
+		unknown.Remedy += ", and there is no git history of it"
 	}
-	return strings.Fields(string(out)), nil
+	return nil, unknown
 }
 
 // committed is a file as a commit has it.
-func committed(ctx context.Context, file, commit string) (*skill.Document, error) {
-	b, err := git(ctx, file, "show", commit+":./"+filepath.Base(file))
+type committed struct {
+	file   string // where it is now
+	commit string
+	path   string // where it was then, from the top of the repository or, with ./, from the folder of file
+}
+
+// history lists the commits that changed a file, newest first, under the names
+// that it had. An error: it is in no repository, or there is no git.
+func history(ctx context.Context, file string) ([]committed, error) {
+	out, err := git(ctx, file, "-c", "core.quotepath=off", "log", "--format=%x00%H", "--name-only", "--follow", "--", filepath.Base(file))
 	if err != nil {
 		return nil, err
 	}
-	return skill.Parse(file+" at "+commit[:min(12, len(commit))], b)
+	var all []committed
+	for _, one := range strings.Split(string(out), "\x00")[1:] {
+		if commit, path, ok := strings.Cut(strings.TrimSpace(one), "\n"); ok {
+			all = append(all, committed{file, commit, strings.TrimSpace(path)})
+		}
+	}
+	if len(all) == 0 {
+		return nil, errors.New("no commit has the file")
+	}
+	return all, nil
+}
+
+func (c committed) read(ctx context.Context) (*skill.Document, error) {
+	b, err := git(ctx, c.file, "show", c.commit+":"+c.path)
+	if err != nil {
+		return nil, err
+	}
+	return skill.Parse(c.file+" at "+c.commit[:min(12, len(c.commit))], b)
 }
 
 func git(ctx context.Context, file string, args ...string) ([]byte, error) {
@@ -241,7 +281,7 @@ func (cmd skillBumpCmd) before(ctx context.Context) (*skill.Document, error) {
 	if cmd.Against != "" {
 		return readSkill(cmd.Against)
 	}
-	d, err := committed(ctx, cmd.File, "HEAD")
+	d, err := committed{cmd.File, "HEAD", "./" + filepath.Base(cmd.File)}.read(ctx)
 	if err != nil {
 		return nil, nil //nolint:nilerr // not in a repository: nothing to compare with
 	}
