@@ -20,6 +20,7 @@ type JWKS struct {
 
 // keysSeen is a key set as it was seen, with its keys of the past.
 type keysSeen struct {
+	URL  string               `json:"url,omitempty"`
 	Keys []prunella.PublicKey `json:"keys"` // Published false: left the set
 }
 
@@ -111,20 +112,35 @@ func (m *JWKS) compare(last kept[keysSeen], ks prunella.KeySet, now time.Time) (
 			change(prunella.ChangeKeyRemoved, *k, was, is)
 		}
 	}
-	gone := 0
+	gone, anew := 0, another(last.View, ks)
 	for _, o := range slices.Backward(last.View.Keys) {
 		if slices.ContainsFunc(ks.Keys, func(k prunella.PublicKey) bool { return k.Kid == o.Kid }) {
 			continue
 		}
 		if o.Published {
 			o.Published = false
+			if o.State != "" && o.State != "revoked" {
+				o.State = "removed" // as far as the set tells; the key API, where there is one, knows better
+			}
 			change(prunella.ChangeKeyRemoved, o, was, is)
 		}
-		if gone++; gone <= keepRemoved {
+		if gone++; gone <= keepRemoved && !anew {
 			keys = append(keys, o)
 		}
 	}
-	return keysSeen{keys}, changes
+	return keysSeen{ks.URL, keys}, changes
+}
+
+// another says whether a name of the inventory was given to another issuer since
+// it was looked at last: its set is elsewhere and has no key of before. The
+// keys of the former one are none of its past.
+func another(last keysSeen, ks prunella.KeySet) bool {
+	if last.URL == "" || last.URL == ks.URL {
+		return false
+	}
+	return !slices.ContainsFunc(ks.Keys, func(k prunella.PublicKey) bool {
+		return slices.ContainsFunc(last.Keys, func(o prunella.PublicKey) bool { return o.Kid == k.Kid })
+	})
 }
 
 func kids(keys []prunella.PublicKey) string {

@@ -75,6 +75,35 @@ func TestJWKSChanges(t *testing.T) {
 	}
 }
 
+// A name of the inventory is given to another issuer: the board shows its keys,
+// and none of the former one's as if they were its own.
+func TestANameGivenToAnotherIssuer(t *testing.T) {
+	former, d, v := newIssuer(t, "k1", "k2"), newDisk(), &views{}
+	run(t, monitor.NewJWKS("auth", world(t, former, nil), v, d), 0)
+	now := newIssuer(t, "n1")
+	got := run(t, monitor.NewJWKS("auth", world(t, now, nil), v, d), time.Minute)
+	if len(v.keys.Keys) != 1 || v.keys.Keys[0].Kid != "n1" {
+		t.Errorf("the board shows %+v", v.keys.Keys)
+	}
+	if len(got) < 3 { // that every key is another one is told all the same
+		t.Errorf("told %v", lines(got, "kid"))
+	}
+}
+
+// A key that left the set is not shown in the state it had in it.
+func TestAKeyThatLeftIsRemoved(t *testing.T) {
+	v, d := &views{}, newDisk()
+	k1, k2 := prunella.PublicKey{Kid: "k1", State: "active", Published: true}, prunella.PublicKey{Kid: "k2", State: "next", Published: true}
+	run(t, monitor.NewJWKS("auth", &told{keys: []prunella.PublicKey{k1, k2}, signer: "k1"}, v, d), 0)
+	k2.State = "active"
+	run(t, monitor.NewJWKS("auth", &told{keys: []prunella.PublicKey{k2}, signer: "k2"}, v, d), time.Minute)
+	for _, k := range v.keys.Keys {
+		if want := map[string]string{"k1": "removed", "k2": "active"}[k.Kid]; k.State != want {
+			t.Errorf("the board shows %s as %s", k.Kid, k.State)
+		}
+	}
+}
+
 func TestAnUnpublishedChangeIsFoundAgainUnderTheSameID(t *testing.T) {
 	i := newIssuer(t, "k1")
 	d, w := newDisk(), world(t, i, nil)
