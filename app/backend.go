@@ -106,8 +106,17 @@ func (b backend) Keys(ctx context.Context) (k client.KeyBoard, err error) {
 	if k.Sets, err = b.store.KeySets(ctx); err != nil {
 		return k, err
 	}
-	k.Cells, err = b.store.Trust(ctx)
-	return k, err
+	if k.Cells, err = b.store.Trust(ctx); err != nil {
+		return k, err
+	}
+	// What was watched under an earlier configuration is in the store too.
+	k.Sets = slices.DeleteFunc(k.Sets, func(s prunella.KeySet) bool { return !b.watches(s.Issuer) })
+	k.Cells = slices.DeleteFunc(k.Cells, func(c prunella.TrustCell) bool { return !b.watches(c.Issuer) || !slices.Contains(k.Services, c.Service) })
+	return k, nil
+}
+
+func (b backend) watches(issuer string) bool {
+	return slices.ContainsFunc(b.cfg.World.Issuers, func(i prunella.Issuer) bool { return i.Name == issuer })
 }
 
 func (b backend) Reports(ctx context.Context, limit int) ([]prunella.Report, error) {

@@ -118,6 +118,9 @@ type KeyVerdict struct {
 	MayRemove  bool            `json:"may_remove"`
 	MayPromote bool            `json:"may_promote"` // may it become the signer?
 	Reason     prunella.Reason `json:"reason"`
+	BlockedBy  []string        `json:"blocked_by,omitempty"` // services that stand in the way of what may be done with it next
+	NotBefore  time.Time       `json:"not_before,omitzero"`  // when the last token that it signed has expired
+	Next       string          `json:"next,omitempty"`       // what to do, as a sentence; "" when there is nothing to do
 }
 
 // SkillView is a skill with the evidence about it. In a list Text, Course, Runs,
