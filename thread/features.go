@@ -53,11 +53,10 @@ func (c *Conversation) features(dir *Directory) []feature {
 	add := func(name string, weight float64, format string, args ...any) {
 		out = append(out, feature{name, weight, fmt.Sprintf(format, args...)})
 	}
-	ts := &tries{t: t}
+	ts := t.follow()
 	var bad, figures, good, cause, commands, calm, daily, side, early, persons int
 	alert, dramatic := false, false
 	for i, s := range t.said {
-		ts.hear(s)
 		low := strings.ToLower(maskCode(s.text))
 		isBad := failing.MatchString(low)
 		if isBad && s.msg < 4 {

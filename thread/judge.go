@@ -20,10 +20,7 @@ func (t *talk) extract() Extraction {
 		return x
 	}
 	x.Reporter = t.reporter()
-	ts := &tries{t: t}
-	for _, s := range t.said {
-		ts.hear(s)
-	}
+	ts := t.follow()
 	ts.plot()
 	over := t.over(ts)
 	ts.outcomes(over)
@@ -71,132 +68,12 @@ func missing(c Conversation) int {
 	return max(0, c.Messages[0].Replies-(len(c.Messages)-1))
 }
 
-// over is the message that says that it is over, -1 when none does: a closing
-// statement after something was done, or the last that speaks of success.
-func (t *talk) over(ts *tries) int {
-	begun := len(t.c.Messages)
-	for _, a := range ts.all {
-		if !a.advised {
-			begun = min(begun, a.msg)
-		}
-	}
-	for _, a := range ts.all {
-		if a.Outcome == Worked && len(a.Commands) > 0 {
-			begun = max(begun, a.msg, a.last)
-		}
-	}
-	last, declared, cleared, checked, mildly, reading, helped := -1, -1, -1, -1, -1, -1, -1
-	underway := false // it is getting better, and not over
-	deeds := map[int]bool{}
-	for _, a := range ts.all {
-		if !a.advised && len(a.Commands) > 0 && !besides.MatchString(strings.ToLower(a.Text)) {
-			deeds[a.msg] = true
-		}
-	}
-	for _, s := range t.said {
-		if s.msg < begun || s.asks || s.line.quoted || s.label == "followup" || s.at.Sub(t.timeOf(begun)) > 12*time.Hour {
-			continue
-		}
-		v := verdict(s.text)
-		low := strings.ToLower(s.text)
-		if deeds[s.msg] && s.msg > max(last, checked, mildly, reading) { // what was tried again was not over
-			last, checked, mildly, reading = -1, -1, -1, -1
-			delete(deeds, s.msg)
-		}
-		hopes := wish.MatchString(low) && !shuts.MatchString(low) || unsays.MatchString(low) || leftOpen.MatchString(low) || ts.reported(s) && len(t.clocks(s)) > 0
-		if v > 0 && !worked.MatchString(low) {
-			v = 0 // "looks healthy" may be said of what was ruled out
-		}
-		switch {
-		case s.bot:
-			if cleared < 0 && (v > 0 || alertOver.MatchString(low)) && (!halfWay.MatchString(low) || toOver.MatchString(low)) {
-				cleared = s.msg
-			}
-		case v < 0 && ts.figures.effect(s) <= 0 && !partly.MatchString(low) && s.label == "" && declared < s.msg && !ruledOut.MatchString(low):
-			last, checked, mildly, cleared, reading = -1, -1, -1, -1, -1
-			if t.relapse(low) {
-				declared = -1
-			}
-		case closing.MatchString(low) && !overNow.MatchString(low) && !conditional.MatchString(low) && !negatedGood.MatchString(low) && !hopes:
-			if mildly < 0 {
-				mildly = s.msg
-			}
-		case (overNow.MatchString(low) || shuts.MatchString(low)) && !conditional.MatchString(low) && !negatedGood.MatchString(low) && !hopes:
-			if declared < 0 {
-				declared = s.msg
-			}
-		case v > 0 && (last < 0 || underway && !progress.MatchString(low)):
-			last, underway = s.msg, progress.MatchString(low)
-		}
-		if !s.bot && !isWish(s) && ts.figures.effect(s) > 0 && s.msg >= begun {
-			helped = s.msg
-		}
-		if !s.bot && !isWish(s) && len(meters(s.text)) > 0 && ts.figures.effect(s) > 0 {
-			reading = s.msg
-		}
-		if v > 0 && checkedRE.MatchString(low) && checked < 0 && !s.bot {
-			checked = s.msg
-		}
-	}
-	if declared < 0 && cleared < 0 && mildly < 0 {
-		if m := t.parting(ts); m > max(reading, checked) {
-			return m
-		}
-	}
-	for _, m := range []int{declared, cleared, checked, mildly, reading} {
-		if m >= 0 {
-			return m
-		}
-	}
-	return max(last, helped, t.parting(ts))
-}
-
 // timeOf is when a message was written.
 func (t *talk) timeOf(msg int) time.Time {
 	if msg >= len(t.sources) {
 		return time.Time{}
 	}
 	return Time(t.sources[msg].TS)
-}
-
-// parting is the last short message after what worked, before talk turns to
-// what is to be done about it: where nobody says that it is over in words that
-// are known, that is where they stop.
-func (t *talk) parting(ts *tries) int {
-	var fix *try
-	for _, a := range ts.all {
-		if a.Outcome == Worked && len(a.Commands) > 0 {
-			fix = a
-		}
-	}
-	best := -1
-	for _, s := range t.said {
-		if fix == nil || s.msg <= max(fix.msg, fix.last) || s.bot {
-			continue
-		}
-		if s.at.Sub(fix.At) > 90*time.Minute || isWish(s) || tookCare.MatchString(s.text) || escalates.MatchString(s.text) || s.label != "" || mentionRE.MatchString(s.text) || recurring.MatchString(s.lower) {
-			break
-		}
-		if n := len(strings.Fields(s.text)); n > 0 && n <= 8 && !s.asks && len(s.snippets()) == 0 && !strings.ContainsAny(s.text, "0123456789") {
-			best = s.msg
-		}
-	}
-	return best
-}
-
-var (
-	alertOver = pattern.MustCompile(`(?i)^\W*(?:recovered|resolved|ok|closed|cleared|normal|up|healthy|green|back to normal|recovery|succeeded|passing|end(?:ed)?|inactive)\b|(?:→|->|=>|\bto\b|\bis\b|\bnow\b|:)\s*(?:resolved|closed|recovered|ok|healthy|operational|completed?|done)\b|\ball clear\b|\b(?:ended|closed|resolved) (?:\S+-\d+|the incident|it|this)\b|\bdeclared over\b`)
-	shuts     = anyOf(`clos(?:e|ed|es|ing) (?:out )?(?:the |this |our |my |your |all |its |their )?(?:incident |support )?(?:ticket|case|call|request|incident)s?`)
-	toOver    = pattern.MustCompile(`(?i)(?:→|->|=>|\bto\b|\bis now\b)\W*(?:resolved|closed|over)\b`)
-	leftOpen  = pattern.MustCompile(`(?i)\b(?:leav|keep|left|kept|stay|remain)\w*\b.{0,40}\bopen\b`)
-	halfWay   = anyOf(`mitigated`, `monitoring`, `identified`, `cause known`, `stabili[sz]ed`, `acknowledged`)
-	checkedRE = anyOf(`verified`, `confirmed`, `checked`, `double[- ]checked`, `tested`)
-)
-
-var progress = anyOf(`draining`, `dropping`, `falling`, `coming down`, `going down`, `recovering`, `catching up`, `better`, `clearing`, `shrinking`, `decreasing`, `subsiding`, `slowly`)
-
-func (t *talk) relapse(low string) bool {
-	return comesBack.MatchString(low) || corrects.MatchString(low)
 }
 
 // lateDeeds takes out what was done after it was over without an outcome: that

@@ -61,7 +61,7 @@ func labelled(text, head string) (name, rest string, ok bool) {
 		}
 		front, rest, at = head, strings.TrimSpace(strings.TrimLeft(after, ":-—– ")), len(head)
 	}
-	front = strings.ToLower(strings.Trim(bracketed.ReplaceAllString(withoutEmoji(front), ""), " #*_."))
+	front = strings.ToLower(strings.Trim(bracketed.ReplaceAllString(withoutEmoji(front), ""), " #*_.?"))
 	if withoutEmoji(rest) == "" {
 		rest = ""
 	}
@@ -69,7 +69,7 @@ func labelled(text, head string) (name, rest string, ok bool) {
 		return "", "", false
 	}
 	moment := func(name string) bool { // a label of a time needs one
-		return (name == "started" || name == "diagnosed" || name == "fixed" || name == "resolved") && head != "" && rest != "" && !clockRE.MatchString(rest) && !agoRE.MatchString(rest)
+		return (name == "started" || name == "diagnosed" || name == "fixed" || name == "resolved") && rest != "" && !clockRE.MatchString(rest) && !agoRE.MatchString(rest)
 	}
 	for i, re := range labelREs {
 		if re.MatchString(front) && len(front) <= 40 && !moment(labels[i].name) {

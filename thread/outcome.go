@@ -38,6 +38,24 @@ var (
 	notDone     = pattern.MustCompile(`(?i)^(?:i |we |i'm |we're )?(?:did(?:n'?t| not)|have(?:n'?t| not)|not|never|no need to|instead of|before|without|after) `)
 )
 
+// follow reads a conversation for what was tried. The figures of the failure are
+// known before its first deed is looked for.
+func (t *talk) follow() *tries {
+	ts := &tries{t: t}
+	first := len(t.c.Messages) / 3
+	for _, s := range t.said {
+		if !s.bot && len(changing(s.snippets())) > 0 {
+			first = s.msg
+			break
+		}
+	}
+	ts.figures = t.measure(first)
+	for _, s := range t.said {
+		ts.hear(s)
+	}
+	return ts
+}
+
 // hear reads one sentence: deeds first, then outcomes, clause by clause.
 func (ts *tries) hear(s said) {
 	if s.bot || s.line.quoted || s.label == "followup" || s.label == "recurs" || s.label == "escalation" || s.label == "ruledout" {
@@ -286,7 +304,10 @@ var (
 // the one it names, or the latest.
 func (ts *tries) outcome(s said, c string, inSentence bool) {
 	v := verdict(c)
-	if v == 0 || len(ts.all) == 0 || s.asks {
+	if v < 0 && len(meters(c)) > 0 && ts.figures.effect(s) > 0 {
+		v = 1 // "failures is 0% again"
+	}
+	if v == 0 || len(ts.all) == 0 || s.asks || ts.t.pointsBack(s) {
 		return
 	}
 	if v > 0 && explicit.MatchString(c) {

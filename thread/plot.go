@@ -172,7 +172,9 @@ func (ts *tries) plot() {
 		if i+1 < len(list) {
 			limit = list[i+1].msg
 		}
-		ts.through(d, limit, figures)
+		if !ts.tellsAll(d) {
+			ts.through(d, limit, figures)
+		}
 		ts.allParts(d, limit)
 	}
 	for _, a := range ts.all {
@@ -280,7 +282,8 @@ var reports = pattern.MustCompile(`(?i)\b\w{2,}(?:ed|en)\b|\b(?:is|are|was|done|
 var saysDone = pattern.MustCompile(`(?i)^\W*(?:(?:ok(?:ay)?|and|so|right|now|all)[,.! ]+)*(?:done|finished|complete[d]?|through|applied|deployed|executed|in place|live|merged|rolled out|that'?s done|it'?s done)\b(?:[.,!: ]|$)`)
 
 // through finds where a deed is said to be done: the first sentence of its
-// author after it that reports something, before anybody tells of an effect.
+// author after it that reports it, before anybody tells of an effect, thanks, or
+// closes.
 func (ts *tries) through(d *try, limit int, figures readings) {
 	words := contentWords(d.Text)
 	for _, c := range d.Commands {
@@ -293,24 +296,71 @@ func (ts *tries) through(d *try, limit int, figures readings) {
 	}
 	stated := -1 // message of the author that says something else first
 	for _, s := range ts.t.said {
+		effect, own := figures.effect(s), s.by == d.By
 		switch {
-		case s.msg < d.msg || s.msg == d.msg && figures.effect(s) <= 0:
+		case s.msg < d.msg || s.msg == d.msg && effect <= 0 || ts.t.pointsBack(s):
 			continue
-		case s.msg > d.msg && s.msg < limit && s.by == d.By && s.at.Sub(d.At) < 25*time.Minute && !s.asks && len(s.snippets()) == 0 &&
-			(figures.effect(s) > 0 && (stated == s.msg || shared(contentWords(s.text), words) > 0) || figures.effect(s) >= 0 && saysDone.MatchString(s.text)):
+		case s.msg > d.msg && s.msg < limit && own && s.at.Sub(d.At) < 25*time.Minute && !s.asks && len(s.snippets()) == 0 &&
+			(effect > 0 && (stated == s.msg || shared(contentWords(s.text), words) > 0) || effect >= 0 && saysDone.MatchString(s.text)):
 			ts.done(d, s) // "record exists again. success"
 			return
-		case s.msg == d.msg, s.msg >= limit, s.at.Sub(d.At) > 25*time.Minute, figures.effect(s) != 0, s.by == d.By && len(s.snippets()) > 0:
+		case s.msg == d.msg, s.msg >= limit, s.at.Sub(d.At) > 25*time.Minute, effect != 0, own && len(s.snippets()) > 0:
 			return
-		case s.by != d.By || s.asks || s.bot || s.line.quoted || hedged.MatchString(s.text) || recursAgain.MatchString(s.lower) || ticketRE.MatchString(s.text) || isWish(s) || len(strings.Fields(s.text)) > 14:
+		case !own && !s.asks && !s.bot && (gratitude.MatchString(s.text) && len(strings.Fields(s.text)) > 1 || saysOver(s.lower)), own && saysOver(s.lower):
+			return
+		case !own || s.asks || s.bot || s.line.quoted || hedged.MatchString(s.text) || recursAgain.MatchString(s.lower) || ticketRE.MatchString(s.text) || isWish(s) || len(strings.Fields(s.text)) > 14:
 			continue
 		}
 		stated = s.msg
-		if reports.MatchString(s.text) || doneWord.MatchString(strings.ToLower(s.text)) {
+		n := len(strings.Fields(s.text))
+		if doneWord.MatchString(s.lower) || isPast(s.text) || reports.MatchString(s.text) && shared(contentWords(s.text), words) > 0 ||
+			!measured(s) && n < 9 && len(contentWords(s.text)) > 0 && !looksAround.MatchString(s.text) && !gratitude.MatchString(s.text) && !strong.MatchString(s.lower) {
 			ts.done(d, s)
 			return
 		}
 	}
+}
+
+// isPast reports a sentence that tells of a deed as done.
+func isPast(text string) bool {
+	for _, c := range clauses(text) {
+		if did, _, _, verb := acts(c); did && pastForms[verb] && !typing[verb] && !underwayWord.MatchString(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// justTyped is a command that was entered, and may not be through.
+var justTyped = pattern.MustCompile(`(?i)^\W*(?:\w+ )?(?:executed|ran|typed|entered|issued|running|executing)\b`)
+
+// pastForms are the pasts of deeds that are no base form as well.
+var pastForms = func() map[string]bool {
+	out := map[string]bool{}
+	for _, d := range deeds {
+		out[d.past] = d.past != d.base
+	}
+	return out
+}()
+
+var underwayWord = anyOf(`try(?:ing)?`, `tried`, `attempt\w*`, `about to`, `going to`, `doing`, `starting`, `started`)
+
+// tellsAll reports whether the message of a deed says itself that it was done.
+func (ts *tries) tellsAll(d *try) bool {
+	for _, s := range ts.t.said {
+		switch {
+		case s.msg != d.msg:
+			continue
+		case justTyped.MatchString(s.text):
+			return false
+		case s.asks, future.MatchString(s.lower), strong.MatchString(s.lower):
+			continue
+		}
+		if prose := strings.TrimSpace(withoutCode.ReplaceAllString(s.lower, "")); isPast(s.text) || doneWord.MatchString(prose) || throughRE.MatchString(prose) && !ingRE.MatchString(prose) {
+			return true
+		}
+	}
+	return false
 }
 
 // allParts finds where what was done part by part reached the last of them.
@@ -428,7 +478,7 @@ var besides = anyOf(`also`, `additionally`, `as well`, `too`, `for good measure`
 // good and of a bad effect.
 func (ts *tries) told(d *try, until int) (good, bad []said) {
 	for _, s := range ts.t.said {
-		if s.msg < max(d.msg, d.last) || s.msg >= until || s.asks || s.line.quoted || s.label != "" {
+		if s.msg < max(d.msg, d.last) || s.msg >= until || s.asks || s.line.quoted || s.label != "" || ts.t.pointsBack(s) {
 			continue
 		}
 		switch e := ts.figures.effect(s); {

@@ -49,6 +49,12 @@ func explicitRef(text string) bool {
 	return permalinkRE.MatchString(text) || dayRE.MatchString(text) || monthDayRE.MatchString(text) || monthRE.MatchString(text) || ordinalRE.MatchString(text) || incidentID.MatchString(text)
 }
 
+// pointsBack reports a sentence about an earlier time: what it says of success
+// or failure is not of this one.
+func (t *talk) pointsBack(s said) bool {
+	return permalinkRE.MatchString(s.text) || explicitRef(s.text) && (again.MatchString(s.lower) || points.MatchString(s.text)) && len(t.clocks(s)) == 0
+}
+
 // references finds where people say that it happened before.
 func (t *talk) references() []reference {
 	var out []reference

@@ -40,6 +40,7 @@ type talk struct {
 	topic     map[string]bool    // words that it is about; see about
 	firstLook int                // message with the first command
 	reports   map[int]bool       // messages that tell it all afterwards, under headings
+	narrated  map[int]bool       // messages that tell the course of it with its times
 }
 
 // subtypes that tell of the channel and not of the world.
@@ -132,6 +133,7 @@ func listen(c Conversation, dir *Directory) *talk {
 		}
 		t.hear(i, m, src)
 	}
+	t.findNarrated()
 	t.findReports()
 	return t
 }
@@ -148,7 +150,7 @@ func (t *talk) findReports() {
 		has[s.msg][s.label] = true
 	}
 	for msg, labels := range has {
-		t.reports[msg] = msg > 0 && (labels["timeline"] && len(labels) > 2 || labels["cause"] && (labels["followup"] || labels["recurs"] || labels["fix"]))
+		t.reports[msg] = t.narrated[msg] || msg > 0 && (labels["timeline"] && len(labels) > 2 || labels["cause"] && (labels["followup"] || labels["recurs"] || labels["fix"]))
 	}
 }
 
@@ -169,6 +171,7 @@ func (t *talk) hear(i int, m Message, src Source) {
 			continue
 		}
 		l := p.line
+		l.quoted = l.quoted && !m.bot() // bots set their fields off like that
 		if m := inZone.FindStringSubmatch(l.text); m != nil {
 			zone = strings.ToLower(m[1] + m[2])
 		}
@@ -232,7 +235,7 @@ func (t *talk) hear(i int, m Message, src Source) {
 var roleLead = pattern.MustCompile(`^(?i:scribe|scribing|ic|comms|ops|ops lead|commander|notes?|minutes|log|for the (?:log|record|timeline|notes))(?:: | - | – )`)
 
 // inZone says which zone the times that follow are in: "(all UTC)", "times below are CET".
-var inZone = pattern.MustCompile(`(?i)(?:\((?:all |all times |times )?(?:are )?(?:in )?|\b(?:all )?times?(?: \w+){0,2} (?:are |is )?(?:in )?)(utc|gmt|cest|cet|bst|est|edt|pst|pdt|ist|jst)\b|^\W*(?:timeline|chronology)\W+(?:in )?(utc|gmt|cet|cest)\b`)
+var inZone = pattern.MustCompile(`(?i)(?:\((?:all |all times |times )?(?:are )?(?:in )?|\b(?:all )?times?(?: \w+){0,2} (?:are |is )?(?:in )?)(utc|gmt|cest|cet|bst|est|edt|pst|pdt|ist|jst)\b|\b(?:timeline|chronology|notes|clock|log)\W+(?:is |are )?(?:in )?(utc|gmt|cet|cest)\b`)
 
 // attach gives a fence to the sentence before it in the message, or to one of its own.
 func (t *talk) attach(first int, base said, f fence) {

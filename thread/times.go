@@ -272,60 +272,8 @@ var liveSince = pattern.MustCompile(`(?i)\b(?:live|in|active|deployed|running|ou
 // sinceWhen is the question when it began.
 var sinceWhen = pattern.MustCompile(`(?i)\b(?:since when|how long|when did|when has|when was|when (?:it|this|that) (?:start|began|begin)|from when|what time)\b|^\W*(?:and )?when\W*$`)
 
-// chronicle reads a timeline: it begins with the first sign and ends with the
-// end; of what stands between, words tell finding from mending.
-func (t *talk) chronicle(state func(string, said, time.Time, string, bool)) {
-	type entry struct {
-		s  said
-		at time.Time
-	}
-	var list []entry
-	for _, s := range t.said {
-		if s.label != "timeline" || s.line.quoted {
-			continue
-		}
-		if times := t.clocks(s); len(times) > 0 {
-			list = append(list, entry{s, times[0]})
-		}
-	}
-	if len(list) < 2 {
-		return
-	}
-	last := len(list) - 1
-	end := last
-	for i := last; i > 0; i-- {
-		if low := strings.ToLower(list[i].s.text); endsWith.MatchString(low) || closing.MatchString(low) || overNow.MatchString(low) {
-			end = i
-			break
-		}
-	}
-	fixed := -1
-	for i, e := range list {
-		low := strings.ToLower(e.s.text)
-		switch {
-		case i == 0 && !finds.MatchString(low):
-			state("started", e.s, e.at, "stated", true)
-		case i == end && (i == last || endsWith.MatchString(low) || closing.MatchString(low)):
-			state("resolved", e.s, e.at, "stated", true)
-		case finds.MatchString(low) && fixed < 0:
-			state("diagnosed", e.s, e.at, "stated", false)
-		case i > 0 && i < end && (mends.MatchString(low) || t.isDeed(e.s, nil) || i == end-1):
-			fixed = i
-		}
-	}
-	if fixed >= 0 {
-		state("fixed", list[fixed].s, list[fixed].at, "stated", false)
-	}
-}
-
 var (
-	onsetWord = anyOf(`start(?:ed|ing|s)?`, `began`, `begin\w*`, `onset`, `first`, `earliest`, `broke`, `goes back to`, `dates back to`, `kicked`, `fail\w*`, `error\w*`, `bad`, `down`, `trouble`, `impact`)
-	finds     = anyOf(`(?:root )?cause`, `origin`, `culprit`, `reason`, `source`, `identified`, `found`, `finding`, `understood`, `diagnos\w+`, `traced`, `located`, `pinpoint\w*`, `isolated`, `spotted`, `figured out`, `discovered`, `narrowed`, `tracked down`, `suspicion confirmed`, `hypothesis confirmed`, `explained`)
-	mends     = anyOf(`fix\w*`, `mitigat\w+`, `remed\w+`, `repair\w*`, `workaround`, `roll(?:ed|ing)? ?(?:back|out|forward)`, `revert\w*`, `appl(?:ied|y|ying)`, `deployed`, `restored`, `replaced`, `patched`, `hot ?fix\w*`, `correct(?:ed|ion)`, `countermeasure`, `fail(?:ed)? ?over`, `switched`, `restarted`, `change (?:in|made|applied)`)
-	endsWith  = anyOf(`resolved`, `recover(?:ed|y)`, `normal`, `closed`, `over`, `ended`, `end`, `all clear`, `clear`, `no (?:more|longer|further)`, `last (?:customer|user|error|failure|alert)`, `healthy`, `green`, `stable`, `confirmed (?:ok|good|fixed|working)`, `service restored`, `back`, `nominal`, `stood down`, `standing down`)
-)
-
-var (
+	onsetWord   = anyOf(`start(?:ed|ing|s)?`, `began`, `begin\w*`, `onset`, `first`, `earliest`, `broke`, `goes back to`, `dates back to`, `kicked`, `fail\w*`, `error\w*`, `bad`, `down`, `trouble`, `impact`)
 	startBeside = pattern.MustCompile(`(?i)\b(?:from|since|start(?:ed|ing|s)?(?: at)?|beg[au]n(?: at)?|onset(?: was| is| looks like)?(?: at)?|broke at|first seen(?: at)?|kicked in(?: at)?|dates back to|goes back to|as early as|beginning(?: at)?|set in(?: at)?|appeared(?: at)?|earliest \w+(?: is| was)?(?: at)?)\s+(?:about |around |~ ?|roughly |at )?$`)
 	endBeside   = pattern.MustCompile(`(?i)\b(?:until|till|resolved(?: at)?|(?:over|fine|ok|normal|good|green|recovered|resolved|fixed) since|over(?: at| by)?|fixed at|recovered(?: at)?|back (?:at|since)|ended(?: at)?|all clear(?: at)?|closed(?: at)?|clean since|stable since|healthy since)\s+(?:about |around |~ ?|roughly |at )?$`)
 )
