@@ -71,6 +71,28 @@ func TestMetricsOfKnowledge(t *testing.T) {
 	}
 }
 
+// A skill file whose name is no text is one unusable skill; the rest of the
+// answer is as ever.
+func TestMetricsOfAFileWithoutAName(t *testing.T) {
+	dir := ownWiki(t)
+	a, stop := serve(t, Config{Listen: "127.0.0.1:0", Data: t.TempDir(), Wiki: dir})
+	defer stop()
+	write(t, filepath.Join(dir, "skills", "bro\xffken"+skill.Suffix), "# Broken\n")
+	deadline(t, "the file to be seen", func() bool { return len(a.skills.broken()) > 0 })
+	resp, err := http.Get(a.URL() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(text), "prunella_skill_usable{skill=\"bro\uFFFDken\"} 0\n") || !strings.Contains(string(text), `prunella_skill_usable{skill="`+spike+`"} 1`) {
+		t.Errorf("%s, %v\n%s", resp.Status, err, grep(string(text), "prunella_skill_usable"))
+	}
+	if p := a.skills.broken()[0]; !strings.Contains(p.Text, "not UTF-8") || p.Remedy != "rename the file" {
+		t.Errorf("%+v", p)
+	}
+}
+
 func grep(text, what string) string {
 	var out []string
 	for l := range strings.Lines(text) {

@@ -148,7 +148,7 @@ func (s *skills) reload(ctx context.Context) ([]prunella.SkillName, error) {
 			f.broken = []skill.Problem{{File: p.Path, Line: 1, Column: 1, Rule: "duplicate-name", Severity: skill.SeverityError,
 				Text: fmt.Sprintf("the name %s is taken by %s", f.skill.Name, other), Remedy: "rename one of the two files and its name"}}
 			f.seen = "" // looked at again next time: the other may be gone
-			f.skill = prunella.Skill{Name: prunella.SkillName(p.Path), Title: p.Title, Path: p.Path}
+			f.skill = prunella.Skill{Name: prunella.SkillName(strings.ToValidUTF8(p.Path, "\uFFFD")), Title: p.Title, Path: p.Path}
 		}
 		names[f.skill.Name] = p.Path
 		set.files = append(set.files, f)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/yuin/goldmark/ast"
@@ -99,10 +100,10 @@ func stem(file string) string {
 var unhyphened = strings.NewReplacer("-", " ", "_", " ")
 
 func newPage(file string) *Page {
-	p := &Page{Path: file, Name: nameOf(file), Kind: kindOf(file)}
-	words := unhyphened.Replace(p.Name)
-	if words != "" {
-		p.Title = strings.ToUpper(words[:1]) + words[1:]
+	p := &Page{Path: file, Name: strings.ToValidUTF8(nameOf(file), "\uFFFD"), Kind: kindOf(file)}
+	if words := unhyphened.Replace(p.Name); words != "" {
+		first, n := utf8.DecodeRuneInString(words)
+		p.Title = string(unicode.ToUpper(first)) + words[n:]
 	}
 	return p
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"prunella"
 	"prunella/skill"
@@ -102,6 +103,8 @@ type loaded struct {
 func load(pages fs.FS, name string, f file, known string, s *stems) loaded {
 	l := loaded{contents: contents{Page: newPage(name)}, name: name, there: true, at: time.Now()}
 	switch {
+	case !utf8.ValidString(name):
+		l.add(skill.SeverityError, "unreadable", 1, 1, "the name of the file is not UTF-8 text, so no link can lead to it", "rename the file")
 	case f.link:
 		l.add(skill.SeverityError, "unreadable", 1, 1, "a symbolic link is not followed", "put the page itself into the wiki")
 	case f.size > MaxPage:
@@ -228,7 +231,7 @@ func (w *Wiki) touch(ctx context.Context, names []string) ([]Change, error) {
 		switch {
 		case err == nil && info.Mode().IsRegular() && isPage(name):
 			files[name] = file{size: info.Size(), modified: info.ModTime()}
-		case err == nil && info.IsDir(), errors.Is(err, fs.ErrNotExist) && w.known[name] == nil, err == nil && info.Mode()&fs.ModeSymlink != 0: // a folder, or one that was moved
+		case err == nil && info.IsDir(), errors.Is(err, fs.ErrNotExist) && w.known[name] == nil, err == nil && info.Mode()&fs.ModeSymlink != 0, isPage(name) && !fs.ValidPath(name): // a folder, one that was moved, or a page whose name is not UTF-8
 			return w.refresh(ctx, func(name string) bool { return slices.Contains(names, name) })
 		case errors.Is(err, fs.ErrNotExist):
 			gone = append(gone, name)

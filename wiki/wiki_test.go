@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -156,6 +157,8 @@ func TestBadPages(t *testing.T) {
 		"no-suffix.txt":    "# No page\n",
 		"sub/deep/page.md": "# Deep\n",
 		"unfinished.md":    "---\nname: x\n# never closed\n",
+		"überlast.md":      "no heading\n",
+		"la\xffutin.md":    "# Nobody can link here\n",
 	})
 	huge, err := os.Create(filepath.Join(dir, "huge.md"))
 	if err != nil {
@@ -171,7 +174,7 @@ func TestBadPages(t *testing.T) {
 	for _, p := range r.Problems {
 		got[p.File] += p.Rule + " "
 	}
-	want := map[string]string{"bomb.md": "front-matter ", "latin.md": "not-utf8 ", "huge.md": "too-large ", "escape.md": "unreadable ", "circle.md": "unreadable "}
+	want := map[string]string{"bomb.md": "front-matter ", "latin.md": "not-utf8 ", "huge.md": "too-large ", "escape.md": "unreadable ", "circle.md": "unreadable ", "la\xffutin.md": "unreadable "}
 	if os.Geteuid() != 0 { // root reads everything
 		want["locked.md"] = "unreadable "
 	}
@@ -191,6 +194,11 @@ func TestBadPages(t *testing.T) {
 	}
 	if _, _, err := w.Page(t.Context(), "latin"); !strings.Contains(err.Error(), "latin.md:1:6") {
 		t.Errorf("it does not say where: %v", err)
+	}
+	for _, p := range w.Pages(wiki.Filter{}) {
+		if !utf8.ValidString(p.Name) || !utf8.ValidString(p.Title) || p.Path == "überlast.md" && p.Title != "Überlast" {
+			t.Errorf("%q is called %q, %q", p.Path, p.Name, p.Title)
+		}
 	}
 	if hits := search(t, w, "defused"); !slices.Equal(hits, []string{"bomb.md"}) {
 		t.Errorf("a page with bad front matter is found by its text: %v", hits)
