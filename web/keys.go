@@ -18,7 +18,10 @@ type issuerBoard struct {
 	Set      prunella.KeySet
 	Headline prunella.Reason
 	Tone     string
-	Keys     []boardKey
+	Next     string
+	At       time.Time  // from which the headline's answer is another one; zero when that is not a matter of time
+	Keys     []boardKey // what is published, next, or needed
+	Past     []boardKey // the rest
 	Rows     []boardRow
 }
 
@@ -57,12 +60,17 @@ func boardOf(b client.KeyBoard, set prunella.KeySet, now time.Time) issuerBoard 
 	out := issuerBoard{Set: set}
 	cells := cellsOf(b, set.Issuer)
 	for _, k := range set.Keys {
-		v := judge(b, set, k, now)
-		out.Keys = append(out.Keys, boardKey{Key: k, Signer: k.Kid == set.Signer, State: keyState(k, set), Verdict: v})
+		one := boardKey{Key: k, Signer: k.Kid == set.Signer, State: keyState(k, set), Verdict: judge(b, set, k, now)}
+		if name := one.Verdict.Reason.Name; name == "removed" || name == "revoked" && len(one.Verdict.BlockedBy) == 0 {
+			out.Past = append(out.Past, one)
+			continue
+		}
+		out.Keys = append(out.Keys, one)
 	}
 	for _, s := range servicesOf(b, set.Issuer) {
 		row := boardRow{Service: s}
-		for _, k := range set.Keys {
+		for _, one := range out.Keys {
+			k := one.Key
 			c, ok := cells[s][k.Kid]
 			if !ok {
 				c = prunella.TrustCell{Service: s, Kid: k.Kid, Trust: prunella.TrustUnknown}
@@ -71,8 +79,16 @@ func boardOf(b client.KeyBoard, set prunella.KeySet, now time.Time) issuerBoard 
 		}
 		out.Rows = append(out.Rows, row)
 	}
-	out.Headline, out.Tone = headlineOf(out)
+	said := headlineOf(out)
+	out.Headline, out.Tone, out.Next, out.At = said.reason, said.tone, said.next, said.at
 	return out
+}
+
+type headlineSaid struct {
+	reason prunella.Reason
+	tone   string
+	next   string
+	at     time.Time
 }
 
 // inOrder puts what matters first: the signer, then what is published, then
@@ -129,9 +145,10 @@ func keyState(k prunella.PublicKey, set prunella.KeySet) string {
 
 // headlineOf is the board's answer in one sentence: the worst that is true,
 // else what may be done.
-func headlineOf(b issuerBoard) (prunella.Reason, string) {
+func headlineOf(b issuerBoard) headlineSaid {
 	if !b.Set.Reachable {
-		return prunella.Reason{Name: "unreachable", Text: "The key set cannot be fetched: " + b.Set.Error}, "bad"
+		return headlineSaid{reason: prunella.Reason{Name: "unreachable", Text: "The key set cannot be fetched: " + b.Set.Error}, tone: "bad",
+			next: "Services live on the copies that they hold. Bring " + b.Set.URL + " back before those expire, and rotate nothing until then."}
 	}
 	ranks := []struct{ name, tone string }{
 		{"signer-rejected", "bad"}, {"removed-too-early", "bad"}, {"still-needed", "warn"}, {"signer-unknown", "warn"}, {"need-unknown", "warn"},
@@ -144,10 +161,14 @@ func headlineOf(b issuerBoard) (prunella.Reason, string) {
 			}
 			r := k.Verdict.Reason
 			r.Text = short(k.Key.Kid) + " " + lowerFirst(r.Text)
-			return r, rank.tone
+			tone := rank.tone
+			if tone == "good" && len(k.Verdict.BlockedBy) > 0 {
+				tone = "warn"
+			}
+			return headlineSaid{r, tone, k.Verdict.Next, k.Verdict.NotBefore}
 		}
 	}
-	return prunella.Reason{Name: "no-keys", Text: "The issuer publishes no key."}, "bad"
+	return headlineSaid{reason: prunella.Reason{Name: "no-keys", Text: "The issuer publishes no key."}, tone: "bad", next: "Publish the key that signs."}
 }
 
 func lowerFirst(s string) string {

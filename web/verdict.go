@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"time"
@@ -38,40 +39,95 @@ func judge(b client.KeyBoard, set prunella.KeySet, key prunella.PublicKey, now t
 		v.Reason = prunella.Reason{Name: name, Text: fmt.Sprintf(format, args...), Operands: map[string]string{
 			"signer": set.Signer, "trusting": strconv.Itoa(len(trusting)), "rejecting": list(rejecting), "unknown": list(unknown), "only_this": list(only)}}
 	}
+	next := func(blocked []string, format string, args ...any) {
+		v.BlockedBy, v.Next = blocked, fmt.Sprintf(format, args...)
+	}
 	switch {
 	case key.State == "revoked":
 		reason("revoked", "Is revoked: no verifier may accept it again.")
+		if len(trusting) > 0 {
+			next(trusting, "Make %s drop it: restart %s, or refresh the copy of the key set.", list(trusting), plural(trusting, "it", "them"))
+		}
 	case !key.Published && len(only) > 0:
 		reason("removed-too-early", "Was removed too early: %s still %s only this key.", list(only), verb(only))
+		next(only, "Let it sign again until %s %s the signer's key; publishing it alone helps nobody, because new tokens are not signed with it.", list(only), plural(only, "accepts", "accept"))
 	case !key.Published && key.State != "next":
 		reason("removed", "Is no longer published, and nobody needs it.")
 	case key.Kid == set.Signer && len(rejecting) > 0:
 		reason("signer-rejected", "Signs every new token, but %s %s it.", list(rejecting), plural(rejecting, "rejects", "reject"))
+		next(rejecting, "%sBring this one to %s: deliver it again, or make %s fetch the key set.", signAgain(b, set), list(rejecting), plural(rejecting, "it", "them"))
 	case key.Kid == set.Signer && len(unknown) > 0:
 		reason("signer", "Signs every new token, so it stays. Whether %s %s it is unknown.", list(unknown), plural(unknown, "trusts", "trust"))
+		next(unknown, "Find out why %s could not be asked; the table says what came back.", list(unknown))
 	case key.Kid == set.Signer:
 		reason("signer", "Signs every new token, so it stays; all %s trust it.", count(len(trusting), "service"))
+		if !slices.ContainsFunc(set.Keys, func(k prunella.PublicKey) bool { return k.Kid != key.Kid && (k.Published || k.State == "next") }) {
+			next(nil, "To rotate, publish the next key first. It may sign when every service here trusts it.")
+		}
 	case key.State == "next" && v.MayPromote:
 		reason("may-promote", "May become the signer: all %s trust it.", count(len(trusting), "service"))
+		next(nil, "Let it sign, and keep the present signer published until its last token has expired%s.", lifetime(set))
+	case key.State == "next" && len(rejecting) > 0 && len(unknown) > 0:
+		reason("not-promotable", "May not sign yet: %s %s it, and whether %s %s it is unknown.", list(rejecting), plural(rejecting, "rejects", "reject"), list(unknown), plural(unknown, "trusts", "trust"))
+		next(append(slices.Clone(rejecting), unknown...), "Bring it to %s: deliver it again, or make %s fetch the key set. Find out why %s could not be asked.", list(rejecting), plural(rejecting, "it", "them"), list(unknown))
 	case key.State == "next" && len(rejecting) > 0:
 		reason("not-promotable", "May not sign yet: %s %s it.", list(rejecting), plural(rejecting, "rejects", "reject"))
+		next(rejecting, "Bring it to %s: deliver it again, or make %s fetch the key set.", list(rejecting), plural(rejecting, "it", "them"))
+	case key.State == "next" && !key.Published:
+		reason("not-proven", "May not sign yet: it is not published.")
+		next(nil, "Publish it, and wait until every service here trusts it.")
 	case key.State == "next":
 		reason("not-proven", "May not sign yet: whether %s %s it is unknown.", list(unknown), plural(unknown, "trusts", "trust"))
+		next(unknown, "Find out why %s could not be asked; the table says what came back.", list(unknown))
 	case set.Signer == "":
 		reason("signer-unknown", "May not be removed yet: which key signs is unknown, because no token could be had.")
+		next(nil, "See that client_id and client_secret of %s in the configuration are right, and that its token endpoint answers.", set.Issuer)
 	case len(only) > 0:
 		reason("still-needed", "May not be removed yet: %s still %s only this key.", list(only), verb(only))
+		next(only, "Bring the signer's key to %s: deliver it again, or make %s fetch the key set.", list(only), plural(only, "it", "them"))
 	case len(unsure) > 0:
 		reason("need-unknown", "May not be removed yet: whether %s %s the signer's key is unknown.", list(unsure), plural(unsure, "trusts", "trust"))
+		next(unsure, "Find out why %s could not be asked; the table says what came back.", list(unsure))
 	case key.LastSigned.IsZero() || set.TokenLifetime == 0:
 		reason("tokens-may-live", "May not be removed yet: every service trusts the signer's key, but when the last token of this one expires is unknown.")
+		next(nil, "Wait for as long as your longest token lives after this key last signed; then remove it.")
 	case now.Before(expired):
-		reason("tokens-alive", "May not be removed yet: every service trusts the signer's key, but tokens of this one live until %s UTC.", expired.UTC().Format("15:04:05"))
+		v.NotBefore = expired
+		reason("tokens-alive", "May not be removed yet: every service trusts the signer's key, but tokens of this one live until %s UTC.", expired.UTC().Format(clockOrDay(now, expired)))
+		next(nil, "Wait; nobody stands in the way.")
 	default:
 		v.MayRemove = true
 		reason("may-remove", "May be removed: every service trusts the signer's key, and the last token of this one has expired.")
+		next(nil, "Take it out of the published set.")
 	}
 	return v
+}
+
+// signAgain proposes to go back to a published key that every service trusts,
+// "" when there is none.
+func signAgain(b client.KeyBoard, set prunella.KeySet) string {
+	for _, k := range inOrder(set) {
+		trusting, rejecting, unknown := standing(b, set.Issuer, k.Kid)
+		if k.Kid != set.Signer && k.State != "revoked" && k.State != "next" && len(trusting) > 0 && len(rejecting)+len(unknown) == 0 {
+			return "Let " + short(k.Kid) + " sign again, which every service trusts. "
+		}
+	}
+	return ""
+}
+
+// clockOrDay is the layout of a time to come: with its day when that is another.
+func clockOrDay(now, t time.Time) string {
+	if now.UTC().Format(time.DateOnly) == t.UTC().Format(time.DateOnly) {
+		return time.TimeOnly
+	}
+	return time.DateTime
+}
+
+func lifetime(set prunella.KeySet) string {
+	if set.TokenLifetime == 0 {
+		return ""
+	}
+	return ", " + duration(set.TokenLifetime+clockSkew) + " later"
 }
 
 func verb(services []string) string { return plural(services, "verifies", "verify") }
