@@ -126,7 +126,7 @@ func New(cfg Config, version string, log *slog.Logger) (a *App, err error) {
 	a.engine = engine.New(engine.Config{
 		Owner: owner(), Inventory: cfg.World, Skills: a.skills.list, Catalog: action.Catalog(), Policy: cfg.Policy, PublicURL: a.publicURL(),
 		TimeScale: cfg.TimeScale, Settle: time.Duration(cfg.Verify.Settle), Hold: time.Duration(cfg.Verify.Hold), VerifyBudget: time.Duration(cfg.Verify.Budget),
-		MinSamples: cfg.Verify.MinSamples, Bucket: detect.Bucket,
+		MinSamples: cfg.Verify.MinSamples, Bucket: detect.Bucket, Correlate: related,
 	}, state, a.world, metrics, log)
 	consumer, err := a.bus.Consumer(ctx, "pipeline")
 	if err != nil {

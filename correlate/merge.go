@@ -17,17 +17,19 @@ const Merged = "merged"
 // it: libraries word the same refusal differently, and what tells is found later.
 //
 // A cause is the same when both are sure, and are the same fault at the same
-// place, with no other key and no other change. The older one must still go on,
-// and nothing may have been done about either: what is being healed is judged by
-// its own services, and who joins late would spoil the verdict.
-func Merge(inc prunella.Incident, open []prunella.Incident) (into prunella.Incident, why prunella.Reason, ok bool) {
+// place, with no other key and no other change. Some service of the older one
+// must fail still, and it must have been heard of within Config.Recurrence
+// before the onset of the younger. Nothing may be under way for either: what is
+// being healed is judged by its own services, and who joins late would spoil
+// the verdict.
+func Merge(inc prunella.Incident, open []prunella.Incident, cfg Config) (into prunella.Incident, why prunella.Reason, ok bool) {
 	mine, sure := foundCause(inc)
 	if !sure || inc.Attempts > 0 {
 		return into, why, false
 	}
 	for _, older := range oldestFirst(open) {
 		theirs, sure := foundCause(older)
-		if !sure || !takesOthers(older) || !opened(older, inc) || !sameCause(mine, theirs) || quiet(older) {
+		if !sure || !takesOthers(older) || !opened(older, inc) || !sameCause(mine, theirs) || quiet(older) || inc.Onset.Sub(lastOf(older)) > cfg.Recurrence {
 			continue
 		}
 		return older, prunella.Reason{Name: Merged,

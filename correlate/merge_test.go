@@ -47,6 +47,8 @@ func TestMerge(t *testing.T) {
 		{"the other is being healed", young, []prunella.Incident{with("A", 0, prunella.Healing, nil), young}, ""},
 		{"the other is being judged", young, []prunella.Incident{with("A", 0, prunella.Verifying, nil), young}, ""},
 		{"the other is over", young, []prunella.Incident{with("A", 0, prunella.Escalated, func(i *prunella.Incident) { i.Impact[0].QuietSince = at(20) }), young}, ""},
+		{"nothing was heard of the other for long", with("B", 2000, prunella.Diagnosing, nil), []prunella.Incident{with("A", 0, prunella.Escalated, nil)}, ""},
+		{"it was heard of lately", with("B", 2000, prunella.Diagnosing, nil), []prunella.Incident{with("A", 0, prunella.Escalated, func(i *prunella.Incident) { i.UpdatedAt = at(1900) })}, "A"},
 		{"the other has no cause yet", young, []prunella.Incident{with("A", 0, prunella.Diagnosing, func(i *prunella.Incident) { i.Causes = nil }), young}, ""},
 		{"the other is not sure", young, []prunella.Incident{with("A", 0, prunella.Escalated, cause(prunella.Cause{Fault: prunella.FaultJWKSDown, Service: "auth", Confidence: 0.4})), young}, ""},
 		{"another issuer", young, []prunella.Incident{with("A", 0, prunella.Escalated, cause(prunella.Cause{Fault: prunella.FaultJWKSDown, Service: "partner"})), young}, ""},
@@ -58,7 +60,7 @@ func TestMerge(t *testing.T) {
 		{"the same release", with("B", 30, prunella.Diagnosing, release("v2")), []prunella.Incident{with("A", 0, prunella.Escalated, release("v2"))}, "A"},
 		{"another release", with("B", 30, prunella.Diagnosing, release("v3")), []prunella.Incident{with("A", 0, prunella.Escalated, release("v2"))}, ""},
 	} {
-		into, why, ok := correlate.Merge(c.inc, c.open)
+		into, why, ok := correlate.Merge(c.inc, c.open, correlate.Default())
 		if ok != (c.want != "") || into.ID != c.want || ok && (why.Name != correlate.Merged || why.Operands["into"] != string(c.want) || why.Text == "") {
 			t.Errorf("%s: merged %v into %q (%+v), want %q", c.name, ok, into.ID, why, c.want)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"prunella"
+	"prunella/correlate"
 	"prunella/heal"
 )
 
@@ -20,7 +21,8 @@ type Config struct {
 	Skills    func() []prunella.Skill
 	Catalog   []prunella.Spec
 	Policy    heal.Policy
-	PublicURL string // base of links in notifications
+	PublicURL string           // base of links in notifications
+	Correlate correlate.Config // how long an incident may be still before it is another one; default correlate.Default, scaled
 
 	TimeScale    float64       // 1 in production; a drill against a lab is faster
 	Settle       time.Duration // from opening to diagnosis, so that the first evidence is there; default 15 s
@@ -45,6 +47,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.TimeScale <= 0 {
 		c.TimeScale = 1
+	}
+	if c.Correlate == (correlate.Config{}) {
+		c.Correlate = correlate.Default().Scaled(c.TimeScale)
 	}
 	if c.MinSamples == 0 {
 		c.MinSamples = 20

@@ -18,7 +18,7 @@ func (e *Engine) merge(ctx context.Context, inc prunella.Incident, c Change) (me
 	if err != nil {
 		return false, err
 	}
-	into, why, ok := correlate.Merge(inc, open)
+	into, why, ok := correlate.Merge(inc, open, e.cfg.Correlate)
 	if !ok {
 		return false, nil
 	}
