@@ -40,7 +40,7 @@ func TestSoak(t *testing.T) {
 	for _, set := range []string{"missed=2", "missed=6", "alg=ES256", "processes=true"} {
 		worlds = append(worlds, world{"jwt-signing-key-rotation-failure", []string{set}})
 	}
-	// One kind of verifier calls an unknown kid a wrong signature here, and is now and then taken for another incident.
+	// One kind of verifier calls an unknown kid a wrong signature here.
 	worlds = append(worlds, world{"random-kid-flood", []string{"keyset=none", "profile=cached"}})
 	first := time.Now().Unix() % 1_000_000
 	var mu sync.Mutex
