@@ -1,9 +1,13 @@
 package web
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/html"
 
 	"prunella"
 	"prunella/client"
@@ -96,4 +100,54 @@ func TestFirstSentence(t *testing.T) {
 			t.Errorf("%q: %q and %q", text, first, rest)
 		}
 	}
+}
+
+// TestLongKeyIDsAreShortened: a kid is often a thumbprint of 43 characters. In a
+// sentence it is shortened; whole it stands only in code, to be copied.
+func TestLongKeyIDsAreShortened(t *testing.T) {
+	w := newWorld()
+	swap := strings.NewReplacer(newKid, "xa0S0Zem4zamtTwJeMRURSb_ICTklGEES3kHymkOJtc", oldKid, "URGezL__1Cv8ZWy0X_fZpIRA8gGMSGvadso2za0_U20")
+	for i := range w.incidents {
+		w.incidents[i] = spelled(t, w.incidents[i], swap)
+	}
+	w.incidents[2].Incident.StateReason.Text = swap.Replace("the delivery of key " + newKid + " failed")
+	w.board = spelled(t, w.board, swap)
+	for i := range w.reports {
+		w.reports[i] = spelled(t, w.reports[i], swap)
+	}
+	site := serve(t, w)
+	for _, path := range []string{"/", "/incidents", "/incidents/inc-01jq8x4m2k", "/incidents/inc-01jq8wz03t", "/incidents/inc-01jq8sd11a", "/incidents/inc-01jq8e5r7w", "/keys", "/reports/rep-01jq8k2v5n"} {
+		_, page := fetch(t, site+path)
+		doc, err := html.Parse(strings.NewReader(page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range doc.Descendants() {
+			if n.Type == html.TextNode && longID.MatchString(n.Data) && !inside(n, "code", "pre", "title") {
+				t.Errorf("%s: %q", path, strings.TrimSpace(n.Data))
+			}
+		}
+	}
+}
+
+func inside(n *html.Node, names ...string) bool {
+	for p := n.Parent; p != nil; p = p.Parent {
+		if slices.Contains(names, p.Data) || slices.ContainsFunc(p.Attr, func(a html.Attribute) bool { return a.Key == "class" && (a.Val == "sigs" || a.Val == "msg") }) {
+			return true
+		}
+	}
+	return false
+}
+
+// spelled is v with other names in it.
+func spelled[V any](t *testing.T, v V, swap *strings.Replacer) (out V) {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err == nil {
+		err = json.Unmarshal([]byte(swap.Replace(string(b))), &out)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }

@@ -130,6 +130,23 @@ const overflow = `(() => { const w = document.documentElement.clientWidth;
   const e = [...document.querySelectorAll("body *")].find(e => e.getBoundingClientRect().right > w + 1 && !e.closest(".scroll, pre, .unseen, svg"));
   return "the page is " + document.documentElement.scrollWidth + " wide; " + (e ? e.outerHTML.slice(0, 160) : ""); })()`
 
+// squeezed lists texts that stand a few letters a line, in a column that has no
+// room for them.
+const squeezed = `(() => {
+	const out = new Set();
+	for (const e of document.querySelectorAll("main *")) {
+		const own = [...e.childNodes].filter(n => n.nodeType === 3 && n.data.trim().length > 7);
+		if (!own.length || !e.checkVisibility() || e.closest("svg, pre, .unseen")) continue;
+		for (const n of own) {
+			const range = document.createRange();
+			range.selectNodeContents(n);
+			const lines = new Set([...range.getClientRects()].map(r => Math.round(r.top))).size;
+			const letters = n.data.trim().replace(/\s+/g, " ").length;
+			if (lines > 2 && letters / lines < 5) out.add(lines + " lines: " + n.data.trim().slice(0, 40));
+		}
+	}
+	return [...out]; })()`
+
 // faint lists texts with less than 4.5:1 against what is behind them.
 const faint = `(() => {
 	const cv = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
@@ -175,6 +192,9 @@ func TestEveryPageInABrowser(t *testing.T) {
 				where := fmt.Sprintf("%d px, %s", look.width, look.colours)
 				if wide := evaluate[string](t, ctx, overflow); wide != "" {
 					t.Errorf("%s: %s", where, wide)
+				}
+				for _, s := range evaluate[[]string](t, ctx, squeezed) {
+					t.Errorf("%s: no room for %s", where, s)
 				}
 				if look.width == 1440 {
 					for _, e := range evaluate[[]string](t, ctx, faint) {

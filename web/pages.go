@@ -36,6 +36,7 @@ type incidentRow struct {
 	Rail  []stage
 	Cause string // in about five words
 	Due   due
+	Now   bearing
 }
 
 func (s *server) now(r *http.Request, now time.Time) (view, error) {
@@ -101,14 +102,14 @@ func (s *server) sparks(r *http.Request, status client.Status, open []prunella.I
 	var out []spark
 	for _, b := range status.Baselines {
 		sp := sparkOf(byService[b.Service], now.Add(-window), now)
-		sp.Service, sp.Baseline, sp.Known, sp.Have, sp.Need, sp.Hit = b.Service, b.Share, b.Known, b.Have, b.Need, hit[b.Service] && sp.Share > max(0.01, 3*b.Share)
+		sp.Service, sp.Baseline, sp.Known, sp.Have, sp.Need, sp.Hit = b.Service, b.Share, b.Known, b.Have, b.Need, hit[b.Service] && sp.Share > max(0.02, 5*b.Share)
 		out = append(out, sp)
 	}
 	return out, window, nil
 }
 
 func rowOf(inc prunella.Incident, now time.Time) incidentRow {
-	row := incidentRow{I: inc, Rail: rail(inc, now), Due: dueOf(inc, nil), Cause: "cause not known yet"}
+	row := incidentRow{I: inc, Rail: rail(inc, now), Due: dueOf(inc, nil), Now: bearingOf(inc), Cause: "cause not known yet"}
 	if len(inc.Causes) > 0 {
 		row.Cause = faultWord(inc.Causes[0].Fault)
 	}
