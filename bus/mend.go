@@ -32,13 +32,13 @@ func (b *Bus) hurtBy(text string) {
 // server has failed and its folder can be written again, it is opened anew first.
 // Unavailable: it cannot be written yet.
 func (b *Bus) Writable(ctx context.Context) error {
-	why := b.hurt.Load()
-	if why == nil {
+	if b.hurt.Load() == nil {
 		return nil
 	}
 	b.mending.Lock()
 	defer b.mending.Unlock()
-	if b.hurt.Load() == nil {
+	why := b.hurt.Load()
+	if why == nil {
 		return nil
 	}
 	if time.Since(b.tried) < mendEvery {
@@ -58,8 +58,10 @@ func (b *Bus) Writable(ctx context.Context) error {
 	if _, err := b.stream.Info(ctx); err != nil {
 		return unavailable("open bus", err)
 	}
-	b.hurt.Store(nil)
 	b.reconnected()
+	if !b.hurt.CompareAndSwap(why, nil) { // it was hurt again before anybody could write
+		return b.unwritable(errors.New(*b.hurt.Load()))
+	}
 	b.log.Info("the bus can be written again", "dir", b.dir)
 	return nil
 }
