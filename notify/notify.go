@@ -275,13 +275,17 @@ func (h Webhook) wants(kind string) bool {
 
 // event is the body of a delivery.
 type event struct {
-	Type      string    `json:"type"` // "incident.escalated"
+	Type      string    `json:"type"` // "incident.escalated"; "prunella.fault" when it is about no incident
 	Timestamp time.Time `json:"timestamp"`
 	Data      any       `json:"data"`
 }
 
 func (s *Sender) deliver(ctx context.Context, r *receiver, n prunella.Notification, now time.Time) error {
-	body, err := json.Marshal(event{Type: "incident." + n.Kind, Timestamp: n.Created, Data: n})
+	about := "incident."
+	if n.Incident == "" {
+		about = "prunella."
+	}
+	body, err := json.Marshal(event{Type: about + n.Kind, Timestamp: n.Created, Data: n})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -112,6 +113,28 @@ func TestDeliveryIsSignedAndRetried(t *testing.T) {
 	}
 	if err := n.Once(t.Context(), now.Add(time.Hour)); err != nil || len(ids) != 3 {
 		t.Errorf("sent again after it was delivered: %d, %v", len(ids), err)
+	}
+}
+
+// What is about Prunella itself is not called an incident.
+func TestTypesOfEvents(t *testing.T) {
+	var types []string
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var event struct{ Type string }
+		if err := json.NewDecoder(r.Body).Decode(&event); err != nil {
+			t.Error(err)
+		}
+		types = append(types, event.Type)
+	}))
+	defer receiver.Close()
+	s, n := sender(t, notify.Webhook{URL: receiver.URL, Secret: secret})
+	now := time.Now()
+	one(t, s, "approval", now.Add(-time.Second))
+	if err := s.Enqueue(t.Context(), prunella.Notification{ID: "drill/1", To: "@oncall", Kind: "drill", Title: "A skill did not pass its drill", Created: now, NextTry: now}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Once(t.Context(), now); err != nil || !slices.Equal(types, []string{"incident.approval", "prunella.drill"}) {
+		t.Errorf("%v, %v", types, err)
 	}
 }
 
