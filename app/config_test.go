@@ -77,6 +77,8 @@ func TestBadConfigurationNamesLineAndRemedy(t *testing.T) {
 		"listen: [\n":                                                       {"bad.yaml:"},
 		"time_scale: -3\n":                                                  {"bad.yaml", "time_scale"},
 		"retention: -1h\n":                                                  {"bad.yaml", "retention", "negative"},
+		"drill: {at: '03:30'}\n":                                            {"bad.yaml", "drill.every is 0s", "at least 24h"},
+		"drill: {every: 6h, at: '03:30'}\n":                                 {"bad.yaml", "drill.every is 6h", "at least 24h"},
 		"bus: {max_bytes: -1}\n":                                            {"bad.yaml", "bus.max_bytes", "negative"},
 	} {
 		_, err := ParseConfig("bad.yaml", []byte(text))

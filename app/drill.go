@@ -24,10 +24,14 @@ func (d Drill) validate() error {
 	if d.Every != 0 && time.Duration(d.Every) < time.Minute {
 		return prunella.Errorf(prunella.Invalid, "drill.every is %s; it is at least 1m, and 168h is weekly", time.Duration(d.Every))
 	}
-	if d.At != "" {
-		if _, err := time.Parse("15:04", d.At); err != nil {
-			return prunella.Errorf(prunella.Invalid, "drill.at is %q; write a time of day such as 03:30", d.At)
-		}
+	if d.At == "" {
+		return nil
+	}
+	if _, err := time.Parse("15:04", d.At); err != nil {
+		return prunella.Errorf(prunella.Invalid, "drill.at is %q; write a time of day such as 03:30", d.At)
+	}
+	if time.Duration(d.Every) < 24*time.Hour { // it would not be kept
+		return prunella.Errorf(prunella.Invalid, "drill.every is %s; with drill.at it is at least 24h, and 168h is weekly", time.Duration(d.Every))
 	}
 	return nil
 }

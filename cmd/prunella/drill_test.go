@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"prunella"
 	"prunella/client"
 	"prunella/store"
 )
@@ -72,6 +73,19 @@ func TestProcessDrill(t *testing.T) {
 		}
 	}
 	s.stop()
+}
+
+// A drill passes over a skill that no scenario is about, and over nothing else.
+func TestDrillPassesOverOnlyWhatNoScenarioIsAbout(t *testing.T) {
+	url := serveOn(t, store.Batch{})
+	for name, want := range map[prunella.SkillName]prunella.Kind{"redis-cache-eviction": prunella.NotFound, "no-such-skill": prunella.NotFound} {
+		if _, err := proveInChild(t.Context(), url, name); prunella.KindOf(err) != want {
+			t.Errorf("%s: %v, want %s", name, err, want)
+		}
+	}
+	if _, err := proveInChild(t.Context(), "http://127.0.0.1:1", "auth-jwks-rotation-spike"); prunella.KindOf(err) != prunella.Unavailable {
+		t.Errorf("without a server: %v, want it told", err)
+	}
 }
 
 func get(t *testing.T, url string) string {

@@ -121,8 +121,16 @@ func (cmd skillProveCmd) Run(c *console) error {
 }
 
 // proveInChild proves a skill in a process of its own, so that nothing of a lab
-// is in the server: what it takes or breaks ends with it.
+// is in the server: what it takes or breaks ends with it. NotFound: no scenario is
+// about the skill, or it is gone.
 func proveInChild(ctx context.Context, url string, name prunella.SkillName) (client.DrilledSkill, error) {
+	v, err := client.New(url).Skill(ctx, name)
+	if err == nil {
+		_, err = proving(v.Skill)
+	}
+	if err != nil {
+		return client.DrilledSkill{}, err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return client.DrilledSkill{}, &prunella.Error{Kind: prunella.Internal, Op: "prove " + string(name), Err: err}
@@ -136,11 +144,7 @@ func proveInChild(ctx context.Context, url string, name prunella.SkillName) (cli
 	var p proof
 	if json.Unmarshal(out, &p) != nil {
 		lines := strings.Split(strings.TrimSpace(complaint.String()), "\n")
-		kind := prunella.Unavailable
-		if child.ProcessState != nil && child.ProcessState.ExitCode() == exitUsage { // there is no scenario for it
-			kind = prunella.NotFound
-		}
-		return client.DrilledSkill{}, &prunella.Error{Kind: kind, Op: "prove " + string(name), Reason: lines[len(lines)-1], Err: ended}
+		return client.DrilledSkill{}, &prunella.Error{Kind: prunella.Unavailable, Op: "prove " + string(name), Reason: lines[len(lines)-1], Err: ended}
 	}
 	var d client.DrilledSkill
 	for _, r := range p.Runs {
