@@ -6,11 +6,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"prunella"
+	"prunella/store"
 	"prunella/wiki"
 )
 
-// knowledge is what /metrics says of skills, pages, drills and conversations. It
-// is read from the state itself at every scrape, so it cannot disagree with the
+// knowledge is what /metrics says of incidents, skills, pages, drills and
+// conversations, and of who looks after them. It is read from the state itself at every scrape, so it cannot disagree with the
 // pages; what happens in the engine is counted where it happens.
 type knowledge struct{ b backend }
 
@@ -25,6 +27,11 @@ var (
 	drillSkills = describe("drill_skills", "Skills of the last drill by what it showed: held, failed, error.", "result")
 	slackEvents = describe("slack_events_total", "What came from Slack since the start, by what became of it.", "result")
 	slackUp     = describe("slack_connected", "1 while the Socket Mode connection stands.")
+	waiting     = describe("bus_messages", "Messages that are on disk and not yet worked on.")
+	writable    = describe("bus_writable", "1 while signals can be stored, 0 while the disk does not take them.")
+	lastPass    = describe("pipeline_last_pass_timestamp_seconds", "When a pass over the signals was last committed, with signals or without.")
+	lastTick    = describe("engine_last_tick_timestamp_seconds", "When the engine last looked at the incidents.")
+	incidents   = describe("incidents_open", "Incidents that are not resolved.", "state")
 	lost        = describe("scrape_errors", "Parts of this page that could not be read from the store.")
 )
 
@@ -62,6 +69,7 @@ func (k knowledge) Collect(out chan<- prometheus.Metric) {
 	for _, kind := range []wiki.PageKind{wiki.Skill, wiki.Person, wiki.Company, wiki.Draft, wiki.Other} {
 		gauge(pages, float64(len(k.b.wiki.Pages(wiki.Filter{Kind: kind}))), string(kind))
 	}
+	failed += k.work(ctx, gauge)
 	gauge(brokenLinks, float64(len(k.b.wiki.Broken())))
 
 	drilled, err := k.b.drilled(ctx)
@@ -94,6 +102,31 @@ func (k knowledge) Collect(out chan<- prometheus.Metric) {
 		gauge(slackUp, truth(s.Connected))
 	}
 	gauge(lost, failed)
+}
+
+// work says whether signals are taken and folded in and incidents looked after,
+// and answers how many parts of that could not be read.
+func (k knowledge) work(ctx context.Context, gauge func(d *prometheus.Desc, v float64, labels ...string)) (failed float64) {
+	gauge(writable, truth(k.b.bus.Writable(ctx) == nil))
+	if depth, err := k.b.bus.Depth(ctx); err == nil {
+		gauge(waiting, float64(depth.Messages))
+	} else {
+		failed++
+	}
+	gauge(lastPass, float64(k.b.pipeline.LastPass().UnixMilli())/1000)
+	gauge(lastTick, float64(k.b.engine.LastTick().UnixMilli())/1000)
+	open, err := k.b.store.Incidents(ctx, store.IncidentFilter{Open: true})
+	if err != nil {
+		return failed + 1
+	}
+	states := map[prunella.State]float64{prunella.Open: 0, prunella.Diagnosing: 0, prunella.AwaitingApproval: 0, prunella.Healing: 0, prunella.Verifying: 0, prunella.Escalated: 0}
+	for _, i := range open {
+		states[i.State]++
+	}
+	for state, n := range states {
+		gauge(incidents, n, string(state))
+	}
+	return failed
 }
 
 func truth(b bool) float64 {

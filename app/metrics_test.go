@@ -4,12 +4,15 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"prunella"
 	"prunella/skill"
+	"prunella/store"
 )
 
 // What Prometheus scrapes about skills, pages and drills is what they are at
@@ -46,12 +49,28 @@ func TestMetricsOfKnowledge(t *testing.T) {
 			t.Errorf("docs/metrics.md does not tell of prunella_%s", strings.Fields(name)[0])
 		}
 	}
-	want(before, `prunella_skill_usable{skill="`+spike+`"} 1`, `prunella_wiki_pages{kind="skill"} 4`, `prunella_wiki_pages{kind="draft"} 0`, `prunella_scrape_errors 0`)
+	want(before, `prunella_skill_usable{skill="`+spike+`"} 1`, `prunella_wiki_pages{kind="skill"} 4`, `prunella_wiki_pages{kind="draft"} 0`, `prunella_scrape_errors 0`,
+		`prunella_bus_messages 0`, `prunella_bus_writable 1`, `prunella_incidents_open{state="escalated"} 0`, `prunella_incidents_open{state="awaiting-approval"} 0`)
 	for _, absent := range []string{"prunella_skill_last_verified", "prunella_drill_last", "prunella_slack"} {
 		if strings.Contains(before, absent) {
 			t.Errorf("/metrics tells of %s before there is any", absent)
 		}
 	}
+
+	for _, name := range []string{"pipeline_last_pass", "engine_last_tick"} {
+		line := regexp.MustCompile(`(?m)^prunella_` + name + `_timestamp_seconds (\S+)$`).FindStringSubmatch(before)
+		if line == nil {
+			t.Fatalf("/metrics does not say %s", name)
+		}
+		at, err := strconv.ParseFloat(line[1], 64)
+		if ago := time.Since(time.UnixMilli(int64(1000 * at))); err != nil || ago < 0 || ago > time.Minute {
+			t.Errorf("%s was %s ago, %v", name, ago, err)
+		}
+	}
+	if err := a.store.Commit(t.Context(), store.Batch{Updates: []store.IncidentUpdate{{Create: &prunella.Incident{ID: "inc-1", State: prunella.Escalated, OpenedAt: time.Now()}}}}); err != nil {
+		t.Fatal(err)
+	}
+	want(scrape(), `prunella_incidents_open{state="escalated"} 1`)
 
 	at := time.Now().UTC().Truncate(time.Second)
 	f, _ := a.skills.find(spike)
