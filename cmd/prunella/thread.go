@@ -23,7 +23,7 @@ type threadCmd struct {
 	Import  threadImportCmd  `cmd:"" help:"Read a Slack export into the data folder, redacted."`
 	Extract threadExtractCmd `cmd:"" help:"Find the incidents among imported messages and draft skills from them."`
 	List    threadListCmd    `cmd:"" help:"List the incidents found and the drafts that wait for a person."`
-	Accept  threadAcceptCmd  `cmd:"" help:"Make a draft a skill, or apply the change that it proposes."`
+	Accept  threadAcceptCmd  `cmd:"" help:"Make a draft a skill as it was read, or apply the change that it proposes."`
 }
 
 // archive is where imported messages are kept.
