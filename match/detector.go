@@ -279,9 +279,15 @@ func (d *Detector) sweep(now time.Time) {
 		sv.Blames.forget(d.index(now) - ringBuckets)
 		sv.LastErrors = slices.DeleteFunc(sv.LastErrors, func(s prunella.Signal) bool { return d.timeOf(s).Before(old) })
 	}
+	dayOld := old.Add(-24 * time.Hour) // an alert that fires is repeated within a day
 	for k, p := range d.Probes {
-		if p.Last.Before(old.Add(-24 * time.Hour)) {
+		if p.Last.Before(dayOld) {
 			delete(d.Probes, k)
+		}
+	}
+	for k, a := range d.Alerts {
+		if a.Last.Before(dayOld) {
+			delete(d.Alerts, k)
 		}
 	}
 	d.Changes = slices.DeleteFunc(d.Changes, func(c prunella.Change) bool { return c.At.Before(now.Add(-2 * d.cfg.ChangeWithin)) })

@@ -22,6 +22,7 @@ type probe struct {
 // alert is one alert that fires.
 type alert struct {
 	Since time.Time `json:"since"`
+	Last  time.Time `json:"last"` // when it was last said to fire
 	Said  int64     `json:"said"`
 }
 
@@ -157,11 +158,12 @@ func (d *Detector) alertSignal(s prunella.Signal, now time.Time, step *Step) {
 	}
 	if a == nil {
 		if len(d.Alerts) >= maxAlerts {
-			return
+			d.dropOldestAlert()
 		}
 		a = &alert{Since: d.timeOf(s), Said: -1}
 		d.Alerts[key] = a
 	}
+	a.Last = now
 	if a.Said >= d.index(now) {
 		return
 	}
@@ -184,6 +186,18 @@ func (d *Detector) alertSignal(s prunella.Signal, now time.Time, step *Step) {
 		f.Attrs["stated"] = st.Clause
 	}
 	step.Findings = append(step.Findings, f)
+}
+
+// dropOldestAlert makes room for an alert: what fires now is not to go unheard
+// for those whose end was never told.
+func (d *Detector) dropOldestAlert() {
+	oldest := ""
+	for key, a := range d.Alerts {
+		if o := d.Alerts[oldest]; o == nil || a.Last.Before(o.Last) || a.Last.Equal(o.Last) && key < oldest {
+			oldest = key
+		}
+	}
+	delete(d.Alerts, oldest)
 }
 
 // change remembers what was changed in the world.

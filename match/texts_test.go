@@ -148,6 +148,37 @@ func TestErrorTextsSupport(t *testing.T) {
 	}
 }
 
+// Alerts whose end is never told are forgotten after a day without them, and
+// never keep a new one from being heard.
+func TestAlertsThatNeverEnd(t *testing.T) {
+	d := match.NewDetector(match.Default())
+	fire := func(at time.Time, names ...string) []prunella.Finding {
+		var in []prunella.Signal
+		for _, name := range names {
+			a := message("alertmanager", "user", prunella.Critical, prunella.KindAlert, "")
+			a.ID, a.Fingerprint, a.Time, a.Received = prunella.SignalID(name+at.String()), name, at, at
+			in = append(in, a)
+		}
+		return d.Observe(in, at).Findings
+	}
+	at := epoch
+	for i := range 51 {
+		at = at.Add(time.Minute)
+		var names []string
+		for j := range 100 {
+			names = append(names, fmt.Sprint("pod-", i, "-", j))
+		}
+		if got := fire(at, names...); len(got) != 100 {
+			t.Fatalf("of a hundred alerts after %d hundred %d are heard", i, len(got))
+		}
+	}
+	later := at.Add(3 * 24 * time.Hour)
+	fire(later)
+	if got := fire(later, "pod-50-99"); len(got) != 1 || !got[0].Onset.Equal(later) {
+		t.Errorf("three days later it fires since %v", got[0].Onset)
+	}
+}
+
 func TestAlerts(t *testing.T) {
 	d := match.NewDetector(lab())
 	a := message("alertmanager", "user", prunella.Critical, prunella.KindAlert, "error budget is spent")
