@@ -192,6 +192,54 @@ func TestAnIncidentThatGrowsIsAskedAboutAgain(t *testing.T) {
 	}
 }
 
+// A service that joins while the incident is healed is in what is said of its
+// spread and of its severity at once, not when the heal is over.
+func TestGrowthWhileItIsHealedIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openStore(t, t.TempDir())
+		defer s.Close()
+		w := newTraffic(time.Now())
+		p, err := engine.NewPipeline(t.Context(), engine.PipelineConfig{Inventory: w.inventory(), Skills: func() []prunella.Skill { return nil }, Detect: match.Default(), Correlate: correlate.Default()},
+			&stream{}, s, engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := func(d time.Duration) {
+			for end := w.now.Add(d); w.now.Before(end); {
+				time.Sleep(exportEvery)
+				if err := p.Pass(t.Context(), w.tick(), w.now); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		last(4 * time.Minute)
+		if err := p.Pass(t.Context(), []engine.Message{{Seq: w.next(), Signals: w.rotate()}}, w.now); err != nil {
+			t.Fatal(err)
+		}
+		w.failing["order"], w.failing["payment"] = 0.6, 0.6
+		last(time.Minute)
+		inc := only(t, s)
+		if _, err := s.SaveWith(t.Context(), store.IncidentUpdate{ID: inc.ID, Apply: func(i *prunella.Incident) error {
+			i.State, i.StateAt[prunella.Healing] = prunella.Healing, w.now
+			return nil
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		w.failing["inventory"] = 0.6
+		last(time.Minute)
+		inc = only(t, s)
+		if inc.SeverityReason.Operands["hit"] != "3" {
+			t.Errorf("the severity speaks of what was before: %s", inc.SeverityReason.Text)
+		}
+		w.failing["order"], w.failing["user"] = 0, 0.6
+		last(2 * time.Minute)
+		inc = only(t, s)
+		if want := []string{"inventory", "order", "payment", "user"}; !slices.Equal(inc.Cascade.Hit, want) {
+			t.Errorf("said to be hit %v, want %v: nobody who was is forgotten", inc.Cascade.Hit, want)
+		}
+	})
+}
+
 // A yes that was given before anybody saw that the incident had grown starts
 // nothing.
 func TestAYesToAnOutgrownPlanStartsNothing(t *testing.T) {

@@ -46,7 +46,17 @@ func (p *Pipeline) judge(ctx context.Context, d *draft, graph correlate.Graph, n
 	l.note(*inc, now)
 	in.History = l.shares
 	_, healing := inc.StateAt[prunella.Healing]
-	if c := correlate.Cascade(in); len(inc.Cascade.Hit) == 0 || !in.Over && !healing { // what the spread was stays on record
+	c := correlate.Cascade(in)
+	grew := false // while it is healed
+	for _, name := range c.Hit {
+		grew = grew || healing && !slices.Contains(inc.Cascade.Hit, name)
+	}
+	if len(inc.Cascade.Hit) == 0 || !in.Over && (!healing || grew) { // what the spread was stays on record
+		if healing {
+			for _, name := range inc.Cascade.Hit {
+				c.Hit = insert(c.Hit, name)
+			}
+		}
 		inc.Cascade = c
 	}
 
@@ -62,7 +72,7 @@ func (p *Pipeline) judge(ctx context.Context, d *draft, graph correlate.Graph, n
 		full = inc.Cascade.FullAt
 	}
 	severity, why := correlate.Severity(correlate.SeverityInput{FullBy: full, Impacts: inc.Impact, Services: len(graph.Services()), StatedHit: stated, StatedTotal: of, Rising: rising, Claimed: claimed})
-	if severity.Rank() > inc.Severity.Rank() || inc.SeverityReason.Name == "" || severity == inc.Severity && !healing {
+	if severity.Rank() > inc.Severity.Rank() || inc.SeverityReason.Name == "" || severity == inc.Severity && (!healing || grew) {
 		if severity != inc.Severity || inc.SeverityReason.Name == "" {
 			d.events = append(d.events, prunella.Event{Incident: inc.ID, At: now, Kind: "severity", Text: string(severity) + ": " + why.Text, Reason: why})
 		}
