@@ -38,6 +38,7 @@ type state struct {
 
 // service is what is known about one service.
 type service struct {
+	Last        time.Time          `json:"last"`             // when it was last heard of
 	Metric      string             `json:"metric,omitempty"` // the request counter in use
 	Streams     map[string]*stream `json:"streams"`
 	Instances   map[string]exports `json:"instances"`
@@ -155,7 +156,7 @@ func (d *Detector) metric(s prunella.Signal, step *Step, touched map[string]bool
 	if !ok {
 		return
 	}
-	sv := d.service(s.Service)
+	sv := d.service(s.Service, d.timeOf(s))
 	if sv == nil {
 		return
 	}
@@ -261,7 +262,15 @@ func (d *Detector) sweep(now time.Time) {
 	}
 	d.Swept = now
 	old := now.Add(-30 * d.cfg.Window)
-	for _, sv := range d.Services {
+	gone := now.Add(-7 * d.cfg.HalfLife) // nothing of its baseline would count any more
+	for name, sv := range d.Services {
+		switch {
+		case sv.Last.IsZero(): // of a snapshot from before services had a time
+			sv.Last = now
+		case sv.Last.Before(gone):
+			delete(d.Services, name)
+			continue
+		}
 		sv.dropOldStreams(old)
 		for k, e := range sv.Instances {
 			if e.Last.Before(old) {
@@ -295,14 +304,40 @@ func (d *Detector) sweep(now time.Time) {
 	d.sweepTexts(now)
 }
 
-// service returns the state of a service, nil beyond the bound on services.
-func (d *Detector) service(name string) *service {
+// service returns the state of a service that is heard of at that time, nil
+// beyond the bound on services. One that was never counted, or that has been
+// silent for long, makes room for another.
+func (d *Detector) service(name string, at time.Time) *service {
 	sv := d.Services[name]
-	if sv == nil && len(d.Services) < maxServices {
+	if sv == nil {
+		if len(d.Services) >= maxServices && !d.dropSilent(at.Add(-30*d.cfg.Window)) {
+			return nil
+		}
 		sv = &service{Streams: map[string]*stream{}, Instances: map[string]exports{}, Quiet: map[string]*quiet{}, Spikes: map[string]*spike{}}
 		d.Services[name] = sv
 	}
+	if at.After(sv.Last) {
+		sv.Last = at
+	}
 	return sv
+}
+
+// dropSilent forgets the service that was heard of the longest ago: of those
+// whose requests nobody counts (texts name many that are none), else of those
+// silent since a time. It reports whether there was one.
+func (d *Detector) dropSilent(since time.Time) bool {
+	first, found := "", false
+	for _, name := range d.serviceNames() {
+		sv, best := d.Services[name], d.Services[first]
+		uncounted := len(sv.Buckets) == 0
+		switch {
+		case !uncounted && !sv.Last.Before(since):
+		case !found, uncounted && len(best.Buckets) > 0, uncounted == (len(best.Buckets) == 0) && sv.Last.Before(best.Last):
+			first, found = name, true
+		}
+	}
+	delete(d.Services, first)
+	return found
 }
 
 func (d *Detector) source(s prunella.Signal) *source {

@@ -444,3 +444,29 @@ func BenchmarkSnapshot(b *testing.B) {
 	}
 	b.ReportMetric(float64(size), "bytes")
 }
+
+// Names that only texts mention never keep a service whose requests are counted
+// from being watched; one that has long been silent makes room as well, and one
+// that is counted is kept.
+func TestThereIsRoomForWhoIsCounted(t *testing.T) {
+	w := newWorld(4, lab(), 20, "user")
+	w.services["user"].share["401"] = 0.002
+	w.run(25 * time.Second)
+	for i := range 600 {
+		w.log(fmt.Sprint("preview-", i), prunella.Warning, "started late")
+	}
+	w.run(time.Second)
+	w.services["order"] = &sim{rate: 20, share: map[string]float64{"401": 0.9}, counts: map[string]float64{}, started: w.now}
+	w.services["user"].share["401"] = 0.9
+	w.run(10 * time.Second)
+	for _, name := range []string{"user", "order"} {
+		if f, ok := w.first(prunella.RuleErrorRate, name); !ok || f.Attrs["baseline_known"] != fmt.Sprint(name == "user") {
+			t.Errorf("%s: found %v, baseline known %s", name, ok, f.Attrs["baseline_known"])
+		}
+	}
+	w.now = w.now.Add(8 * lab().HalfLife)
+	w.observe(nil)
+	if left := w.det.Baselines(); len(left) != 0 {
+		t.Errorf("after eight half-lives of silence there is still %v", left)
+	}
+}

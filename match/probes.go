@@ -40,8 +40,8 @@ const (
 func (d *Detector) probeSignal(s prunella.Signal, now time.Time, step *Step) {
 	at := d.timeOf(s)
 	outcome, kid, issuer := s.Attr(prunella.AttrOutcome), s.Attr(prunella.AttrKid), s.Attr(prunella.AttrIssuer)
-	if s.Name == "token" && outcome == "ok" && kid != "" {
-		d.Signers[firstOf(issuer, s.Service)] = kid
+	if s.Name == "token" && outcome == "ok" {
+		d.signs(firstOf(issuer, s.Service), kid)
 	}
 	key := s.Name + "\x00" + s.Service + "\x00" + issuer + "\x00" + kid
 	p := d.Probes[key]
@@ -84,7 +84,7 @@ func (d *Detector) probeSignal(s prunella.Signal, now time.Time, step *Step) {
 		return
 	}
 	step.Interesting = append(step.Interesting, s)
-	if sv := d.service(s.Service); sv != nil && kid != "" {
+	if sv := d.service(s.Service, at); sv != nil && kid != "" {
 		sv.Tokens.note("kid:"+kid, at)
 	}
 	if !refused && p.Fails < d.cfg.ProbeFails {
@@ -204,8 +204,8 @@ func (d *Detector) dropOldestAlert() {
 func (d *Detector) change(s prunella.Signal, step *Step) {
 	step.Interesting = append(step.Interesting, s)
 	c := ChangeOf(s)
-	if c.Name == prunella.ChangeSigner && c.Kid != "" {
-		d.Signers[c.Service] = c.Kid
+	if c.Name == prunella.ChangeSigner {
+		d.signs(c.Service, c.Kid)
 	}
 	same := func(o prunella.Change) bool {
 		return o.Name == c.Name && o.Service == c.Service && o.Kid == c.Kid && o.Version == c.Version && o.At.Equal(c.At)
@@ -216,6 +216,13 @@ func (d *Detector) change(s prunella.Signal, step *Step) {
 	d.Changes = append(d.Changes, c)
 	if len(d.Changes) > maxChanges {
 		d.Changes = slices.Delete(d.Changes, 0, 1)
+	}
+}
+
+// signs remembers which key an issuer signs with, where the kid is known.
+func (d *Detector) signs(issuer, kid string) {
+	if _, known := d.Signers[issuer]; kid != "" && (known || len(d.Signers) < maxServices) {
+		d.Signers[issuer] = kid
 	}
 }
 

@@ -51,7 +51,11 @@ func (d *Detector) text(s prunella.Signal, now time.Time, step *Step) {
 	step.Interesting = append(step.Interesting, s)
 	at := d.timeOf(s)
 	r := d.rateText(s, t, at)
-	if sv := d.service(s.Service); sv != nil && s.Service != "" {
+	var sv *service
+	if s.Service != "" {
+		sv = d.service(s.Service, at)
+	}
+	if sv != nil {
 		for _, tok := range TokensOf(s) {
 			sv.Tokens.note(tok, at)
 		}
