@@ -244,6 +244,23 @@ func TestRefusedCanary(t *testing.T) {
 	}
 }
 
+// A refusal ends as a failure when the issuer does not sign with that key any more.
+func TestRefusedCanaryOfAFormerSigner(t *testing.T) {
+	w := newWorld(3, lab(), 20, "user")
+	w.change(prunella.ChangeSigner, "auth", "key-1")
+	w.probe("canary", "user", "refused", "key-1", "kid key-1 not found")
+	w.run(time.Second)
+	w.change(prunella.ChangeSigner, "auth", "key-0")
+	w.run(time.Second)
+	for range 2 {
+		w.probe("canary", "user", "refused", "key-1", "kid key-1 not found")
+		w.run(time.Second)
+	}
+	if f, ok := w.first(prunella.RuleRecovered, "user"); !ok || f.Reason.Name != "probe-of-no-matter" || w.rules()[prunella.RuleRecovered] != 1 || w.rules()[prunella.RuleProbe] != 1 {
+		t.Errorf("%v: %+v", w.rules(), f)
+	}
+}
+
 func TestProbeFailsInARow(t *testing.T) {
 	w := newWorld(3, lab(), 20, "user")
 	for i := range 4 {

@@ -59,12 +59,7 @@ func (d *Detector) probeSignal(s prunella.Signal, now time.Time, step *Step) {
 	switch outcome {
 	case "ok":
 		if p.Active {
-			step.Findings = append(step.Findings, prunella.Finding{
-				Rule: prunella.RuleRecovered, Service: s.Service, Source: s.Source, Onset: p.FailedAt, Time: now, Severity: prunella.Info,
-				Attrs: map[string]string{"of": prunella.RuleProbe, "probe": s.Name}, Signals: []prunella.Signal{s},
-				Reason: prunella.Reason{Name: "probe-ok", Text: fmt.Sprintf("probe %s of %s is ok again", s.Name, s.Service),
-					Operands: map[string]string{"probe": s.Name, "failed": strconv.Itoa(p.Fails)}},
-			})
+			step.Findings = append(step.Findings, p.over(s, now, "probe-ok", "is ok again"))
 		}
 		p.OK, p.Fails, p.Active = at, 0, false
 		return
@@ -81,6 +76,10 @@ func (d *Detector) probeSignal(s prunella.Signal, now time.Time, step *Step) {
 		matters, why = d.refusalMatters(p, kid, issuer)
 	}
 	if !matters {
+		if p.Active {
+			step.Findings = append(step.Findings, p.over(s, now, "probe-of-no-matter", "is refused for a key that the issuer does not sign with any more"))
+		}
+		p.Active = false
 		return
 	}
 	step.Interesting = append(step.Interesting, s)
@@ -112,6 +111,16 @@ func (d *Detector) probeSignal(s prunella.Signal, now time.Time, step *Step) {
 		f.Reason.Operands["kid"] = kid
 	}
 	step.Findings = append(step.Findings, f)
+}
+
+// over is the end of a failure that a probe found.
+func (p *probe) over(s prunella.Signal, now time.Time, name, text string) prunella.Finding {
+	return prunella.Finding{
+		Rule: prunella.RuleRecovered, Service: s.Service, Source: s.Source, Onset: p.FailedAt, Time: now, Severity: prunella.Info,
+		Attrs: map[string]string{"of": prunella.RuleProbe, "probe": s.Name}, Signals: []prunella.Signal{s},
+		Reason: prunella.Reason{Name: name, Text: fmt.Sprintf("probe %s of %s %s", s.Name, s.Service, text),
+			Operands: map[string]string{"probe": s.Name, "failed": strconv.Itoa(p.Fails)}},
+	}
 }
 
 func (d *Detector) refusalMatters(p *probe, kid, issuer string) (bool, string) {
