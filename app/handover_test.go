@@ -50,6 +50,23 @@ func TestAHandBackCallsAgainAndEndsWhatWasCutOff(t *testing.T) {
 	}
 }
 
+// What the engine gave up waits for a person, and one person takes it.
+func TestWhatWaitsForAPersonIsTakenOnce(t *testing.T) {
+	since := time.Now().Add(-time.Hour).UTC()
+	inc := prunella.Incident{ID: "inc-1", State: prunella.Escalated, StateReason: prunella.Reason{Name: "step-failed", Text: "a step failed"}, Onset: since,
+		StateAt: map[prunella.State]time.Time{prunella.Escalated: since}}
+	a, stop := serveOn(t, Config{}, store.Batch{Updates: []store.IncidentUpdate{{Create: &inc}}})
+	defer stop()
+	b := backend{a}
+	got, err := b.Escalate(t.Context(), inc.ID, client.Note{By: "maya", Note: "mine"})
+	if err != nil || got.StateReason.Name != "taken-by-person" || got.StateReason.Operands["by"] != "maya" || !got.StateAt[prunella.Escalated].Equal(since) {
+		t.Errorf("taken: %+v %v", got.StateReason, err)
+	}
+	if _, err := b.Escalate(t.Context(), inc.ID, client.Note{By: "sam"}); prunella.KindOf(err) != prunella.Conflict || !strings.Contains(err.Error(), "maya: mine") {
+		t.Errorf("taken from maya: %v, want a conflict that names her", err)
+	}
+}
+
 // Only what a person holds can be handed back, and a question that a person
 // has overtaken cannot be answered any more.
 func TestWhatIsOvertakenIsRefused(t *testing.T) {
