@@ -34,7 +34,7 @@ func TestPagesTellHowItStandsNow(t *testing.T) {
 				healed(&v.Incident, now.Add(-30*time.Second))
 				v.Notifications = []prunella.Notification{{ID: "n", To: "@oncall", Kind: "escalated", Sent: now, Tries: 1, LastErr: "no receiver is configured under notify.webhooks"}}
 			},
-			says:     []string{"It waits for a person", "Now ✓ nothing fails any more", "all 4 services are back to normal, for 30 s", "Severity at its worst: 92 %", "The spread has ended.", "Nobody was told: no receiver is configured", "✓ recovered"},
+			says:     []string{"It waits for a person", "I am on it", "Now ✓ nothing fails any more", "all 4 services are back to normal, for 30 s", "Severity at its worst: 92 %", "The spread has ended.", "Nobody was told: no receiver is configured", "✓ recovered"},
 			never:    []string{"It is growing", "may be next", "delivered 0 s ago", "delivered now", "A person holds it"},
 			overview: "It waits for a person, and nothing is done meanwhile.",
 		},
@@ -44,7 +44,7 @@ func TestPagesTellHowItStandsNow(t *testing.T) {
 				v.Incident.StateAt[prunella.Escalated] = now
 			},
 			says:     []string{"maya is on it", "Now ✕ failing", "92 % of requests to user, 91 % of requests to order, 92 % of requests to search and 1 more service."},
-			never:    []string{"Nobody was told", "It waits for a person"},
+			never:    []string{"Nobody was told", "It waits for a person", "I am on it"},
 			overview: "Maya is on it.",
 		},
 		"nothing is measured yet": {
