@@ -81,8 +81,7 @@ func (e *Engine) Propose(ctx context.Context, id prunella.IncidentID, p Proposal
 		return run, ask, refuse(fmt.Sprintf("nothing that was read speaks for %s, the failure that %s heals", s.Fault, p.Skill), "read the incident's causes and propose a skill that answers one of them")
 	}
 	cause := causes[at]
-	run, err = heal.Plan(heal.Input{Run: prunella.RunID(newID("run")), Incident: inc, Cause: cause, Services: e.cfg.Inventory.Services,
-		Keys: e.keys(cause, snap), Catalog: e.catalog, Now: now, Skill: &s})
+	run, err = heal.Plan(e.planFor(inc, cause, snap, now))
 	if err != nil {
 		return run, ask, refuse("the plan could not be made: "+err.Error(), "")
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"prunella"
 	"prunella/app"
 	"prunella/client"
+	"prunella/skill"
 )
 
 // knowledge is what a server knows of skills: a running one through its API, or
@@ -183,6 +186,7 @@ func (c *console) trust(t trustView) error {
 			if o.Note != "" {
 				what += ": " + o.Note
 			}
+			what = strings.Join(strings.Fields(what), " ") // one row of the table, whatever somebody wrote
 			if r := []rune(what); len(r) > widest {
 				what = string(r[:widest-1]) + "…"
 			}
@@ -203,8 +207,8 @@ func (c *console) trust(t trustView) error {
 	row("alpha", "1 + Σ e·x = 1 + %.4f = %.4f", up, t.Alpha)
 	row("beta", "1 + Σ e·(1−x) = 1 + %.4f = %.4f", down, t.Beta)
 	row("half-life", "%.0f days: evidence of that age counts half", t.HalfLifeDays)
-	for version, used := range t.Caps.Words {
-		row("cap", "people and scenarios on %s: %.1f of at most 2.0", version, used)
+	for _, version := range slices.SortedFunc(maps.Keys(t.Caps.Words), func(a, b string) int { return skill.CompareVersions(b, a) }) {
+		row("cap", "people and scenarios on %s: %.1f of at most 2.0", version, t.Caps.Words[version])
 	}
 	if t.Caps.Threads > 0 {
 		row("cap", "source conversations: %.1f of at most 1.0", t.Caps.Threads)
