@@ -111,7 +111,9 @@ func (b backend) Keys(ctx context.Context) (k client.KeyBoard, err error) {
 	}
 	// What was watched under an earlier configuration is in the store too.
 	k.Sets = slices.DeleteFunc(k.Sets, func(s prunella.KeySet) bool { return !b.watches(s.Issuer) })
-	k.Cells = slices.DeleteFunc(k.Cells, func(c prunella.TrustCell) bool { return !b.watches(c.Issuer) || !slices.Contains(k.Services, c.Service) })
+	k.Cells = slices.DeleteFunc(k.Cells, func(c prunella.TrustCell) bool {
+		return !b.watches(c.Issuer) || !slices.Contains(k.Services, c.Service)
+	})
 	return k, nil
 }
 
@@ -180,11 +182,10 @@ func (b backend) hand(ctx context.Context, id prunella.IncidentID, to prunella.S
 		return engine.End(r, engine.TakenByPerson, now)
 	},
 		EachApproval: func(a *prunella.Approval) bool {
-			if a.Decision != "" {
+			if !withdraw(a, n.By, n.Note, now) {
 				return false
 			}
 			withdrawn[a.Run] = true
-			a.Decision, a.By, a.Note, a.Decided = store.Withdrawn, n.By, n.Note, now.UTC()
 			return true
 		},
 		Events: []prunella.Event{{At: now, Kind: "state", Text: fmt.Sprintf("%s by %s", to, why.Text), Reason: why}}})

@@ -129,11 +129,15 @@ func (a *App) drillOnce(ctx context.Context, now time.Time) error {
 	}()
 	a.log.Info("drill begins", "component", "drill", "next", d.Next)
 	last := client.DrillResult{Began: now.UTC(), Skills: []client.DrilledSkill{}}
+	interrupted := false
 	for _, s := range a.skills.list() {
-		if working.Err() != nil {
+		if interrupted = working.Err() != nil; interrupted {
 			break
 		}
 		one, err := a.prover(working, a.URL(), s.Name)
+		if interrupted = err != nil && working.Err() != nil; interrupted {
+			break
+		}
 		if prunella.KindOf(err) == prunella.NotFound {
 			continue
 		}
@@ -143,7 +147,6 @@ func (a *App) drillOnce(ctx context.Context, now time.Time) error {
 		}
 		last.Skills = append(last.Skills, one)
 	}
-	interrupted := working.Err() != nil
 	cancel()
 	<-done
 	if ctx.Err() != nil {

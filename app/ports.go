@@ -41,13 +41,7 @@ func (s engineStore) Save(ctx context.Context, c engine.Change) (prunella.Incide
 		Notifications: c.Notifications,
 	}
 	if c.Withdraw != "" {
-		b.Updates[0].EachApproval = func(a *prunella.Approval) bool {
-			if a.Decision != "" {
-				return false
-			}
-			a.Decision, a.By, a.Note, a.Decided = store.Withdrawn, "prunella", c.Withdraw, time.Now().UTC()
-			return true
-		}
+		b.Updates[0].EachApproval = func(a *prunella.Approval) bool { return withdraw(a, "prunella", c.Withdraw, time.Now()) }
 	}
 	if c.Run != nil {
 		b.NewRuns = []prunella.Run{*c.Run}
@@ -66,6 +60,16 @@ func (s engineStore) Save(ctx context.Context, c engine.Change) (prunella.Incide
 		s.hub.announce("skills", string(o.Skill))
 	}
 	return s.Incident(ctx, c.ID)
+}
+
+// withdraw ends a question that nobody has answered; others stay as they are, and
+// it answers false.
+func withdraw(a *prunella.Approval, by, why string, now time.Time) bool {
+	if a.Decision != "" {
+		return false
+	}
+	a.Decision, a.By, a.Note, a.Decided = store.Withdrawn, by, why, now.UTC()
+	return true
 }
 
 func (s engineStore) ExpireApproval(ctx context.Context, id, hash string, now time.Time) (prunella.Approval, error) {
