@@ -55,8 +55,9 @@ func (cmd demoCmd) Run(c *console) error {
 			}
 			told = true
 			c.summary(c.out, r)
-			fmt.Fprintf(c.err, "\nThe report:   %s\nThe incident: %s\nThe world keeps running; Ctrl-C ends it.\n",
-				c.paint(cyan, "http://"+listen+"/reports/"+r.ID), c.paint(cyan, "http://"+listen+"/incidents/"+string(r.Incident)))
+			fmt.Fprintf(c.err, "\nThe report:            %s\nThe incident:          %s\nWho trusts which key:  %s\n\nThe world keeps running; Ctrl-C ends it. After that:\n"+
+				"  prunella scenario list               other ways to break it\n  prunella keys check ISSUER-URL       may the old signing key of your own issuer go?\n  prunella serve --config FILE         watch services of your own: docs/configuration.md\n",
+				c.paint(cyan, "http://"+listen+"/reports/"+r.ID), c.paint(cyan, "http://"+listen+"/incidents/"+string(r.Incident)), c.paint(cyan, "http://"+listen+"/keys"))
 			<-ctx.Done()
 		}}
 	report := runner.Run(c.ctx, s, seed)

@@ -45,7 +45,7 @@ func (cmd incidentListCmd) Run(c *console) error {
 		if len(i.Causes) > 0 {
 			cause = string(i.Causes[0].Fault)
 		}
-		return []string{string(i.ID), string(i.Severity), string(i.State), i.Pattern.Pattern, cause, i.OpenedAt.Local().Format("2006-01-02 15:04:05"), i.Title}
+		return []string{string(i.ID), string(i.Severity), string(i.State), i.Pattern.Pattern, cause, utc(i.OpenedAt), i.Title}
 	})
 }
 
@@ -73,23 +73,23 @@ func (c *console) incident(v client.IncidentView) {
 		fmt.Fprintf(w, "  %-10s %s\n", name, wrap(fmt.Sprintf(format, args...), 88, 13))
 	}
 	fmt.Fprintf(w, "%s  %s\n", i.ID, i.Title)
-	row("state", "%s: %s", i.State, i.StateReason.Text)
+	row("state", "%s: %s", i.State, brief(i.StateReason.Text))
 	row("severity", "%s: %s", i.Severity, i.SeverityReason.Text)
 	row("pattern", "%s (%.0f %%)", i.Pattern.Pattern, 100*i.Pattern.Confidence)
-	row("onset", "%s, %d signals from %d monitors", i.Onset.Local().Format(time.DateTime), v.SignalsTotal, len(i.Monitors))
+	row("onset", "%s, %d signals from %d monitors", utc(i.Onset), v.SignalsTotal, len(i.Monitors))
 	if i.Verdict != "" {
 		row("verdict", "%s: %s", i.Verdict, i.VerdictReason.Text)
 	}
 	for n, cause := range i.Causes {
 		fmt.Fprintf(w, "\n  %d. %s in %s (%.0f %%)\n", n+1, cause.Fault, orDash(cause.Service), 100*cause.Confidence)
 		if cause.Summary != "" {
-			fmt.Fprintf(w, "     %s\n", wrap(cause.Summary, 90, 5))
+			fmt.Fprintf(w, "     %s\n", wrap(brief(cause.Summary), 90, 5))
 		}
 		for _, e := range cause.For {
-			fmt.Fprintf(w, "     + %s\n", wrap(e.Text, 88, 7))
+			fmt.Fprintf(w, "     + %s\n", wrap(brief(e.Text), 88, 7))
 		}
 		for _, e := range cause.Against {
-			fmt.Fprintf(w, "     - %s\n", wrap(e.Text, 88, 7))
+			fmt.Fprintf(w, "     - %s\n", wrap(brief(e.Text), 88, 7))
 		}
 	}
 	for _, run := range v.Runs {
@@ -100,18 +100,23 @@ func (c *console) incident(v client.IncidentView) {
 	}
 	for _, a := range v.Approvals {
 		if a.Decision == "" {
-			fmt.Fprintf(w, "\n  This waits for you until %s:\n     prunella incident approve %s\n     prunella incident deny %s\n", a.Expires.Local().Format(time.DateTime), i.ID, i.ID)
+			fmt.Fprintf(w, "\n  This waits for you until %s:\n     prunella incident approve %s\n     prunella incident deny %s\n", utc(a.Expires), i.ID, i.ID)
 		}
 	}
 	switch i.State {
 	case prunella.Escalated:
-		fmt.Fprintf(w, "\n  A person holds this, and the engine leaves it alone. When it is over, or the engine may go on:\n     prunella incident resolve %s --reason WHY\n     prunella incident hand-back %s --reason WHY\n", i.ID, i.ID)
+		if by := i.StateReason.Operands["by"]; i.StateReason.Name == "taken-by-person" && by != "" {
+			fmt.Fprintf(w, "\n  %s is on it, and the engine leaves it alone. ", by)
+		} else {
+			fmt.Fprintf(w, "\n  It waits for a person, and the engine leaves it alone. To take it:\n     prunella incident escalate %s --reason WHY\n  ", i.ID)
+		}
+		fmt.Fprintf(w, "When it is over, or the engine may go on:\n     prunella incident resolve %s --reason WHY\n     prunella incident hand-back %s --reason WHY\n", i.ID, i.ID)
 	case prunella.Healing, prunella.Verifying:
 		fmt.Fprintf(w, "\n  The engine is at it. To stop it and take over:\n     prunella incident escalate %s --reason WHY\n", i.ID)
 	}
-	fmt.Fprintln(w)
+	fmt.Fprintln(w, "\n  Timeline, in UTC")
 	for _, e := range v.Events {
-		fmt.Fprintf(w, "  %s  %-10s %s\n", e.At.Local().Format("15:04:05"), e.Kind, wrap(e.Text, 78, 22))
+		fmt.Fprintf(w, "  %s  %-10s %s\n", e.At.UTC().Format(time.TimeOnly), e.Kind, wrap(brief(e.Text), 78, 22))
 	}
 }
 

@@ -165,7 +165,7 @@ func (w *keyWatch) say(name string, ch audit.Change) error {
 	if w.cmd.JSON {
 		return json.NewEncoder(w.c.out).Encode(ch)
 	}
-	_, err := fmt.Fprintf(w.c.out, "%s  %s  %s\n", ch.At.Local().Format(time.DateTime), name, cutText(ch.Text, 400))
+	_, err := fmt.Fprintf(w.c.out, "%s  %s  %s\n", utc(ch.At), name, cutText(ch.Text, 400))
 	return err
 }
 

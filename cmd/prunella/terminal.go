@@ -57,6 +57,14 @@ var marks = map[string]struct{ sign, style string }{
 // keyID is an RFC 7638 thumbprint, too long to be read in passing.
 var keyID = regexp.MustCompile(`\b[A-Za-z0-9_-]{43}(?:\b|$)`)
 
+// brief shortens the thumbprints in a sentence.
+func brief(text string) string {
+	return keyID.ReplaceAllStringFunc(text, func(kid string) string { return kid[:8] + "…" })
+}
+
+// utc is a time as everything else here says it, whatever the zone of the terminal.
+func utc(t time.Time) string { return t.UTC().Format(time.DateTime) + " UTC" }
+
 // longest is how much of one text a line of progress shows.
 const longest = 400
 
@@ -66,7 +74,7 @@ const longest = 400
 func (c *console) narrator() func(scenario.Progress) {
 	stage, said, open := "", "", false
 	return func(p scenario.Progress) {
-		text := keyID.ReplaceAllStringFunc(strings.Join(strings.Fields(p.Text), " "), func(kid string) string { return kid[:8] + "…" })
+		text := brief(strings.Join(strings.Fields(p.Text), " "))
 		if r := []rune(text); len(r) > longest {
 			text = string(r[:longest-1]) + "…"
 		}
@@ -131,8 +139,8 @@ func (c *console) summary(w io.Writer, r prunella.Report) {
 	if r.Pattern != "" {
 		row("pattern", "%s (%.0f %%)", r.Pattern, 100*r.PatternConfidence)
 		row("severity", "%s: %s", r.Severity, r.SeverityReason)
-		row("cause", "%s in %s (%.0f %%). %s", r.Cause.Fault, orDash(r.Cause.Service), 100*r.Cause.Confidence, r.Cause.Summary)
-		row("signals", "%d linked into %d incident(s), from %d monitors", r.SignalsLinked, r.Incidents, r.Monitors)
+		row("cause", "%s in %s (%.0f %%). %s", r.Cause.Fault, orDash(r.Cause.Service), 100*r.Cause.Confidence, brief(r.Cause.Summary))
+		row("signals", "%d, from %d monitors; incidents: %d", r.SignalsLinked, r.Monitors, r.Incidents)
 		row("remedy", "%s, %d steps, verdict %s", r.Remediation, len(r.Steps), orDash(string(r.Verdict)))
 		row("times", "detected %s, opened %s, diagnosed %s, healed %s, verified %s after the fault",
 			ms(r.Timings.Detected), ms(r.Timings.Opened), ms(r.Timings.Diagnosed), ms(r.Timings.Healed), ms(r.Timings.Verified))
