@@ -87,7 +87,7 @@ var (
 // 91", "things were clean until ten".
 var (
 	metricState = pattern.MustCompile(`(?i)\b(?:sits?|reads?|went (?:from|to|up|down)|rose|climbed|fell|settled|stands?|hovers?|remains?|stays?|hit|peaked|jumped)\b.*\d|\b(?:is|are|was|were) (?:at |of |now |around |about |still )*~?\d|^\W*(?:[a-z]+ed) (?:[a-z]+ ){1,2}(?:now |at |of )?~?\d[\d.,]*\s?(?:%|ms\b|s\b|[a-z]+\b)`)
-	stateUntil  = pattern.MustCompile(`(?i)\b(?:was|were|been|is|are) (?:clean|fine|ok|good|normal|quiet|healthy|green|stable) (?:until|till|before|up to)\b|^\W*kicked off (?:at |around )?~?\d`)
+	stateUntil  = pattern.MustCompile(`(?i)\b(?:was|were|been|is|are) (?:clean|fine|ok|good|normal|quiet|healthy|green|stable) (?:until|till|before|up to)\b|^\W*kicked off (?:at |around )?~?\d|^\W*(?:the |our |all )?[A-Za-z]+ [a-z]+(?:ed|ent|oke|an|un) (?:at|around|about|since|from) ~?\d`)
 )
 
 // anyPast is a clause that begins with a verb in the past and what it was done

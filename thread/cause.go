@@ -89,6 +89,7 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 	add(1.5, i > 0 && t.said[i-1].msg == s.msg && findsOut.MatchString(t.said[i-1].lower) && prose > 2)
 	add(4, i > 0 && t.said[i-1].msg == s.msg && reasonNext.MatchString(t.said[i-1].text))
 	add(-2.5, i > 0 && t.said[i-1].msg == s.msg && takesOff(t.said[i-1].lower) && !strong.MatchString(low))
+	add(-3, answers(s) && !strong.MatchString(low))
 	add(-1.5, s.msg < t.firstLook && !strong.MatchString(low))
 	add(0.7, s.msg >= limit-5 && s.msg <= limit)
 	add(2, leadCause.MatchString(s.text))
@@ -131,6 +132,13 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 	}
 	return p
 }
+
+// answers reports a sentence that dismisses what was supposed, with its reason:
+// it says what it is not.
+func answers(s said) bool { return denies.MatchString(s.text) || notIt.MatchString(s.lower) }
+
+// notIt dismisses what was supposed.
+var notIt = anyOf(`(?:does|do|did|would|could|can)(?:n'?t| not) (?:fit|match|explain|add up|hold|apply|be)`, `without (?:findings|result)`, `nothing (?:found|there)`, `no findings`, `(?:good|nice|fair|reasonable) (?:guess|idea|thought|point) but`, `thought so too`, `already (?:checked|looked|eliminated|excluded)`, `(?:eliminated|checked|excluded|verified) (?:that|it|this)(?: already)?`, `you lose`)
 
 // A cause says of a thing what state it is in, or what was done to it; not what
 // somebody is about to do. Whoever found it often says that they did, first.

@@ -54,16 +54,17 @@ func (t *talk) over(ts *tries) int {
 			} else if at[endCleared] < 0 && (v > 0 && worked.MatchString(low) || alertOver.MatchString(low)) && (!halfWay.MatchString(low) || toOver.MatchString(low)) {
 				at[endCleared] = s.msg
 			}
-		case reopens.MatchString(low), v < 0 && effect <= 0 && !partly.MatchString(low) && s.label == "" && at[endDeclared] < s.msg && !ruledOut.MatchString(low):
+		case reopens.MatchString(low), v < 0 && effect <= 0 && !looksAhead(s) && !partly.MatchString(low) && s.label == "" && at[endDeclared] < s.msg && !ruledOut.MatchString(low):
 			forget(endMild, endCleared, endSeen)
 			if t.relapse(low) {
 				forget(endDeclared)
 			}
-		case t.hopes(s, low, ts) && !letClose.MatchString(low):
-		case saysOver(low):
+		case unsays.MatchString(low) || leftOpen.MatchString(low):
+		case saysOver(low) && (letClose.MatchString(low) || !conditional.MatchString(low) && !negatedGood.MatchString(low)):
 			if at[endDeclared] < 0 && len(foreignTickets(t, s, begun)) == 0 {
 				at[endDeclared] = s.msg
 			}
+		case t.hopes(s, low, ts):
 		case closing.MatchString(low) && !strong.MatchString(low):
 			if at[endMild] < 0 {
 				at[endMild] = s.msg
@@ -107,8 +108,7 @@ func (t *talk) repaired(ts *tries) int {
 
 // hopes reports a sentence that speaks of an end that has not come.
 func (t *talk) hopes(s said, low string, ts *tries) bool {
-	return conditional.MatchString(low) || negatedGood.MatchString(low) || unsays.MatchString(low) || leftOpen.MatchString(low) ||
-		wish.MatchString(low) && !shuts.MatchString(low) || ts.reported(s) && len(t.clocks(s)) > 0
+	return conditional.MatchString(low) || negatedGood.MatchString(low) || wish.MatchString(low) || ts.reported(s) && len(t.clocks(s)) > 0
 }
 
 // sawItWork reports a sentence of a person who sees that it works: in words, or
@@ -153,7 +153,7 @@ func saysOver(low string) bool {
 		return false
 	}
 	for _, c := range clauses(low) {
-		if len(strings.Fields(c)) < 13 && (overNow.MatchString(c) || shuts.MatchString(c) || stopsWork.MatchString(c)) && !againOver.MatchString(c) {
+		if len(strings.Fields(c)) < 13 && !undone.MatchString(c) && (overNow.MatchString(c) || shuts.MatchString(c) || stopsWork.MatchString(c)) && !againOver.MatchString(c) {
 			return true
 		}
 	}
@@ -161,6 +161,8 @@ func saysOver(low string) bool {
 }
 
 var (
+	// undone is a clause about an end that is still to come.
+	undone    = anyOf(`should`, `must`, `need(?:s|ed)? to`, `to-?do`, `have to`, `ought to`, `before`, `once`, `if`, `when`, `until`, `unless`, `as soon as`, `hope(?:fully)?`, `wait(?:ing)?`)
 	bareEnd   = pattern.MustCompile(`^\W*(?:(?:ok(?:ay)?|and|so|great|good|right|now|all|alright|thanks|done)\W+)*(?:closed|closing|resolved|over|solved|ended|concluded|fin|eom|eof)\W*$`)
 	againOver = pattern.MustCompile(`\ball over\b|\bover again\b|\bbefore (?:it|this|that|we|i)\b`)
 	letClose  = pattern.MustCompile(`(?i)\b(?:you|we|one|they)(?: (?:may|can|could))(?: (?:now|then|please|just|go ahead and))* close\b`)
@@ -181,7 +183,7 @@ func (t *talk) parting(ts *tries) int {
 		if fix == nil || s.msg <= max(fix.msg, fix.last) || s.bot {
 			continue
 		}
-		if s.at.Sub(fix.At) > 90*time.Minute || leftOpen.MatchString(s.text) || recursAgain.MatchString(s.lower) || t.pointsBack(s) || isWish(s) || tookCare.MatchString(s.text) || escalates.MatchString(s.text) || s.label != "" || mentionRE.MatchString(s.text) || recurring.MatchString(s.lower) {
+		if s.at.Sub(fix.At) > 90*time.Minute || bareNote(s) || hidden.MatchString(s.text) || strings.Contains(s.text, "`") || leftOpen.MatchString(s.text) || comingTime.MatchString(s.lower) || recursAgain.MatchString(s.lower) || t.pointsBack(s) || isWish(s) || tookCare.MatchString(s.text) || escalates.MatchString(s.text) || s.label != "" || mentionRE.MatchString(s.text) || recurring.MatchString(s.lower) {
 			break
 		}
 		if n := len(strings.Fields(s.text)); n > 0 && n <= 8 && !s.asks && len(s.snippets()) == 0 && !strings.ContainsAny(s.text, "0123456789") {
@@ -204,14 +206,14 @@ var (
 // each other go, say that it is behind them, or turn to what they did before.
 var stopsWork = anyOf(
 	// verbs of ending, and what is ended
-	`(?:clos(?:e|ed|es|ing)|end(?:ed|ing|s)?|wrap(?:ped|ping|s)?(?: up)?|finish(?:ed|ing)?|conclud(?:e|ed|ing)|adjourn(?:ed|ing)?|dissolv(?:e|ed|ing)|disband(?:ed|ing)?|shut(?:ting)?(?: down)?|archiv(?:e|ed|ing)|leaving|dropping(?: off)?|hanging up|jumping off)(?: (?:out|up|off|down|on|from))?(?: (?:the|this|our|my|your|that|its|their|all|a|an))*(?: [\w-]+(?:'s)?)? (?:incident|outage|major|bridge|call|huddle|(?:war ?)?room|channel|thread|task|ticket|case|topic|matter|chapter|loop|meeting|zoom|one|this|that|it|shop|book|page|side|investigation)`,
-	`(?:incident|outage|major|bridge|call|huddle|(?:war ?)?room|channel|thread|task|ticket|case|topic|matter|chapter|loop|meeting|zoom|one|this|that|it|shop|book|page|side|investigation)(?: [\w-]+)?(?:'s|(?: (?:is|are|was|has been|can be|may be|being|now|hereby|considered|marked|as|itself|all|officially))+)? (?:over|closed|ended|done with|settled|concluded|wrapped(?: up)?|adjourned|dismissed|dealt with|history|behind us|dead|put to (?:bed|rest))`,
+	`(?:clos(?:e|ed|es|ing)|end(?:ed|ing|s)?|wrap(?:ped|ping|s)?(?: up)?|finish(?:ed|ing)?|conclud(?:e|ed|ing)|adjourn(?:ed|ing)?|dissolv(?:e|ed|ing)|disband(?:ed|ing)?|shut(?:ting)?(?: down)?|archiv(?:e|ed|ing)|releas(?:e|ed|ing)|clear(?:ed|ing)|fil(?:e|ed|ing)|complet(?:e|ed|ing)|terminat(?:e|ed|ing)|leaving|dropping(?: off)?|hanging up|jumping off)(?: (?:out|up|off|down|on|from))?(?: (?:the|this|our|my|your|that|its|their|all|a|an))*(?: [\w-]+(?:'s)?)? (?:incident|outage|disruption|disturbance|fault|trouble|major|bridge|call|huddle|(?:war ?)?room|channel|thread|task|ticket|case|topic|matter|chapter|loop|meeting|zoom|one|this|that|it|shop|book|page|side|investigation|response|record|report|activity)`,
+	`(?:incident|outage|disruption|disturbance|fault|trouble|major|bridge|call|huddle|(?:war ?)?room|channel|thread|task|ticket|case|topic|matter|chapter|loop|meeting|zoom|one|this|that|it|shop|book|page|side|investigation|response|record|report|activity)(?: [\w-]+)?(?:'s|(?: (?:is|are|was|has been|can be|may be|being|now|hereby|considered|marked|as|itself|all|officially))+)? (?:over|closed|ended|done with|settled|concluded|completed?|remedied|terminated|cleared|archived|solved|resolved|wrapped(?: up)?|adjourned|dismissed|dealt with|history|behind us|dead|put to (?:bed|rest))`,
 	`(?:you|we|one|they|everybody|please)(?: (?:may|can|could|should|now|please|then|just))* close(?: (?:it|this|the|that|our|up|out|now))*`,
 	`st(?:and|ood|ands)(?:ing)?(?: [\w'-]+){1,3} down`, `stood down`,
 	// who is let go
 	`(?:you|everyone|everybody|all|we|people|folks)(?: (?:can|may|are|all|now|free))+ (?:go|leave|drop(?: off)?|relax|sleep|rest|dismissed|to go|stand easy)`, `releas(?:e|ing|ed) (?:the |all )?(?:responders|everyone|everybody|helpers)`, `at ease`, `as you were`,
 	// what it is called
-	`out of the woods`, `in the clear`, `(?:that'?s|that is|thats) (?:it|all|that)(?: then| folks| from (?:me|us|my side|here))?`, `call(?:ing|ed)? it(?: a (?:day|night)| done| fixed| closed| good| over)?`, `(?:consider|call|deem|declar|mark|treat|regard|sett?)(?:ing|ed|e)? (?:this|it|that|the incident|the matter|ourselves)(?: as| to be)? (?:done|over|closed|fixed|resolved|finished|solved|settled|sorted|good|history|clear)`,
+	`out of the woods`, `in the clear`, `(?:that'?s|that is|thats) (?:it|all|that)(?: then| folks| from (?:me|us|my side|here))?`, `call(?:ing|ed)? it(?: a (?:day|night)| done| fixed| closed| good| over)?`, `(?:consider|call|deem|declar|mark|treat|regard|file|sett?)(?:ing|ed|e)? (?:(?:this|it|that|ourselves|the \w+|our \w+)(?: as| to be)?|as) (?:done|over|closed|fixed|resolved|finished|solved|settled|sorted|good|history|clear|completed?|remedied|dealt with)`,
 	`(?:crisis|storm|danger|emergency|excitement|panic|nightmare|saga|fun) (?:is |was |has )?(?:averted|over|passed|gone|past|ended)`, `all clear`, `(?:final|last|closing) (?:update|message|status|statement|word|sitrep|note)`, `no further (?:action|updates?|work|steps?)(?: \w+)?`, `nothing (?:left|more|further|else) (?:to do|for (?:us|me)|from (?:us|me))`,
 	// where they turn to
 	`(?:back|off|on) to (?:bed|sleep|work|lunch|dinner|breakfast|the (?:sofa|party|kids|family|movie|weekend|meeting)|my (?:\w+ )?\w+|what(?:ever)? (?:i|we) (?:was|were) (?:doing|at|up to)|normal operations?|business as usual|regular \w+)`, `(?:going|heading|gone|go) (?:home|to (?:bed|sleep)|back to (?:bed|sleep))`, `(?:have a|enjoy (?:the|your)|wish (?:you|everyone) a) (?:(?:good|nice|quiet|great|calm|lovely|pleasant|restful|rest of) )*(?:\w+ )?(?:night|evening|day|weekend|morning|afternoon|rest|one|lunch|holidays?)`, `sleep (?:well|tight)`, `laptop (?:closed|shut)`, `pack(?:ing)? up`, `clocking (?:out|off)`, `stepping away`,

@@ -20,7 +20,7 @@ var (
 	askedRE    = pattern.MustCompile(`(?i)@([\w.-]+)[,:]? (?:can|could|would|will) you (?:please )?(?:own|take|drive|lead|run|handle|pick) |(?:can|could) @([\w.-]+) (?:please )?(?:own|take|drive|lead|run|handle)`)
 	iOwnRE     = pattern.MustCompile(`(?i)\b(?:i own|i maintain|(?:that'?s|this is|it'?s) (?:my|mine|our)(?: \w+)? ?(?:service|area|team|system|component|baby)|my (?:service|area|component|system) |we own|mine\b.*own)`)
 	assignRE   = pattern.MustCompile(`(?i)\b(?:assign(?:ed|ing)? (?:this |it )?to|over to|yours|handing (?:this |it )?to|ic (?:is|:)|incident commander(?: is|:)?|lead (?:is|:)|driving:?)\s*@([\w.-]+)|@([\w.-]+)(?: is| will be|'s)? (?:handling (?:it|this)|ic|incident commander|lead(?:ing)?|driving|taking (?:this|it|lead|point)|on (?:it|point))\b`)
-	takeRE     = pattern.MustCompile(`(?i)^(?:(?:ok(?:ay)?|yep|yes|hi|sure|alright|yeah|mine|fine|np|no problem|@[\w.-]+)[,.:! ]*)*(?:i'?ll (?:take|own|drive|lead|handle) (?:this|it|point|lead|the lead|the incident|ic)|i(?:'ve| have)? got (?:this|it)\b|taking (?:this|it|point|over|lead|ic|the lead)|(?:let me|i'?ll|i will|i can|gonna|happy to) (?:own|run|drive|take|lead|handle)\b|mine,|(?:i'?ll |i )?(?:grab|pick)(?:bing|ing)? (?:this|it)(?: one)?(?: up)?|claiming (?:this|it)|i'?m (?:lead|the lead|point|incident lead)|(?:this|it)(?: one)?(?:'s| is) (?:mine|with me|on me)|leave (?:this|it) (?:to|with) me|count on me|got it,? mine|mine now|consider it mine|i'?m (?:ic|on (?:it|this)|driving|leading|taking|the owner|primary)|mine|on it\b|i'?ll (?:be )?ic\b|i can take)`)
+	takeRE     = pattern.MustCompile(`(?i)^(?:(?:ok(?:ay)?|yep|yes|hi|sure|alright|yeah|mine|fine|np|no problem|@[\w.-]+)[,.:! ]*)*(?:i'?ll (?:take|own|drive|lead|handle) (?:this|it|point|lead|the lead|the incident|ic)|i(?:'ve| have)? got (?:this|it)\b|taking (?:this|it|point|over|lead|ic|the lead)|(?:let me|i'?ll|i will|i can|gonna|happy to) (?:own|run|drive|take|lead|handle)\b|mine,|(?:i'?ll |i )?(?:grab|pick)(?:bing|ing)? (?:this|it)(?: one)?(?: up)?|claiming (?:this|it)|i'?m (?:the |your |an? )?(?:lead|point|incident lead|responder|contact|person for (?:this|it))|i'?ll run point|(?:this|it)(?: one)?(?:'s| is) (?:mine|with me|on me)|leave (?:this|it) (?:to|with) me|count on me|got it,? mine|mine now|consider it mine|i'?m (?:ic|on (?:it|this)|driving|leading|taking|the owner|primary)|mine|on it\b|i'?ll (?:be )?ic\b|i can take)`)
 	assigneeRE = pattern.MustCompile(`(?i)(?:owner|assignee|assigned(?: to)?|dri|who|@)\s*[:=]?\s*@([\w.-]+)|[(\[–—>-]\s*@([\w.-]+)\s*[)\]]?|@([\w.-]+)(?:\s+(?:to|will|is going to|can you|could you|please|owns|has|takes|is)\b|\s*[:–—-])|(?:^|\s)@([\w.-]+)\s*[.)]?$`)
 	iWill      = pattern.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m going to|i can|i have|i've|mine|me\b|i \w+ed|taking|i'?d)\b|^(?:filed|opened|created|raised|will (?:file|open|add|do|write))\b`)
 	vague      = pattern.MustCompile(`(?i)^(?:follow[- ]?ups?|action items?|next steps?|todos?|to-?dos?|tasks?|prevention)[ :.\-–—]*$`)
@@ -279,7 +279,7 @@ func (t *talk) owners(x Extraction) []string {
 			asked = add(add(asked, m[1]), m[2])
 		}
 		for _, re := range []*pattern.Pattern{ownsRE, ownedByRE} {
-			if s.asks {
+			if s.asks || ownsWork.MatchString(text) {
 				break
 			}
 			for _, m := range re.FindAllStringSubmatch(text, -1) {
@@ -343,6 +343,9 @@ var (
 	botNames = pattern.MustCompile(`(?i)@([\w.-]+) (?:is now |was |has been |is |has )?(?:(?:the )?(?:responsible|owner|lead|commander|in charge|incident (?:lead|commander|manager|owner|responder))|assigned|leads|leading|acknowledged|acked|took|taken|claimed|owns|handling|responding)\b|\b(?:assigned to|acknowledged by|acked by|claimed by|led by|owned by|handled by|picked up by|taken by|lead|commander|owner|responsible|assignee|responder|handler)\W{1,6}@([\w.-]+)`)
 	watch    = pattern.MustCompile(`(?i)@([\w.-]+)\)? (?:has|have|carries|holds|got|you have|you've got|takes|is holding|is carrying) (?:the |our )?(?:\S+ )?(?:pager|conn|con|wheel|duty|watch|shift|helm|stick|ball|lead|baton)\b|@([\w.-]+)\)? (?:continues|takes over|is taking over|carries (?:it|this|on)|drives|is running (?:this|it|the)|is on duty|is on shift|is in the hot seat|has (?:it|this) from here)\b`)
 )
+
+// ownsWork gives somebody what remains to be done, and not the thing that failed.
+var ownsWork = pattern.MustCompile(`(?i)\bowns?:|\bown(?:s|ed by)? (?:the |this |that )?(?:ticket|action|follow[- ]?up|item|task|to-?do|write-?up|post-?mortem|report|review)\b|\b(?:ticket|action|follow[- ]?up|item|task|to-?do)s?\b.{0,40}\bowned by\b`)
 
 // commander is who says that they lead, which is not to repair.
 var commander = pattern.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m|i am|i can|let me)(?: be)?(?: the| your)? (?:ic|command(?:er|ing)?|incident (?:commander|manager|lead)|coordinat(?:e|or|ing)|lead(?:ing)?)\b|^\W*(?:taking|i take|i have) (?:ic|command)\b|^\W*(?:ic|incident commander|commander) (?:here|speaking|on (?:deck|the bridge|the call))\b`)

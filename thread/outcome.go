@@ -307,7 +307,7 @@ func (ts *tries) outcome(s said, c string, inSentence bool) {
 	if v < 0 && len(meters(c)) > 0 && ts.figures.effect(s) > 0 {
 		v = 1 // "failures is 0% again"
 	}
-	if v == 0 || len(ts.all) == 0 || s.asks || ts.t.pointsBack(s) {
+	if v == 0 || len(ts.all) == 0 || s.asks || ts.t.pointsBack(s) || v < 0 && looksAhead(s) {
 		return
 	}
 	if v > 0 && explicit.MatchString(c) {
@@ -346,6 +346,14 @@ func (ts *tries) outcome(s said, c string, inSentence bool) {
 	}
 	a.Outcome, a.weight, a.Why = next, weight, strings.TrimLeft(c, " ,;:–—-")
 }
+
+// looksAhead reports a sentence about another time to come: its failures are
+// not of what was tried.
+func looksAhead(s said) bool {
+	return recursAgain.MatchString(s.lower) && !comesBack.MatchString(s.lower) || comingTime.MatchString(s.lower)
+}
+
+var comingTime = anyOf(`tomorrow`, `next (?:time|week|month|year|release|patch|quarter|season)`, `one (?:fine )?day`, `some ?day`, `any (?:day|time|moment)`, `in (?:the )?future`, `sooner or later`, `eventually`, `(?:won'?t|will not|not) be the (?:last|only)`, `the (?:first|last) time`)
 
 var joined = pattern.MustCompile(`(?i)\s(?:plus|and|\+|then|followed by|together with)\s|,\s`)
 

@@ -484,6 +484,7 @@ func (ts *tries) told(d *try, until int) (good, bad []said) {
 		switch e := ts.figures.effect(s); {
 		case e > 0:
 			good = append(good, s)
+		case e < 0 && looksAhead(s):
 		case terseNo.MatchString(s.text) && s.msg > d.msg:
 			bad = append(bad, s)
 		case e < 0 && (s.msg > d.msg || len(bad) > 0 || len(s.snippets()) == 0 || verdict(s.text) < 0):

@@ -49,10 +49,24 @@ func explicitRef(text string) bool {
 	return permalinkRE.MatchString(text) || dayRE.MatchString(text) || monthDayRE.MatchString(text) || monthRE.MatchString(text) || ordinalRE.MatchString(text) || incidentID.MatchString(text)
 }
 
-// pointsBack reports a sentence about an earlier time: what it says of success
-// or failure is not of this one.
-func (t *talk) pointsBack(s said) bool {
-	return permalinkRE.MatchString(s.text) || explicitRef(s.text) && (again.MatchString(s.lower) || points.MatchString(s.text)) && len(t.clocks(s)) == 0
+// pointsBack reports a sentence of a message about an earlier time: what it says
+// of success or failure is not of this one.
+func (t *talk) pointsBack(s said) bool { return t.earlier[s.msg] }
+
+// findEarlier marks the messages that point to an earlier time and say little
+// else: a link, or a day or number with a word of likeness.
+func (t *talk) findEarlier() {
+	t.earlier = map[int]bool{}
+	words, refers := map[int]int{}, map[int]bool{}
+	for _, s := range t.said {
+		words[s.msg] += len(strings.Fields(s.text))
+		if !s.bot && s.label == "" && (permalinkRE.MatchString(s.text) || explicitRef(s.text) && (again.MatchString(s.lower) || points.MatchString(s.text)) && len(t.clocks(s)) == 0) {
+			refers[s.msg] = true
+		}
+	}
+	for msg := range refers {
+		t.earlier[msg] = msg > 0 && words[msg] < 25
+	}
 }
 
 // references finds where people say that it happened before.

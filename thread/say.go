@@ -40,6 +40,7 @@ type talk struct {
 	topic     map[string]bool    // words that it is about; see about
 	firstLook int                // message with the first command
 	reports   map[int]bool       // messages that tell it all afterwards, under headings
+	earlier   map[int]bool       // messages that point to an earlier time
 	narrated  map[int]bool       // messages that tell the course of it with its times
 }
 
@@ -134,6 +135,7 @@ func listen(c Conversation, dir *Directory) *talk {
 		t.hear(i, m, src)
 	}
 	t.findNarrated()
+	t.findEarlier()
 	t.findReports()
 	return t
 }

@@ -69,7 +69,7 @@ func (t *talk) clocks(s said) []time.Time {
 		out = append(out, s.at.Add(-span(m[1], m[2])))
 	}
 	for _, re := range []*pattern.Pattern{agoRE, forRE} {
-		if m := re.FindStringSubmatch(text); m != nil && len(out) == 0 && (re == agoRE || !strings.Contains(text, "stable for") && failing.MatchString(text) || lasting.MatchString(text) && verdict(text) <= 0) {
+		if m := re.FindStringSubmatch(text); m != nil && len(out) == 0 && t.lasts(re, text) {
 			out = append(out, s.at.Add(-span(m[1], m[2])))
 		}
 	}
@@ -78,6 +78,18 @@ func (t *talk) clocks(s said) []time.Time {
 	}
 	return out
 }
+
+// lasts reports a span that tells how long it has been like this.
+func (t *talk) lasts(re *pattern.Pattern, text string) bool {
+	if re == agoRE {
+		return !compares.MatchString(text)
+	}
+	return !strings.Contains(text, "stable for") && failing.MatchString(text) || lasting.MatchString(text) && verdict(text) <= 0
+}
+
+// compares sets how it is against how it was: "22 against 3 an hour ago", "refuses
+// what it took an hour ago".
+var compares = pattern.MustCompile(`(?i)\b(?:vs\.?|versus|than|against|compared|from|up from|down from|was|were|what|which|that|who)\b[^,;]* (?:\d+|an?|half an|two|a few) ?(?:m|mins?|minutes?|h|hrs?|hours?) (?:ago|back)\b`)
 
 // A span that something has lasted for, without "ago" or "for": "it makes ten
 // minutes that it is like this".
@@ -274,7 +286,7 @@ var sinceWhen = pattern.MustCompile(`(?i)\b(?:since when|how long|when did|when 
 
 var (
 	onsetWord   = anyOf(`start(?:ed|ing|s)?`, `began`, `begin\w*`, `onset`, `first`, `earliest`, `broke`, `goes back to`, `dates back to`, `kicked`, `fail\w*`, `error\w*`, `bad`, `down`, `trouble`, `impact`)
-	startBeside = pattern.MustCompile(`(?i)\b(?:from|since|start(?:ed|ing|s)?(?: at)?|beg[au]n(?: at)?|onset(?: was| is| looks like)?(?: at)?|broke at|first seen(?: at)?|kicked in(?: at)?|dates back to|goes back to|as early as|beginning(?: at)?|set in(?: at)?|appeared(?: at)?|earliest \w+(?: is| was)?(?: at)?)\s+(?:about |around |~ ?|roughly |at )?$`)
+	startBeside = pattern.MustCompile(`(?i)\b(?:from|since|start(?:ed|ing|s)?(?: at)?|beg[au]n(?: at)?|onset(?: was| is| looks like)?(?: at)?|broke at|first seen(?: at)?|kicked in(?: at)?|dates back to|goes back to|as early as|(?:triggered|firing|noticed|seen|observed|detected|reported|commenced|turned|broke|tipped|bend|bends|visible|determined|kicked off|takes? off|took off)(?: at| from| since| as| is| was)+|(?:first|earliest|oldest|initial|start|onset|beginning) [\w ]{0,24}(?: is| was| at| from| dates from| came(?: in)? at|:)|beginning(?: at)?|set in(?: at)?|appeared(?: at)?|earliest \w+(?: is| was)?(?: at)?)\s+(?:about |around |~ ?|roughly |at )?$`)
 	endBeside   = pattern.MustCompile(`(?i)\b(?:until|till|resolved(?: at)?|(?:over|fine|ok|normal|good|green|recovered|resolved|fixed) since|over(?: at| by)?|fixed at|recovered(?: at)?|back (?:at|since)|ended(?: at)?|all clear(?: at)?|closed(?: at)?|clean since|stable since|healthy since)\s+(?:about |around |~ ?|roughly |at )?$`)
 )
 
@@ -292,6 +304,8 @@ func (t *talk) beside(s said, state func(string, said, time.Time, string, bool))
 		}
 		before := text[:begin]
 		switch {
+		case fineUntil.MatchString(before):
+			state("started", s, times[i], "stated", true)
 		case expiredOrChanged.MatchString(strings.ToLower(before[max(0, len(before)-40):])) && !startBeside.MatchString(before):
 		case endBeside.MatchString(before):
 			state("resolved", s, times[i], "stated", true)
@@ -300,6 +314,9 @@ func (t *talk) beside(s said, state func(string, said, time.Time, string, bool))
 		}
 	}
 }
+
+// fineUntil stands before the time at which something ceased to be well.
+var fineUntil = pattern.MustCompile(`(?i)\b(?:fine|ok(?:ay)?|good|clean|normal|worked|works|working|healthy|quiet|green|stable|up|flat|calm|running) (?:\w+ )?(?:until|till|up to|before)\s+(?:about |around |~ ?|roughly |at )?$`)
 
 // timedParts cuts a sentence so that each part holds one of its times.
 func timedParts(text string) []string {
