@@ -1,11 +1,14 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"time"
 
 	"prunella"
@@ -83,6 +86,9 @@ func (a *App) openSlack(ctx context.Context) (err error) {
 // readSlack is the loop of the live workspace. A token that Slack refuses ends it;
 // the rest of the server goes on.
 func (a *App) readSlack(ctx context.Context) {
+	if err := a.catchUp(ctx); err != nil && ctx.Err() == nil {
+		a.log.Error("what was written before the start waits for more", "component", "slack", "err", err)
+	}
 	if err := a.slack.Run(ctx); err != nil {
 		a.log.Error("messages are not read from Slack any more", "component", "slack", "err", err)
 	}
@@ -97,7 +103,15 @@ func (a *App) draft(ctx context.Context, channel string) error {
 	if err != nil {
 		return err
 	}
-	_, drafts, err := thread.Distiller{Wiki: a.cfg.Wiki, Dry: true}.Run(ctx, dir, a.threads.Messages(ctx, channel), thread.Options{Channel: channel, Since: time.Now().Add(-slackWindow)})
+	now, failed := offer{Drafts: map[string]string{}}, error(nil)
+	messages := func(yield func(thread.Message, error) bool) {
+		for m, err := range a.threads.Messages(ctx, channel) {
+			if now.Through = max(now.Through, m.TS); !yield(m, err) {
+				return
+			}
+		}
+	}
+	_, drafts, err := thread.Distiller{Wiki: a.cfg.Wiki, Dry: true}.Run(ctx, dir, messages, thread.Options{Channel: channel, Since: time.Now().Add(-slackWindow)})
 	if err != nil {
 		return err
 	}
@@ -105,10 +119,9 @@ func (a *App) draft(ctx context.Context, channel string) error {
 	if err != nil {
 		return err
 	}
-	now, failed := map[string]string{}, error(nil)
 	for _, d := range drafts {
 		text := hashOf(string(d.Markdown()))
-		if now[d.Name] = text; before[d.Name] == text {
+		if now.Drafts[d.Name] = text; before.Drafts[d.Name] == text {
 			continue
 		}
 		if a.polish != nil {
@@ -120,33 +133,59 @@ func (a *App) draft(ctx context.Context, channel string) error {
 			a.log.Info("a draft was edited and is kept", "component", "slack", "draft", d.Name)
 		case err != nil:
 			failed = errors.Join(failed, err)
-			delete(now, d.Name)
+			delete(now.Drafts, d.Name)
 		default:
 			a.log.Info("a draft waits for a person", "component", "slack", "draft", d.Name, "file", file)
 		}
 	}
-	return errors.Join(failed, a.offer(ctx, channel, now))
+	b, err := json.Marshal(now)
+	if err == nil {
+		err = a.store.Commit(ctx, store.Batch{State: map[string][]byte{"drafts/" + channel: b}})
+	}
+	return errors.Join(failed, err)
 }
 
-// offered are the hashes of the drafts that a channel's conversations gave last,
-// as they were before the model, by name.
-func (a *App) offered(ctx context.Context, channel string) (out map[string]string, err error) {
+// offer is what the conversations of a channel gave last.
+type offer struct {
+	Through string            `json:"through"` // ts of the newest message that was looked at
+	Drafts  map[string]string `json:"drafts"`  // hashes of the drafts as they were before the model, by name
+}
+
+// offered is the last offer of a channel, empty before the first.
+func (a *App) offered(ctx context.Context, channel string) (o offer, err error) {
 	b, err := never(a.store.LoadState(ctx, "drafts/"+channel))
 	if err != nil || b == nil {
-		return nil, err
+		return o, err
 	}
-	if err := json.Unmarshal(b, &out); err != nil {
-		return nil, fmt.Errorf("the stored state of drafts is damaged: %w", err)
+	if err := json.Unmarshal(b, &o); err != nil {
+		return o, fmt.Errorf("the stored state of drafts is damaged: %w", err)
 	}
-	return out, nil
+	return o, nil
 }
 
-func (a *App) offer(ctx context.Context, channel string, drafts map[string]string) error {
-	b, err := json.Marshal(drafts)
-	if err != nil {
-		return err
+// fresh is how old the first message of a channel may be that is drafted at the
+// start of the server; an archive that was imported is for its reader to extract.
+const fresh = time.Hour
+
+// catchUp drafts what was written to a channel after its last offer: the server
+// was stopped before the conversation was quiet.
+func (a *App) catchUp(ctx context.Context) error {
+	newest := map[string]string{}
+	for m, err := range a.threads.Messages(ctx, "") {
+		if err != nil {
+			return err
+		}
+		newest[m.Channel] = max(newest[m.Channel], m.TS)
 	}
-	return a.store.Commit(ctx, store.Batch{State: map[string][]byte{"drafts/" + channel: b}})
+	var failed error
+	for _, channel := range slices.Sorted(maps.Keys(newest)) {
+		last, err := a.offered(ctx, channel)
+		if err == nil && newest[channel] > cmp.Or(last.Through, fmt.Sprintf("%d", time.Now().Add(-fresh).Unix())) {
+			err = a.draft(ctx, channel)
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
 }
 
 // smooth lets the model go over a draft; when it cannot, the draft is as it was.

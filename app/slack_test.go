@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -178,6 +179,41 @@ func TestADiscardedDraftStaysAway(t *testing.T) {
 	defer mu.Unlock()
 	if asked["idle connections"] != 1 || asked["expired certificate"] != 1 {
 		t.Errorf("the model was asked %v", asked)
+	}
+}
+
+// A server that was stopped before a conversation was quiet drafts it after the
+// next start, and not a second time after the one after that.
+func TestAConversationOutlivesAStop(t *testing.T) {
+	dir, data := ownWiki(t), t.TempDir()
+	cfg := Config{Listen: "127.0.0.1:0", Data: data, Wiki: dir, Slack: Slack{SigningSecret: slackSecret}} // quiet is half a minute
+	a, stop := serve(t, cfg)
+	incident(t, a.URL(), time.Now().Add(-30*time.Minute).Truncate(time.Minute), "checkout", "the report job holds 400 idle connections to postgres", "kubectl delete job report -n shop")
+	stop()
+	drafts := func() []string {
+		found, err := filepath.Glob(filepath.Join(dir, "drafts", "*.skill.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	if left := drafts(); len(left) != 0 {
+		t.Fatalf("it did not wait until it was quiet: %v", left)
+	}
+	a, stop = serve(t, cfg)
+	defer func() { stop() }()
+	deadline(t, "the draft", func() bool { return len(drafts()) == 1 })
+	deadline(t, "that to be kept", func() bool {
+		o, err := a.offered(t.Context(), "C01")
+		return err == nil && len(o.Drafts) == 1 && o.Through != ""
+	})
+	stop()
+	if err := os.Remove(drafts()[0]); err != nil {
+		t.Fatal(err)
+	}
+	a, stop = serve(t, cfg)
+	if err := a.catchUp(t.Context()); err != nil || len(drafts()) != 0 {
+		t.Errorf("drafted again: %v, %v", drafts(), err)
 	}
 }
 
