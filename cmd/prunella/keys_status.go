@@ -95,7 +95,7 @@ func (c *console) board(b keysBoard, everybody bool) error {
 				continue
 			}
 			v := b.Verdicts[i]
-			fmt.Fprintf(c.out, "%s  %s\n", c.paint(bold, string(k.ID)), wrap(v.Text, 100, len(k.ID)+2))
+			fmt.Fprintf(c.out, "%s  %s\n", c.paint(bold, string(k.ID)), wrap(question(g)+v.Text, 100, len(k.ID)+2))
 			c.blockers(g)
 			for _, step := range v.Next {
 				fmt.Fprintf(c.out, "    Next: %s\n", wrap(step, 100, 10))
@@ -206,6 +206,10 @@ func cellsOf(i rotation.Instance, keys []rotation.Key, s rotation.Status) string
 // blockers lists who is in the way of a gate, one a line.
 func (c *console) blockers(r rotation.Reason) {
 	const shown = 20
+	width := 1
+	for _, b := range r.Blockers[:min(shown, len(r.Blockers))] {
+		width = max(width, len(shortWho(b.Who)))
+	}
 	for n, b := range r.Blockers {
 		if n == shown {
 			fmt.Fprintf(c.out, "    … and %d more\n", len(r.Blockers)-shown)
@@ -219,7 +223,7 @@ func (c *console) blockers(r rotation.Reason) {
 		if !b.Until.IsZero() {
 			until = " (until " + b.Until.UTC().Format(time.RFC3339) + ")"
 		}
-		fmt.Fprintf(c.out, "    %-30s %-14s %s%s\n", who, b.Code, b.Detail, until)
+		fmt.Fprintf(c.out, "    %-*s  %-14s %s%s\n", width, who, b.Code, b.Detail, until)
 	}
 }
 
@@ -248,7 +252,7 @@ func ago(d time.Duration) string { return short(d) + " ago" }
 
 func away(d time.Duration) string {
 	if d < 0 {
-		return "overdue by " + short(-d)
+		return "due " + ago(-d) + ", see below"
 	}
 	return "in " + short(d)
 }

@@ -19,22 +19,22 @@ var gateWords = map[rotation.Code]struct {
 }{
 	rotation.NotHeld:      {"%s still verifies only the old key", "%s still verify only the old key", "let %s fetch the key set: see in its log whether it can be reached, restart it, or refresh its cache; status shows when it holds the key"},
 	rotation.OtherKey:     {"%s holds other material under this kid", "%s hold other material under this kid", "restart %s, and find out who gave out this kid twice"},
-	rotation.ToldTooEarly: {"%s must tell again", "%s must tell again", "wait: %s tells three times in a lease; if not, look at its log for acknowledgements"},
+	rotation.ToldTooEarly: {"%s must tell again", "%s must tell again", "wait for %s to tell, three times in a lease; if that stays away, look at the log for acknowledgements"},
 	rotation.NotProven:    {"%s has not verified a token of it", "%s have not verified a token of it", "wait a lease: keyset verifies a canary by itself, an agent or a timed verifier needs a probe; if it stays, the log of %s says why the canary is refused"},
 	rotation.Rejects:      {"%s refuses tokens of it", "%s refuse tokens of it", "look into the log of %s for why; often it is aud, or another cache in the same process"},
 	rotation.LeaseExpired: {"%s is silent and may still serve", "%s are silent and may still serve", "see whether %s runs; if it is gone for good: prunella keys forget VERIFIER/INSTANCE"},
 	rotation.TooFew:       {"%s has fewer live instances than declared", "%s have fewer live instances than declared", "start %s, or correct expect in the configuration"},
 	rotation.NotYet:       {"%s may not have refreshed yet", "%s may not have refreshed yet", "wait until %s has had its time, or restart it and shorten within"},
 	rotation.NotConfirmed: {"nobody has confirmed %s", "nobody has confirmed %s", "bring the key to %s, then: prunella keys confirm VERIFIER KID"},
-	rotation.CannotTell:   {"%s cannot tell whether it needs it", "%s cannot tell whether they need it", "wait until the last token of it is past"},
-	rotation.SeesTokens:   {"%s still verifies tokens of it", "%s still verify tokens of it", "wait until these tokens are past"},
+	rotation.CannotTell:   {"%s cannot tell whether it needs it", "%s cannot tell whether they need it", "wait until its tokens are past"},
+	rotation.SeesTokens:   {"%s still verifies tokens of it", "%s still verify tokens of it", "wait until its tokens are past"},
 	rotation.SeenLate:     {"%s verified a token of it that should have been past", "%s verified tokens of it that should have been past", "raise max_lifetime in the policy to how long tokens really live"},
 	rotation.LacksSigner:  {"%s does not hold the signer", "%s do not hold the signer", "let %s fetch the key set before anything is taken out; if it refuses tokens now: prunella keys return"},
 	rotation.LacksTarget:  {"%s does not hold the key that would sign", "%s do not hold the key that would sign", "let %s fetch the key set first"},
 	rotation.RefusesNew:   {"%s refuses tokens of the signer", "%s refuse tokens of the signer", "prunella keys return, then let %s fetch the key set"},
 	rotation.CopiesOld:    {"old copies of the key set may still be served", "", "wait until no old copy can be served"},
 	rotation.OnHold:       {"the signer was taken back from it lately", "", "find out who refused it (prunella keys history), then wait"},
-	rotation.TokensLive:   {"tokens that it signed live", "", "wait until they are past"},
+	rotation.TokensLive:   {"tokens that it signed live", "", "wait until its tokens are past"},
 	rotation.Watching:     {"the signer may have to return to it", "", "wait until the promotion is watched no more"},
 	rotation.NoSuchKey:    {"there is no such key", "", "prunella keys status lists the keys"},
 	rotation.WrongState:   {"the key is not in a state in which this is asked", "", "prunella keys status says where it is"},
@@ -69,6 +69,16 @@ func inWords(r rotation.Reason, keys []rotation.Key) string {
 		text += "; not before " + r.Again.UTC().Format(time.RFC3339)
 	}
 	return text
+}
+
+// question is what a closed gate keeps from being done, "" where the answer
+// says it or nobody is in the way.
+func question(r rotation.Reason) string {
+	if r.Open || len(r.Blockers) == 0 {
+		return ""
+	}
+	return map[rotation.Gate]string{rotation.MayPublish: "may it be published? ", rotation.MayPromote: "may it sign? ", rotation.MayReturn: "may it sign again? ",
+		rotation.MayRemove: "may it be removed? ", rotation.MayRevoke: "may it be revoked? "}[r.Gate]
 }
 
 // grouped are the blockers of one code, in the order in which codes come.
@@ -139,7 +149,13 @@ func nextSteps(r rotation.Reason) []string {
 		if who := instances(r, g.code); len(who) == 1 {
 			step = strings.ReplaceAll(step, "VERIFIER/INSTANCE", who[0])
 		}
-		list = append(list, step)
+		if !slices.Contains(list, step) {
+			list = append(list, step)
+		}
+	}
+	only := func(step string) bool { return strings.HasPrefix(step, "wait until ") }
+	if !r.Again.IsZero() && len(list) > 0 && !slices.ContainsFunc(list, func(s string) bool { return !only(s) }) {
+		return []string{"nothing is to be done; ask again at " + r.Again.UTC().Format(time.RFC3339)}
 	}
 	return list
 }
