@@ -52,7 +52,7 @@ func bearingOf(inc prunella.Incident) (s bearing) {
 	var parts []string
 	if len(failing) > 0 {
 		s.Mark = mark{"✕", "failing", "bad"}
-		parts = append(parts, list(failing))
+		parts = append(parts, list(failing)+", as last measured")
 	} else {
 		s.Mark = mark{"?", "not measured yet", "warn"}
 	}

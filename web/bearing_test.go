@@ -43,7 +43,7 @@ func TestPagesTellHowItStandsNow(t *testing.T) {
 				v.Incident.State, v.Incident.StateReason = prunella.Escalated, prunella.Reason{Name: "taken-by-person", Text: "maya: mine", Operands: map[string]string{"by": "maya"}}
 				v.Incident.StateAt[prunella.Escalated] = now
 			},
-			says:     []string{"maya is on it", "Now ✕ failing", "92 % of requests to user, 91 % of requests to order, 92 % of requests to search and 1 more service."},
+			says:     []string{"maya is on it", "Now ✕ failing", "92 % of requests to user, 91 % of requests to order, 92 % of requests to search and 1 more service, as last measured"},
 			never:    []string{"Nobody was told", "It waits for a person", "I am on it"},
 			overview: "Maya is on it.",
 		},
@@ -63,7 +63,7 @@ func TestPagesTellHowItStandsNow(t *testing.T) {
 				healed(&v.Incident, now.Add(-30*time.Second))
 				v.Incident.Impact = append(v.Incident.Impact, prunella.Impact{Service: "gateway", Share: 0.4, Failed: 40, Total: 100, Trend: "rising", Since: now.Add(-10 * time.Second)})
 			},
-			says:     []string{"40 % of requests to gateway; 4 of 5 services back to normal", "Since the heal began gateway (", "gateway fails too"},
+			says:     []string{"40 % of requests to gateway, as last measured; 4 of 5 services back to normal", "Since the heal began gateway (", "gateway fails too"},
 			overview: "Prunella is on it.",
 		},
 	} {
