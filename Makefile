@@ -17,6 +17,7 @@ help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/prunella (one static file, no cgo)
+	@[ -x bin/prunella ] || echo 'building bin/prunella; the first time this takes a few minutes'
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/prunella ./cmd/prunella
 
 demo: build ## break a world of eight services at a key rotation and watch it heal (http://127.0.0.1:7070)
