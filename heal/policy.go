@@ -91,14 +91,15 @@ func Allow(a Ask) prunella.Decision {
 	}
 	num := func(f float64) string { return strconv.FormatFloat(f, 'f', 2, 64) }
 
-	mode := p.Autonomy
-	if a.Run.Skill == "" {
-		mode = stricter(p.Autonomy, p.Generic)
+	mode, key := p.Autonomy, "autonomy"
+	if a.Run.Skill == "" && stricter(p.Autonomy, p.Generic) != mode {
+		mode, key = p.Generic, "generic"
 	}
+	freedom := fmt.Sprintf("%s (policy.%s: %s)", freedoms[mode], key, mode)
 	gate("plan-changes-something", Mutates(a.Run), prunella.AllowAdvise, "the plan has %d steps", []any{len(a.Run.Steps)})
 	gate("world-is-reachable", a.Incident.Live, prunella.AllowAdvise, "what is known comes from %s", []any{liveness(a.Incident.Live)})
-	gate("autonomy-on", mode != "off", prunella.AllowAdvise, "autonomy is %s", []any{mode}, "autonomy", mode)
-	gate("autonomy-unattended", mode == "unattended" || mode == "off", prunella.AllowApproval, "autonomy is %s", []any{mode}, "autonomy", mode)
+	gate("autonomy-on", mode != "off", prunella.AllowAdvise, "%s", []any{freedom}, "autonomy", mode)
+	gate("autonomy-unattended", mode == "unattended" || mode == "off", prunella.AllowApproval, "%s", []any{freedom}, "autonomy", mode)
 	why, held := withheld[a.Cause.Fault]
 	gate("fault-may-be-acted-on", !held, prunella.AllowNothing, "%s", []any{cmp.Or(why, "nothing about "+string(a.Cause.Fault)+" forbids acting")}, "fault", string(a.Cause.Fault))
 	why, doubt := doubtful[a.Cause.Fault]
@@ -219,6 +220,9 @@ func (p Policy) Validate() error {
 	}
 	return nil
 }
+
+// freedoms say what each kind of autonomy means.
+var freedoms = map[string]string{"off": "it only advises", "approve": "a person is always asked", "unattended": "it may act alone"}
 
 // NeededFloor is the measured floor from which a skill may run unattended, 0–1.
 func (p Policy) NeededFloor() float64 { return *p.withDefaults().MinFloor }
