@@ -30,7 +30,7 @@ func (t *talk) cause(ts *tries) int {
 	}
 	best, most := -1, 1.9
 	for i, s := range t.said {
-		if s.bot || s.line.quoted || s.text == "" || s.label != "" && s.label != "cause" || i == 0 && s.label == "" {
+		if s.bot && !t.botFound(i) || s.line.quoted || s.text == "" || s.label != "" && s.label != "cause" || i == 0 && s.label == "" {
 			continue
 		}
 		if p := t.causeLike(i, s, ts, begin, limit); p > most || p == most && s.msg <= limit {
@@ -89,6 +89,11 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 	add(1.5, i > 0 && t.said[i-1].msg == s.msg && findsOut.MatchString(t.said[i-1].lower) && prose > 2)
 	add(4, i > 0 && t.said[i-1].msg == s.msg && reasonNext.MatchString(t.said[i-1].text))
 	add(-2.5, i > 0 && t.said[i-1].msg == s.msg && takesOff(t.said[i-1].lower) && !strong.MatchString(low))
+	add(4, s.bot)
+	add(-3, gratitude.MatchString(s.text) && prose < 5)
+	add(-3, len(t.clocks(s)) > 0 && startsAt.MatchString(low) && prose < 5)
+	add(3, s.msg > limit && prose > 3 && explains.MatchString(s.text))
+	add(3, s.msg > limit && prose > 3 && i > 0 && t.said[i-1].msg == s.msg && asksFor.MatchString(t.said[i-1].text))
 	add(-3, answers(s) && !strong.MatchString(low))
 	add(-1.5, s.msg < t.firstLook && !strong.MatchString(low))
 	add(0.7, s.msg >= limit-5 && s.msg <= limit)
@@ -133,12 +138,30 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 	return p
 }
 
+// botFound reports a sentence of a bot that hands on what was found: it says so
+// itself, or right before.
+func (t *talk) botFound(i int) bool {
+	s := t.said[i]
+	if len(contentWords(s.text)) < 3 || alertField.MatchString(s.text) {
+		return false
+	}
+	return i > 0 && t.said[i-1].msg == s.msg && causeFound.MatchString(t.said[i-1].text) && len(contentWords(t.said[i-1].text)) < 6 || causeFound.MatchString(s.text) && leadsIn.MatchString(s.text)
+}
+
+var (
+	causeFound = pattern.MustCompile(`(?i)\b(?:cause|reason|culprit|origin|fault|problem|issue|bug|source|trigger|diagnosis)(?: (?:is|was|has been|now))* (?:found|identified|known|located|determined|confirmed|isolated|established|clear|pinned|understood)\b|\b(?:found|identified|located|isolated|determined|know|understood) (?:the |our |a )?(?:root )?(?:cause|reason|culprit|origin|fault|problem|bug)\b`)
+	// explains is how somebody begins to say why it happened, when it works again.
+	explains = pattern.MustCompile(`(?i)^\W*(?:(?:ok|so|and|now|well|also|btw|fyi)\W+)*(?:for (?:the )?(?:curious|interested|record|completeness|history|those (?:who|asking)|anyone (?:curious|wondering|interested))|(?:as|now) (?:to|for) (?:the |its |what |why )?\w+|(?:in case|if) (?:you|anyone|anybody|somebody|someone)(?:'s| is| are|'re)? (?:wonder\w*|curious|interested|ask\w*)|post[- ]?(?:factum|mortem|scriptum)|post factum|after the fact|in (?:hindsight|retrospect)|(?:the )?(?:reason|cause|explanation|root cause|background|story|what (?:had )?happened|why it \w+|the why)(?: was| is)?|ps|p\.s\.?|it was because|because)\b[^.]{0,30}?[:,–—-]\s+\S`)
+	// asksFor is a whole sentence that announces the reason.
+	asksFor = pattern.MustCompile(`(?i)\b(?:asked|wondering|curious|promised|owe you|as to|about|now for|here(?:'s| is| comes)|explain)\b.*\b(?:reason|cause|why|explanation|what happened|background|story)\b`)
+)
+
 // answers reports a sentence that dismisses what was supposed, with its reason:
 // it says what it is not.
 func answers(s said) bool { return denies.MatchString(s.text) || notIt.MatchString(s.lower) }
 
 // notIt dismisses what was supposed.
-var notIt = anyOf(`(?:does|do|did|would|could|can)(?:n'?t| not) (?:fit|match|explain|add up|hold|apply|be)`, `without (?:findings|result)`, `nothing (?:found|there)`, `no findings`, `(?:good|nice|fair|reasonable) (?:guess|idea|thought|point) but`, `thought so too`, `already (?:checked|looked|eliminated|excluded)`, `(?:eliminated|checked|excluded|verified) (?:that|it|this)(?: already)?`, `you lose`)
+var notIt = anyOf(`(?:does|do|did|would|could|can)(?:n'?t| not) (?:fit|match|explain|add up|hold|apply|be)`, `without (?:findings|result)`, `nothing (?:found|there)`, `no findings`, `(?:good|nice|fair|reasonable) (?:guess|idea|thought|point) but`, `(?:thought so|my (?:first )?(?:thought|guess|idea|hunch)|suspected that)(?: exactly)?(?:,? too|,? as well|,? first)?,? but`, `thought so too`, `already (?:checked|looked|eliminated|excluded)`, `(?:eliminated|checked|excluded|verified) (?:that|it|this)(?: already)?`, `you lose`)
 
 // A cause says of a thing what state it is in, or what was done to it; not what
 // somebody is about to do. Whoever found it often says that they did, first.
@@ -184,12 +207,18 @@ func (t *talk) finding(limit int) int {
 			hedged.MatchString(low) || verdict(s.text) != 0 || escalates.MatchString(s.text) || wish.MatchString(low) || retracts.MatchString(low) {
 			continue
 		}
+		if len(changing(s.snippets())) > 0 || answers(s) || gratitude.MatchString(s.text) || typing[strings.Trim(firstWord(low), "., ")] || forThat.MatchString(s.text) {
+			continue
+		}
 		if failing.MatchString(low) || figure.MatchString(s.text) || strings.Contains(s.text, "`") || changedBefore.MatchString(low) {
 			return i
 		}
 	}
 	return -1
 }
+
+// forThat names the command that something was done or seen with.
+var forThat = pattern.MustCompile(`(?i)\b(?:that was|this is what|(?:used|ran|typed|did|entered)\b.*\bfor (?:that|this|it)|output of|i get from)\b`)
 
 var changedBefore = anyOf(`was (?:disabled|removed|deleted|changed|rotated|never|set|upgraded|left)`, `were (?:disabled|removed|deleted|changed|never)`, `never`, `rotated`, `wasn'?t`, `old`, `since the`, `leftover`, `forgot\w*`)
 

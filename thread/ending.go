@@ -38,7 +38,7 @@ func (t *talk) over(ts *tries) int {
 		}
 	}
 	for i, s := range t.said {
-		if s.msg < begun || s.asks || s.line.quoted || s.label == "followup" || t.pointsBack(s) || s.at.Sub(t.timeOf(begun)) > 12*time.Hour {
+		if s.msg < begun || s.asks || s.line.quoted || s.label == "followup" || s.pointsBack || s.at.Sub(t.timeOf(begun)) > 12*time.Hour {
 			continue
 		}
 		low := strings.ToLower(maskCode(s.text))
@@ -183,7 +183,7 @@ func (t *talk) parting(ts *tries) int {
 		if fix == nil || s.msg <= max(fix.msg, fix.last) || s.bot {
 			continue
 		}
-		if s.at.Sub(fix.At) > 90*time.Minute || bareNote(s) || hidden.MatchString(s.text) || strings.Contains(s.text, "`") || leftOpen.MatchString(s.text) || comingTime.MatchString(s.lower) || recursAgain.MatchString(s.lower) || t.pointsBack(s) || isWish(s) || tookCare.MatchString(s.text) || escalates.MatchString(s.text) || s.label != "" || mentionRE.MatchString(s.text) || recurring.MatchString(s.lower) {
+		if s.at.Sub(fix.At) > 90*time.Minute || bareNote(s) || hidden.MatchString(s.text) || strings.Contains(s.text, "`") || leftOpen.MatchString(s.text) || comingTime.MatchString(s.lower) || recursAgain.MatchString(s.lower) || s.pointsBack || isWish(s) || tookCare.MatchString(s.text) || escalates.MatchString(s.text) || s.label != "" || mentionRE.MatchString(s.text) || recurring.MatchString(s.lower) {
 			break
 		}
 		if n := len(strings.Fields(s.text)); n > 0 && n <= 8 && !s.asks && len(s.snippets()) == 0 && !strings.ContainsAny(s.text, "0123456789") {

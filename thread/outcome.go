@@ -307,7 +307,7 @@ func (ts *tries) outcome(s said, c string, inSentence bool) {
 	if v < 0 && len(meters(c)) > 0 && ts.figures.effect(s) > 0 {
 		v = 1 // "failures is 0% again"
 	}
-	if v == 0 || len(ts.all) == 0 || s.asks || ts.t.pointsBack(s) || v < 0 && looksAhead(s) {
+	if v == 0 || len(ts.all) == 0 || s.asks || s.pointsBack || v < 0 && looksAhead(s) {
 		return
 	}
 	if v > 0 && explicit.MatchString(c) {

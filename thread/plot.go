@@ -298,7 +298,7 @@ func (ts *tries) through(d *try, limit int, figures readings) {
 	for _, s := range ts.t.said {
 		effect, own := figures.effect(s), s.by == d.By
 		switch {
-		case s.msg < d.msg || s.msg == d.msg && effect <= 0 || ts.t.pointsBack(s):
+		case s.msg < d.msg || s.msg == d.msg && effect <= 0 || s.pointsBack:
 			continue
 		case s.msg > d.msg && s.msg < limit && own && s.at.Sub(d.At) < 25*time.Minute && !s.asks && len(s.snippets()) == 0 &&
 			(effect > 0 && (stated == s.msg || shared(contentWords(s.text), words) > 0) || effect >= 0 && saysDone.MatchString(s.text)):
@@ -478,7 +478,7 @@ var besides = anyOf(`also`, `additionally`, `as well`, `too`, `for good measure`
 // good and of a bad effect.
 func (ts *tries) told(d *try, until int) (good, bad []said) {
 	for _, s := range ts.t.said {
-		if s.msg < max(d.msg, d.last) || s.msg >= until || s.asks || s.line.quoted || s.label != "" || ts.t.pointsBack(s) {
+		if s.msg < max(d.msg, d.last) || s.msg >= until || s.asks || s.line.quoted || s.label != "" || s.pointsBack {
 			continue
 		}
 		switch e := ts.figures.effect(s); {

@@ -49,23 +49,19 @@ func explicitRef(text string) bool {
 	return permalinkRE.MatchString(text) || dayRE.MatchString(text) || monthDayRE.MatchString(text) || monthRE.MatchString(text) || ordinalRE.MatchString(text) || incidentID.MatchString(text)
 }
 
-// pointsBack reports a sentence of a message about an earlier time: what it says
-// of success or failure is not of this one.
-func (t *talk) pointsBack(s said) bool { return t.earlier[s.msg] }
-
-// findEarlier marks the messages that point to an earlier time and say little
-// else: a link, or a day or number with a word of likeness.
+// findEarlier marks the sentences that point to an earlier time: by a link, or
+// by a day or number with a word of likeness. What they say of success or failure
+// is not of this one, nor what else a short message with one says.
 func (t *talk) findEarlier() {
-	t.earlier = map[int]bool{}
 	words, refers := map[int]int{}, map[int]bool{}
-	for _, s := range t.said {
+	for i, s := range t.said {
 		words[s.msg] += len(strings.Fields(s.text))
-		if !s.bot && s.label == "" && (permalinkRE.MatchString(s.text) || explicitRef(s.text) && (again.MatchString(s.lower) || points.MatchString(s.text)) && len(t.clocks(s)) == 0) {
-			refers[s.msg] = true
+		if s.msg > 0 && !s.bot && s.label == "" && (permalinkRE.MatchString(s.text) || explicitRef(s.text) && (again.MatchString(s.lower) || points.MatchString(s.text)) && len(t.clocks(s)) == 0) {
+			t.said[i].pointsBack, refers[s.msg] = true, true
 		}
 	}
-	for msg := range refers {
-		t.earlier[msg] = msg > 0 && words[msg] < 25
+	for i, s := range t.said {
+		t.said[i].pointsBack = s.pointsBack || refers[s.msg] && words[s.msg] < 12
 	}
 }
 

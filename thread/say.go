@@ -10,20 +10,21 @@ import (
 
 // said is one sentence of a conversation with what the rules see in it.
 type said struct {
-	msg    int // index of its message
-	text   string
-	lower  string
-	label  string // what kind of list or line it stands in: "cause", "followup", …; "" when nothing says
-	line   line
-	at     time.Time
-	by     string // "@sam", or a bot's name
-	bot    bool
-	asks   bool
-	codes  []snippet // inline code that is a command, configuration or query
-	fences []snippet // of the fences that follow it
-	source Source
-	listed bool   // an item under a heading that is no label
-	zone   string // that times of its message are said to be in; "" where nothing says
+	msg        int // index of its message
+	text       string
+	lower      string
+	label      string // what kind of list or line it stands in: "cause", "followup", …; "" when nothing says
+	line       line
+	at         time.Time
+	by         string // "@sam", or a bot's name
+	bot        bool
+	asks       bool
+	codes      []snippet // inline code that is a command, configuration or query
+	fences     []snippet // of the fences that follow it
+	source     Source
+	pointsBack bool   // it speaks of an earlier time
+	listed     bool   // an item under a heading that is no label
+	zone       string // that times of its message are said to be in; "" where nothing says
 }
 
 // talk is a conversation prepared for the rules.
@@ -40,7 +41,6 @@ type talk struct {
 	topic     map[string]bool    // words that it is about; see about
 	firstLook int                // message with the first command
 	reports   map[int]bool       // messages that tell it all afterwards, under headings
-	earlier   map[int]bool       // messages that point to an earlier time
 	narrated  map[int]bool       // messages that tell the course of it with its times
 }
 
