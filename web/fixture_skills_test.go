@@ -143,7 +143,7 @@ func (w *world) report() prunella.Report {
 func failedReport(now time.Time) prunella.Report {
 	return prunella.Report{ID: "rep-01jq8j0000", Scenario: "jwks-endpoint-down", Title: "The key set endpoint is closed", Category: "security", Status: prunella.Failed, Started: now.Add(-2 * time.Hour), Ended: now.Add(-2*time.Hour + time.Minute), Version: "v0.1.0-test", Seed: 3,
 		Checks:  []prunella.ReportCheck{{Name: "Severity", Expected: "critical", Actual: "high", Result: prunella.Failed, Note: "share 0.41 at the time of judging"}},
-		Timings: prunella.Timings{Detected: 1200, Opened: 1210, Diagnosed: 4000, Healed: -1, Verified: -1}, Remediation: "escalated", Verdict: prunella.UnknownVerdict, Pattern: prunella.Unknown}
+		Timings: prunella.Timings{Detected: 1200, Opened: 1210, Diagnosed: 4000, Healed: -1, Verified: -1}, Requests: prunella.Requests{Total: 900, Failed: 30, FailedAfterHeal: -1}, Remediation: "escalated", Verdict: prunella.UnknownVerdict, Pattern: prunella.Unknown}
 }
 
 // partialCourse is a year of runs, drills and a failure.

@@ -163,6 +163,10 @@ func TestFirstScreens(t *testing.T) {
 	wants(t, keys, "key-2026-03-29 may not sign yet: user and search reject it, and whether notification trusts it is unknown.", "Next Bring it to user and search: deliver it again, or make them fetch the key set. Find out why notification could not be asked.", "user, search and notification", "1 key of the past, which nobody needs", "✓ trusts", "✕ rejects", "? unknown", "● signs new tokens", "not found in local keystore")
 	_, skill := fetch(t, site+"/skills/jwt-signing-key-partial-distribution")
 	wants(t, skill, "92 %", "floor 76 %, from 2 runs, 1 scenario", "88 %", "as the file says", "runs alone", "run by the engine", "Rule out a deploy.", "the stale-cache skill", "line 41: the action has no undo")
+	for _, path := range []string{"/reports", "/reports/rep-01jq8j0000"} { // nothing was healed, which is no figure
+		_, failed := fetch(t, site+path)
+		wants(t, failed, "nothing was healed")
+	}
 	_, report := fetch(t, site+"/reports/rep-01jq8k2v5n")
 	wants(t, report, "PASSED", "security / jwt-signing-key-rotation-failure", "Auto-heal", "Expected Actual Result", "1 incident, 36 signals", "✓ proven: fresh tokens carry key-2026-03-29",
 		"not found in local keystore", "connection refused", "Plan as executed", "rep-01jq8k2v5n", "prunella scenario run jwt-signing-key-rotation-failure --seed 7")

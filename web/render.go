@@ -60,7 +60,7 @@ var functions = template.FuncMap{
 	"allowed": allowedWord, "fault": faultWord, "lint": lintMarks.of, "freshnesses": func() []string { return []string{"fresh", "due", "stale", "never"} },
 	"inc":       func(i int) int { return i + 1 },
 	"upper":     upper,
-	"delivered": delivered, "monitorWord": monitorWord, "prove": proveCommand,
+	"delivered": delivered, "monitorWord": monitorWord, "failures": failuresAfter, "prove": proveCommand,
 	"abs":   func(x float64) string { return number(max(x, -x)) },
 	"at":    func(now time.Time, v any) withNow { return withNow{now, v} },
 	"since": func(from, to time.Time) string { return duration(to.Sub(from)) },

@@ -66,7 +66,7 @@ func judge(b client.KeyBoard, set prunella.KeySet, key prunella.PublicKey, now t
 		}
 	case key.State == "next" && v.MayPromote:
 		reason("may-promote", "May become the signer: all %s trust it.", count(len(trusting), "service"))
-		next(nil, "Let it sign, and keep the present signer published until its last token has expired%s.", lifetime(set))
+		next(nil, "When it is time to rotate, let it sign, and keep the present signer published until its last token has expired%s.", lifetime(set))
 	case key.State == "next" && len(rejecting) > 0 && len(unknown) > 0:
 		reason("not-promotable", "May not sign yet: %s %s it, and whether %s %s it is unknown.", list(rejecting), plural(rejecting, "rejects", "reject"), list(unknown), plural(unknown, "trusts", "trust"))
 		next(append(slices.Clone(rejecting), unknown...), "Bring it to %s: deliver it again, or make %s fetch the key set. Find out why %s could not be asked.", list(rejecting), plural(rejecting, "it", "them"), list(unknown))

@@ -102,6 +102,15 @@ func allowedWord(a prunella.Allowed) string {
 	return "not decided"
 }
 
+// failuresAfter is how many requests failed after a heal; negative when nothing
+// was healed.
+func failuresAfter(n int) string {
+	if n < 0 {
+		return "nothing was healed"
+	}
+	return thousands(int64(n))
+}
+
 // monitorWord says what one of our own monitors looks at, "" for another's.
 func monitorWord(name string) string {
 	what, issuer, _ := strings.Cut(name, "/")
