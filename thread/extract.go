@@ -101,7 +101,7 @@ func Extract(ctx context.Context, dir *Directory, messages iter.Seq2[Message, er
 		onAllCores(len(incidents), func(i int) {
 			t := listen(incidents[i], &clean)
 			x := t.extract()
-			more[i] = failure{x: &x, refs: t.references()}
+			more[i] = failure{x: &x, refs: t.references(), names: t.subjects(), topic: t.topic, ids: t.ownIDs()}
 		})
 		found = append(found, more...)
 		channel = nil

@@ -119,6 +119,9 @@ var (
 type failure struct {
 	x     *Extraction
 	refs  []reference
+	names map[string]bool // names of things that people call it by; see talk.subjects
+	topic map[string]bool // words of its beginning that were typed as well
+	ids   map[string]bool // numbers that it goes by: "inc-4711"
 	terms map[string]float64
 	norm  float64
 }
@@ -194,10 +197,10 @@ func (f *failure) sameAs(old *failure) (prunella.Reason, float64) {
 		switch {
 		case r.ts != "" && slices.ContainsFunc(old.x.Messages, func(s Source) bool { return s.TS == r.ts }):
 			return reason("linked", "somebody links to it: %s", r.said.Text), 3 + alike
+		case r.id != "" && (old.ids[idOf(r.id)] && !f.ids[idOf(r.id)] || strings.Contains(strings.ToLower(old.x.Channel), idOf(r.id)) && old.x.Channel != f.x.Channel):
+			return reason("incident-named", "somebody names its id: %s", r.said.Text), 2 + alike
 		case !r.day.IsZero() && near(old.x.Started, r.day, 36*time.Hour) && alike >= alikePointed:
 			return reason("day-named", "somebody names its day, and they are alike: %s", r.said.Text), 2 + alike
-		case r.id != "" && strings.Contains(strings.ToLower(old.x.Channel), strings.Map(idRune, r.id)) && old.x.Channel != f.x.Channel:
-			return reason("incident-named", "somebody names its id: %s", r.said.Text), 2 + alike
 		case !r.month.IsZero() && old.x.Started.Year() == r.month.Year() && old.x.Started.Month() == r.month.Month() && alike >= alikeSaid/2:
 			return reason("month-named", "somebody names its month, and they are alike: %s", r.said.Text), 1 + alike
 		}
@@ -207,20 +210,59 @@ func (f *failure) sameAs(old *failure) (prunella.Reason, float64) {
 		return prunella.Reason{}, 0
 	}
 	switch {
+	case alike < alikeApart && f.ofAnother(old):
 	case vague && alike >= alikeSaid:
 		return reason("said-and-alike", "somebody says that it happened before, and they are alike"), alike
-	case alike >= alikeAlone && (f.commonService(old) || alike >= alikeApart):
+	case alike >= alikeAlone:
 		return reason("alike", "symptoms, cause and remedy are alike"), alike
 	}
 	return prunella.Reason{}, 0
 }
 
-func (f *failure) commonService(old *failure) bool {
-	if len(f.x.Services) == 0 || len(old.x.Services) == 0 {
-		return true
+// ofAnother reports whether the two are about different things: by the names
+// that people call them by, or where one has none, by what they begin with.
+func (f *failure) ofAnother(old *failure) bool {
+	if len(f.names) > 0 && len(old.names) > 0 {
+		return shared(f.names, old.names) == 0
 	}
-	return slices.ContainsFunc(f.x.Services, func(s string) bool { return slices.Contains(old.x.Services, s) })
+	return len(f.topic) > 0 && len(old.topic) > 0 && shared(f.topic, old.topic) == 0
 }
+
+// subjects are the names of things, such as api-worker, that people speak of
+// more than once, without those in commands.
+func (t *talk) subjects() map[string]bool {
+	n := map[string]int{}
+	for _, s := range t.said {
+		for _, m := range svcRE.FindAllString(strings.ToLower(maskCode(s.text)), -1) {
+			if !notSvc[m] && !strings.HasPrefix(m, "re-") && !strings.HasPrefix(m, "non-") && !strings.HasPrefix(m, "pre-") && !podName.MatchString(m) {
+				n[m]++
+			}
+		}
+	}
+	out := map[string]bool{}
+	for _, name := range mostNamed(n, 2) {
+		out[name] = true
+	}
+	return out
+}
+
+// ownIDs are the numbers that the conversation itself goes by: those that a bot
+// or whoever opened it gives it.
+func (t *talk) ownIDs() map[string]bool {
+	out := map[string]bool{}
+	for _, s := range t.said {
+		if s.pointsBack || !s.bot && s.msg > 1 {
+			continue
+		}
+		for _, id := range incidentID.FindAllString(s.text, -1) {
+			out[idOf(id)] = true
+		}
+	}
+	return out
+}
+
+// idOf writes the number of an incident in one way.
+func idOf(id string) string { return strings.Map(idRune, strings.ToLower(id)) }
 
 func idRune(r rune) rune {
 	switch {
