@@ -49,7 +49,7 @@ func judge(b client.KeyBoard, set prunella.KeySet, key prunella.PublicKey, now t
 			next(trusting, "Make %s drop it: restart %s, or refresh the copy of the key set.", list(trusting), plural(trusting, "it", "them"))
 		}
 	case !key.Published && len(only) > 0:
-		reason("removed-too-early", "Was removed too early: %s still %s only this key.", list(only), verb(only))
+		reason("removed-too-early", "Was removed too early: %s still %s this key and not the signer's.", list(only), verb(only))
 		next(only, "Let it sign again until %s %s the signer's key; publishing it alone helps nobody, because new tokens are not signed with it.", list(only), plural(only, "accepts", "accept"))
 	case !key.Published && key.State != "next":
 		reason("removed", "Is no longer published, and nobody needs it.")
@@ -83,7 +83,7 @@ func judge(b client.KeyBoard, set prunella.KeySet, key prunella.PublicKey, now t
 		reason("signer-unknown", "May not be removed yet: which key signs is unknown, because no token could be had.")
 		next(nil, "See that client_id and client_secret of %s in the configuration are right, and that its token endpoint answers.", set.Issuer)
 	case len(only) > 0:
-		reason("still-needed", "May not be removed yet: %s still %s only this key.", list(only), verb(only))
+		reason("still-needed", "May not be removed yet: %s still %s this key and not the signer's.", list(only), verb(only))
 		next(only, "Bring the signer's key to %s: deliver it again, or make %s fetch the key set.", list(only), plural(only, "it", "them"))
 	case len(unsure) > 0:
 		reason("need-unknown", "May not be removed yet: whether %s %s the signer's key is unknown.", list(unsure), plural(unsure, "trusts", "trust"))

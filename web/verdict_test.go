@@ -22,8 +22,8 @@ func TestVerdicts(t *testing.T) {
 		kid, want, says          string
 		remove, promote          bool
 	}{
-		{name: "still verified by some alone", old: "ttt", fresh: "rtr", signer: "new", oldState: "previous", newState: "active", lastSigned: time.Minute, kid: "old", want: "still-needed", says: "May not be removed yet: a and c still verify only this key.", promote: true},
-		{name: "one alone", old: "ttt", fresh: "rtt", signer: "new", oldState: "previous", newState: "active", lastSigned: time.Minute, kid: "old", want: "still-needed", says: "a still verifies only", promote: true},
+		{name: "still verified by some alone", old: "ttt", fresh: "rtr", signer: "new", oldState: "previous", newState: "active", lastSigned: time.Minute, kid: "old", want: "still-needed", says: "May not be removed yet: a and c still verify this key and not the signer's.", promote: true},
+		{name: "one alone", old: "ttt", fresh: "rtt", signer: "new", oldState: "previous", newState: "active", lastSigned: time.Minute, kid: "old", want: "still-needed", says: "a still verifies this key", promote: true},
 		{name: "signer rejected", old: "ttt", fresh: "rtr", signer: "new", oldState: "previous", newState: "active", kid: "new", want: "signer-rejected", says: "a and c reject it"},
 		{name: "nobody could ask one", old: "ttt", fresh: "t?t", signer: "new", oldState: "previous", newState: "active", lastSigned: 3 * time.Hour, kid: "old", want: "need-unknown", says: "whether b trusts the signer's key", promote: true},
 		{name: "tokens alive", old: "ttt", fresh: "ttt", signer: "new", oldState: "previous", newState: "active", lastSigned: time.Minute, kid: "old", want: "tokens-alive", says: "15:00:00", promote: true},
@@ -33,7 +33,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "next accepted by all", old: "ttt", fresh: "ttt", signer: "old", oldState: "active", newState: "next", kid: "new", want: "may-promote", promote: true},
 		{name: "next refused by one", old: "ttt", fresh: "ttr", signer: "old", oldState: "active", newState: "next", kid: "new", want: "not-promotable", says: "c rejects it"},
 		{name: "next not asked everywhere", old: "ttt", fresh: "tt?", signer: "old", oldState: "active", newState: "next", kid: "new", want: "not-proven", says: "whether c trusts it"},
-		{name: "removed while needed", old: "ttt", fresh: "rtt", signer: "new", oldState: "removed", newState: "active", kid: "old", want: "removed-too-early", says: "a still verifies only this key"},
+		{name: "removed while needed", old: "ttt", fresh: "rtt", signer: "new", oldState: "removed", newState: "active", kid: "old", want: "removed-too-early", says: "a still verifies this key and not the signer's"},
 		{name: "removed in time", old: "rrr", fresh: "ttt", signer: "new", oldState: "removed", newState: "active", kid: "old", want: "removed"},
 		{name: "no token to be had", old: "ttt", fresh: "ttt", signer: "", oldState: "previous", newState: "published", lastSigned: 3 * time.Hour, kid: "old", want: "signer-unknown", promote: true},
 	} {
