@@ -19,6 +19,7 @@ const (
 	alikeAlone   = 0.32
 	alikeApart   = 0.5 // of failures of services that have no name in common
 	alikeSaid    = 0.15
+	alikeUnnamed = 0.25 // said, of failures whose things are not called by the same name
 	alikePointed = 0.06
 )
 
@@ -211,7 +212,7 @@ func (f *failure) sameAs(old *failure) (prunella.Reason, float64) {
 	}
 	switch {
 	case alike < alikeApart && f.ofAnother(old):
-	case vague && alike >= alikeSaid:
+	case vague && (alike >= alikeSaid && shared(f.topic, old.topic)+shared(f.names, old.names) > 0 || alike >= alikeUnnamed):
 		return reason("said-and-alike", "somebody says that it happened before, and they are alike"), alike
 	case alike >= alikeAlone:
 		return reason("alike", "symptoms, cause and remedy are alike"), alike
