@@ -80,7 +80,7 @@ func Verify(v Verification) (prunella.Verdict, prunella.Reason) {
 		}
 		samples := h.Requests + h.CanaryOK
 		if h.Hit && (samples < v.MinSamples || h.Requests == 0) || h.Probed && (h.CanaryOK == 0 || h.Unanswered.After(h.Answered)) { // it was well, and fell silent
-			thin = append(thin, fmt.Sprintf("%s (%d requests, %d canaries)", h.Service, h.Requests, h.CanaryOK))
+			thin = append(thin, fmt.Sprintf("%s (requests: %d, canary tokens accepted: %d)", h.Service, h.Requests, h.CanaryOK))
 		} else if age := v.Now.Sub(h.Counted); h.Hit && age > v.Fresh {
 			silent = append(silent, fmt.Sprintf("%s (%s)", h.Service, age.Round(100*time.Millisecond)))
 		}
@@ -91,7 +91,7 @@ func Verify(v Verification) (prunella.Verdict, prunella.Reason) {
 	case len(v.Services) == 0 || len(thin) > 0:
 		text := "no service was observed after the heal"
 		if len(thin) > 0 {
-			text = "too little was seen of " + strings.Join(thin, ", ") + " to call it healed"
+			text = "so far too little was seen of " + strings.Join(thin, ", ") + " to call it healed"
 		}
 		r := prunella.Reason{Name: "not-enough-data", Text: text, Operands: ops}
 		if over {
