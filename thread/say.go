@@ -189,6 +189,9 @@ func (t *talk) hear(i int, m Message, src Source) {
 		if !l.item {
 			unnamed = !ok && strings.HasSuffix(strings.TrimSpace(withoutEmoji(text)), ":") && n+1 < len(list) && list[n+1].line.item
 		}
+		if ok && name == "followup" && rest != "" && !l.item && !l.boxed && actionLead.MatchString(text) && doesNow(rest) {
+			ok, text = false, rest // "action: restarting the workers"
+		}
 		switch {
 		case ok && rest == "":
 			label, under = name, true
@@ -231,6 +234,17 @@ func (t *talk) hear(i int, m Message, src Source) {
 			t.said = append(t.said, one)
 		}
 	}
+}
+
+// actionLead is a label that may stand before what is being done as well as
+// before what is to be done.
+var actionLead = pattern.MustCompile(`(?i)^\W*(?:actions?|next|next steps?|tasks?|steps?)\W`)
+
+// doesNow reports whether what follows a label tells of a deed, or holds a
+// command that changes something.
+func doesNow(rest string) bool {
+	did, announced, _, _ := acts(rest)
+	return did || announced || len(changing(inlineCodes(rest))) > 0 || doneWord.MatchString(strings.ToLower(rest))
 }
 
 // roleLead is in whose role somebody writes: it is not part of what they say.
