@@ -18,18 +18,22 @@ func TestDocumentedConfigurationIsTheRealOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"AUTH_SECRET", "KEY_ADMIN_TOKEN", "KUBE_TOKEN", "GITHUB_TOKEN"} {
+	for _, name := range []string{"AUTH_SECRET", "KEY_ADMIN_TOKEN", "KUBE_TOKEN", "GITHUB_TOKEN", "HOOK_SECRET"} {
 		t.Setenv(name, "x")
 	}
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(b), -1)
-	if len(blocks) != 2 {
-		t.Fatalf("%d YAML examples, want 2", len(blocks))
+	if len(blocks) != 3 {
+		t.Fatalf("%d YAML examples, want 3", len(blocks))
 	}
-	documented, err := ParseConfig("docs/configuration.md", []byte(blocks[0][1]))
+	small, err := ParseConfig("docs/configuration.md", []byte(blocks[0][1]))
+	if err != nil || len(small.World.Services) != 1 || len(small.Notify.Webhooks) != 1 {
+		t.Fatalf("small example: %v %+v", err, small)
+	}
+	documented, err := ParseConfig("docs/configuration.md", []byte(blocks[1][1]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	world, err := ParseConfig("docs/configuration.md", []byte(blocks[1][1]))
+	world, err := ParseConfig("docs/configuration.md", []byte(blocks[2][1]))
 	if err != nil || len(world.World.Services) != 1 || world.World.Kubernetes == nil {
 		t.Fatalf("world example: %v %+v", err, world.World)
 	}
