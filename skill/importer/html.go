@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 
+	"prunella"
 	"prunella/skill"
 )
 
@@ -44,7 +46,8 @@ func fromHTML(source string) (markdown, said string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	w := &htmlPage{}
+	w := &htmlPage{blocks: map[*html.Node]bool{}, lines: map[*html.Node]bool{}}
+	w.findBlocks(root)
 	w.text = region(root)
 	w.heading = first(w.text, func(n *html.Node) bool { return n.DataAtom == atom.H1 })
 	if w.heading == nil {
@@ -66,8 +69,11 @@ func fromHTML(source string) (markdown, said string, err error) {
 	if rest := strings.TrimPrefix(saidTitle, title); rest != "" {
 		around.WriteString(rest + "\n")
 	}
+	if w.large {
+		return "", "", errLarge
+	}
 	var seen strings.Builder
-	visibleText(root, &seen)
+	w.visibleText(root, &seen)
 	out := body + "\n"
 	if title != "" {
 		out = "# " + title + "\n\n" + out
@@ -85,6 +91,29 @@ type htmlPage struct {
 	text    *html.Node // the element that holds the text of the page
 	heading *html.Node // its title, nil for none
 	kept    []*html.Node
+	blocks  map[*html.Node]bool // what is or holds a block
+	lines   map[*html.Node]bool // what is or holds a block whose lines stay as they are
+	large   bool                // as Markdown it is larger than a skill may be, and is not written to its end
+}
+
+// errLarge says that a page is too large only as Markdown, where what is nested is
+// indented line by line.
+var errLarge = &prunella.Error{Kind: prunella.TooLarge, Reason: fmt.Sprintf("as Markdown the page is larger than %d bytes", skill.MaxSize), Remedy: "a skill is one page; split it"}
+
+// findBlocks looks through the page once; each level of it would be looked
+// through by all levels around it otherwise.
+func (w *htmlPage) findBlocks(n *html.Node) {
+	block, lines := isBlock(n), n.Data == "pre" || n.Data == "table" || n.Data == "ac:plain-text-body"
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		w.findBlocks(c)
+		block, lines = block || w.blocks[c], lines || w.lines[c]
+	}
+	if block {
+		w.blocks[n] = true
+	}
+	if lines && n.Type != html.TextNode {
+		w.lines[n] = true
+	}
 }
 
 // region is the element that holds the text of the page, as the tools mark it
@@ -168,7 +197,7 @@ var marking = setOf("br|img|code|kbd|samp|tt|strong|b|em|i|del|s|strike|ri:user|
 
 // visibleText gathers every text that a reader of the page sees, words of
 // neighbouring blocks apart.
-func visibleText(n *html.Node, b *strings.Builder) {
+func (w *htmlPage) visibleText(n *html.Node, b *strings.Builder) {
 	if n.Type == html.TextNode {
 		b.WriteString(n.Data)
 		return
@@ -176,12 +205,12 @@ func visibleText(n *html.Node, b *strings.Builder) {
 	if silent(n) {
 		return
 	}
-	apart := marking[n.Data] || n.DataAtom == atom.A && link(attr(n, "href"), "x") != "x" || first(n, isBlock) != nil
+	apart := marking[n.Data] || n.DataAtom == atom.A && link(attr(n, "href"), "x") != "x" || w.blocks[n]
 	if apart {
 		b.WriteByte('\n')
 	}
 	for c := n.FirstChild; c != nil; c = c.NextSibling {
-		visibleText(c, b)
+		w.visibleText(c, b)
 	}
 	if apart {
 		b.WriteByte('\n')

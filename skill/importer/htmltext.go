@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
+
+	"prunella/skill"
 )
 
 var (
@@ -28,13 +30,13 @@ func (w *htmlPage) children(n *html.Node, outside bool) string {
 		}
 		run.Reset()
 	}
-	for c := n.FirstChild; c != nil; c = c.NextSibling {
+	for c := n.FirstChild; c != nil && !w.large; c = c.NextSibling {
 		switch {
 		case silent(c) || c == w.heading:
 		case c.Type == html.ElementNode && aside(c) && !outside && !contains(c, w.heading):
 			flush()
 			w.kept = append(w.kept, c)
-		case c.Type == html.ElementNode && (isBlock(c) || first(c, isBlock) != nil):
+		case c.Type == html.ElementNode && w.blocks[c]:
 			flush()
 			b.WriteString(w.block(c, outside) + "\n\n")
 		default:
@@ -42,6 +44,7 @@ func (w *htmlPage) children(n *html.Node, outside bool) string {
 		}
 	}
 	flush()
+	w.large = w.large || b.Len() > skill.MaxSize
 	return strings.TrimRight(b.String(), "\n")
 }
 
@@ -88,7 +91,7 @@ func (w *htmlPage) list(n *html.Node, outside bool) string {
 	number, _ := strconv.Atoi(attr(n, "start"))
 	number = max(number, 1)
 	var b strings.Builder
-	for c := n.FirstChild; c != nil; c = c.NextSibling {
+	for c := n.FirstChild; c != nil && !w.large; c = c.NextSibling {
 		if silent(c) || c.Type == html.TextNode && strings.TrimSpace(c.Data) == "" {
 			continue
 		}
@@ -102,13 +105,16 @@ func (w *htmlPage) list(n *html.Node, outside bool) string {
 			number++
 		}
 		text := w.children(c, outside)
+		if w.large {
+			break
+		}
 		if c.Type == html.TextNode {
 			text = tidy(w.inline(c))
 		}
 		text = strings.TrimLeft(box(c)+text, "\n ")
 		pad := "\n" + strings.Repeat(" ", len(marker))
 		text = strings.ReplaceAll(strings.ReplaceAll(text, "\n", pad), pad+"\n", "\n\n")
-		if c.FirstChild != nil && first(c, func(n *html.Node) bool { return n.Data == "pre" || n.Data == "table" || n.Data == "ac:plain-text-body" }) == nil {
+		if c.FirstChild != nil && !w.lines[c] {
 			text = blankLines.ReplaceAllString(text, "\n")
 		}
 		b.WriteString(marker + text + "\n")
@@ -116,12 +122,12 @@ func (w *htmlPage) list(n *html.Node, outside bool) string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// box is the check box of a task.
+// box is the check box of a task, not one of a list inside it.
 func box(n *html.Node) string {
-	state := first(n, func(c *html.Node) bool {
+	state := own(n, func(c *html.Node) bool {
 		return c.DataAtom == atom.Input && attr(c, "type") == "checkbox" || c.Data == "ac:task-status" || hasClass(c, "checkbox") || attr(c, "data-inline-task-id") != ""
 	})
-	if state == nil || state.DataAtom != atom.Li && below(state, n) {
+	if state == nil {
 		return ""
 	}
 	_, checked := find(state, "checked")
@@ -131,14 +137,21 @@ func box(n *html.Node) string {
 	return "[ ] "
 }
 
-// below tells a node that stands in a list of its own inside another.
-func below(n, outer *html.Node) bool {
-	for p := n.Parent; p != nil && p != outer; p = p.Parent {
-		if p.DataAtom == atom.Li || p.Data == "ac:task" {
-			return true
+// own is the first element of an item that is such, without those of the items
+// inside it.
+func own(n *html.Node, is func(*html.Node) bool) *html.Node {
+	if n.Type == html.ElementNode && is(n) {
+		return n
+	}
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		if c.DataAtom == atom.Li || c.Data == "ac:task" {
+			continue
+		}
+		if found := own(c, is); found != nil {
+			return found
 		}
 	}
-	return false
+	return nil
 }
 
 // table writes a table; one that has a block of code or a list in a cell is

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -93,7 +94,9 @@ func Import(path string, b []byte) (*Result, error) {
 	text, said := strings.TrimPrefix(string(b), "\uFEFF"), visible(string(b))
 	html := isHTML(text)
 	if html {
-		if text, said, err = fromHTML(text); err != nil {
+		if text, said, err = fromHTML(text); errors.Is(err, errLarge) {
+			return nil, &prunella.Error{Kind: prunella.TooLarge, Op: "import", Where: path, Reason: errLarge.Reason, Remedy: errLarge.Remedy}
+		} else if err != nil {
 			return nil, &prunella.Error{Kind: prunella.Invalid, Op: "import", Where: path, Remedy: "copy its text from the browser", Err: err}
 		}
 		if err := skill.CheckDepth(path, []byte(text)); err != nil {
