@@ -64,6 +64,7 @@ type console struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends what does not heed the first
 	if handled, err := lab.ChildMain(ctx, os.Args[1:]); handled {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "prunella:", err)

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,6 +42,41 @@ func command(t *testing.T, args ...string) (code int, out, complaint string) {
 	defer cancel()
 	code = run(ctx, args, &o, &e)
 	return code, o.String(), e.String()
+}
+
+// What does not heed the first Ctrl-C, as a read that never ends, the second ends.
+func TestASecondSignalEnds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the program")
+	}
+	cmd := exec.Command(build(t), "skill", "import", "-")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.After(20 * time.Second); ; {
+		select {
+		case <-ended:
+			return
+		case <-tick.C:
+			if err := cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				t.Fatal(err)
+			}
+		case <-end:
+			t.Error("it goes on after many signals")
+			_ = cmd.Process.Kill()
+			<-ended
+			return
+		}
+	}
 }
 
 // Wrong usage and bad input are told in sentences, with the right exit code
