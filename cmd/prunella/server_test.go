@@ -20,16 +20,32 @@ import (
 	"prunella/client"
 )
 
-// build makes the real program, as a user would.
+// build makes the real program, as a user would, once for all tests.
 func build(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "prunella")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, ".").CombinedOutput()
+	path, err := built()
 	if err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		t.Fatal(err)
 	}
 	return path
 }
+
+// built is where the program is; its folder is removed by TestMain.
+var built = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "prunella-built-")
+	if err != nil {
+		return "", err
+	}
+	builtIn = dir
+	path := filepath.Join(dir, "prunella")
+	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+var builtIn string // "" until there is one
 
 // server is one Prunella server as a process of its own, started again and
 // again on one data folder and one address.
