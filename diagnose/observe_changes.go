@@ -226,6 +226,9 @@ func (v *view) explainedBy(services []string) []string {
 
 // changeFor returns the change that a person would want undone for a fault.
 func (v *view) changeFor(f prunella.Fault) *prunella.Change {
+	if !ComesOfChange(f) {
+		return nil
+	}
 	var c *prunella.Change
 	switch f {
 	case stale, partial:
@@ -245,8 +248,6 @@ func (v *view) changeFor(f prunella.Fault) *prunella.Change {
 		}
 	case deploy:
 		c = v.suspectDeploy()
-	case forged, flood, skew, vendor:
-		return nil // undoing a change does not help against these
 	case audience, issuer, jwksDown:
 		c = v.best(func(c prunella.Change) bool { return !isKeyChange(c) && v.concerns(c) })
 	default:
@@ -256,6 +257,12 @@ func (v *view) changeFor(f prunella.Fault) *prunella.Change {
 		c = v.toldChange(f)
 	}
 	return c
+}
+
+// ComesOfChange reports whether undoing a change can help against a fault. It
+// does not against forgers, floods, clocks and somebody else's outage.
+func ComesOfChange(f prunella.Fault) bool {
+	return f != forged && f != flood && f != skew && f != vendor
 }
 
 func isKeyFault(f prunella.Fault) bool {

@@ -55,10 +55,7 @@ func (e *Engine) diagnose(ctx context.Context, inc prunella.Incident, fence int6
 	budget := e.budget(inc, skills)
 	sure := len(causes) > 0 && causes[0].Fault != prunella.FaultUnknown && causes[0].Confidence >= e.cfg.MinCause
 	if !sure && now.Sub(began) < budget { // more evidence may come
-		wait := max(e.cfg.scaled(5*time.Second), 300*time.Millisecond)
-		return false, e.stay(ctx, inc, func(i *prunella.Incident) {
-			i.Causes, i.Checks, i.DueAt = causes, inc.Checks, now.Add(wait)
-		})
+		return false, e.lookAgain(ctx, inc, now)
 	}
 	if len(causes) == 0 {
 		causes = []prunella.Cause{{Fault: prunella.FaultUnknown, Summary: "Nothing that was read explains this failure."}}
@@ -95,6 +92,8 @@ func (e *Engine) decide(ctx context.Context, inc prunella.Incident, cause prunel
 	e.metrics.Policy.WithLabelValues(string(run.Policy.Allowed)).Inc()
 	sure := cause.Fault != prunella.FaultUnknown && cause.Confidence >= e.cfg.MinCause
 	switch {
+	case len(run.Steps) == 0 && sure && cause.Confidence < evident && cause.Change == nil && diagnose.ComesOfChange(cause.Fault) && now.Sub(inc.StateAt[prunella.Diagnosing]) < e.budget(inc, e.cfg.Skills())/3:
+		return false, e.lookAgain(ctx, inc, now) // the change behind it may not have been heard of yet
 	case len(run.Steps) == 0:
 		why := prunella.Reason{Name: "no-remedy", Text: "no skill heals this, and no change that could be undone preceded it"}
 		if !sure {
@@ -141,6 +140,17 @@ func (e *Engine) decide(ctx context.Context, inc prunella.Incident, cause prunel
 		why.Text += ". " + cause.Advice
 	}
 	return false, e.escalateWith(ctx, inc, nil, why, c)
+}
+
+// evident is the confidence from which one more look would not change a cause.
+const evident = 0.9
+
+// lookAgain keeps the diagnosis going, with what it has found so far.
+func (e *Engine) lookAgain(ctx context.Context, inc prunella.Incident, now time.Time) error {
+	wait := max(e.cfg.scaled(5*time.Second), 300*time.Millisecond)
+	return e.stay(ctx, inc, func(i *prunella.Incident) {
+		i.Causes, i.Checks, i.DueAt = inc.Causes, inc.Checks, now.Add(wait)
+	})
 }
 
 // planFor is what the plan against a cause is made from.
