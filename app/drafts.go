@@ -77,19 +77,18 @@ func sentence(s string) string {
 // AcceptDraft makes a draft a skill, or the next version of the skill it
 // changes. That is in use at once.
 func (b backend) AcceptDraft(ctx context.Context, name, hash, by string) (string, error) {
-	v, err := b.Draft(ctx, name)
-	if err != nil {
-		return "", err
+	conflict := func(reason, remedy string) error {
+		return &prunella.Error{Kind: prunella.Conflict, Op: "accept draft", Where: draftPath(name), Reason: reason, Remedy: remedy}
 	}
-	if v.Blocked != "" {
-		return "", &prunella.Error{Kind: prunella.Conflict, Op: "accept draft", Where: v.Page.Path, Reason: v.Blocked}
+	if !b.wiki.Editable() {
+		return "", conflict("the wiki is not kept in a folder", "name one with wiki: in the configuration")
 	}
 	a, err := thread.Accept(b.cfg.Wiki, name, by, time.Now(), b.skills.catalog...)
 	switch {
 	case err != nil:
 		return "", err
 	case hashOf(a.Draft) != hash:
-		return "", &prunella.Error{Kind: prunella.Conflict, Op: "accept draft", Where: v.Page.Path, Reason: "the draft was changed since you read it", Remedy: "read it as it is now, then decide again"}
+		return "", conflict("the draft was changed since you read it", "read it as it is now, then decide again")
 	}
 	if _, err := Carry(ctx, b.wiki, b.cfg.Wiki, a); err != nil {
 		return "", err

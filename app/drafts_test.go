@@ -49,7 +49,7 @@ func TestAcceptedDraftsAreInUse(t *testing.T) {
 	if err != nil || !strings.Contains(bad.Blocked, "nonsense") {
 		t.Fatalf("%q, %v", bad.Blocked, err)
 	}
-	if _, err := b.AcceptDraft(t.Context(), "bad-one", bad.Page.Hash, "maya"); prunella.KindOf(err) != prunella.Conflict {
+	if _, err := b.AcceptDraft(t.Context(), "bad-one", bad.Page.Hash, "maya"); prunella.KindOf(err) != prunella.Invalid || !strings.Contains(err.Error(), "line 31") || !strings.Contains(err.Error(), "write one of log") {
 		t.Errorf("a draft with an error: %v", err)
 	}
 
