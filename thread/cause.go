@@ -37,6 +37,9 @@ func (t *talk) cause(ts *tries) int {
 			best, most = i, p
 		}
 	}
+	if i := t.lastWord(limit); i >= 0 && most < 3 {
+		best = i
+	}
 	if best < 0 {
 		best = t.together(ts)
 	}
@@ -107,7 +110,7 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 	add(-2.5, s.msg > limit && !strong.MatchString(low) && !causal.MatchString(low) && s.label == "")
 	add(-4, s.asks)
 	add(-3, hedged.MatchString(low))
-	add(-3, ruledOut.MatchString(low) || answersNo.MatchString(low) || lookedAt.MatchString(low) && !strong.MatchString(low))
+	add(-3, ruledOut.MatchString(low) || answersNo.MatchString(low) && !strong.MatchString(low) || lookedAt.MatchString(low) && !strong.MatchString(low))
 	effect := ts.figures.effect(s) != 0
 	add(-2.5, effect && s.label == "" && !strong.MatchString(low))
 	add(-1, effect && strong.MatchString(low) && len(meters(s.text)) > 0)
@@ -121,7 +124,8 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 	add(-2.5, isWish(s) || escalates.MatchString(s.text))
 	add(-2.5, t.isDeed(s, ts) && !strong.MatchString(low))
 	add(-3, (deeper.MatchString(low) || recurring.MatchString(low)) && ts.worked(s.msg) && !strings.Contains(low, "root cause"))
-	add(-3, retracts.MatchString(low) && !tooSoon.MatchString(low))
+	add(-3, retracts.MatchString(low) && !tooSoon.MatchString(low) && !gotIt.MatchString(low))
+	add(-3, s.msg >= limit && !strong.MatchString(low) && !causal.MatchString(low) && (isPast(s.text) || doneWord.MatchString(low) || throughRE.MatchString(low)))
 	add(-2, again.MatchString(low) && explicitRef(s.text))
 	add(-1.5, len(t.clocks(s)) > 0 && !strong.MatchString(low))
 	add(-2, t.backing(low))
@@ -137,6 +141,9 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 	}
 	return p
 }
+
+// gotIt takes nothing back: "nope, got it".
+var gotIt = pattern.MustCompile(`\b(?:got|found|have) it\b|\bknow (?:what|why)\b`)
 
 // botFound reports a sentence of a bot that hands on what was found: it says so
 // itself, or right before.
@@ -211,6 +218,30 @@ func (t *talk) finding(limit int) int {
 			continue
 		}
 		if failing.MatchString(low) || figure.MatchString(s.text) || strings.Contains(s.text, "`") || changedBefore.MatchString(low) {
+			return i
+		}
+	}
+	return -1
+}
+
+// lastWord is the last plain statement of whoever mended it, right before they
+// did: no command, no figure, no plan and no answer.
+func (t *talk) lastWord(limit int) int {
+	by := ""
+	for _, s := range t.said {
+		if s.msg == limit && !s.bot {
+			by = s.by
+		}
+	}
+	for i := len(t.said) - 1; i > 0; i-- {
+		s := t.said[i]
+		switch {
+		case s.msg > limit || s.bot || s.text == "" || s.label != "" || s.line.quoted:
+		case s.msg < limit-4 || s.msg <= t.firstLook && len(s.snippets()) > 0:
+			return -1
+		case s.by != by || s.asks || len(s.snippets()) > 0 || len(meters(s.text)) > 0 || len(t.clocks(s)) > 0 || len(contentWords(s.text)) < 4,
+			hedged.MatchString(s.lower) || takesOff(s.lower) || answers(s) || t.isDeed(s, nil) || ownPlan.MatchString(s.lower) || goingTo.MatchString(s.lower) || s.claim() || takeRE.MatchString(s.text) || gratitude.MatchString(s.text) || isWish(s) || verdict(s.text) < 0:
+		default:
 			return i
 		}
 	}

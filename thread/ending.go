@@ -124,7 +124,7 @@ func (t *talk) sawItWork(i int, ts *tries, v, effect int) bool {
 	case v > 0 && worked.MatchString(s.lower), effect > 0:
 		return true
 	}
-	return v >= 0 && effect == 0 && ticketRE.FindString(s.text) == "" && !obliges.MatchString(s.lower) && !recursAgain.MatchString(s.lower) && !t.isDeed(s, ts) && !failingNow(s.lower) &&
+	return v >= 0 && effect == 0 && ticketRE.FindString(s.text) == "" && !obliges.MatchString(s.lower) && !recursAgain.MatchString(s.lower) && !t.isDeed(s, ts) && (measured(s) || !failingNow(s.lower)) &&
 		(measured(s) && !looksAround.MatchString(s.text) || observes.MatchString(s.lower) && asExpected.MatchString(s.lower))
 }
 
@@ -194,7 +194,7 @@ func (t *talk) parting(ts *tries) int {
 }
 
 var (
-	alertOver = pattern.MustCompile(`(?i)^\W*(?:recovered|resolved|ok|closed|cleared|normal|up|healthy|green|back to normal|recovery|succeeded|passing|end(?:ed)?|inactive)\b|(?:→|->|=>|\bto\b|\bis\b|\bnow\b|:)\s*(?:resolved|closed|recovered|ok|healthy|operational|completed?|done)\b|\ball clear\b|\b(?:ended|closed|resolved) (?:\S+-\d+|the incident|it|this)\b|\bdeclared over\b`)
+	alertOver = pattern.MustCompile(`(?i)^\W*(?:recovered|resolved|ok|closed|cleared|normal|up|healthy|green|back to normal|recovery|succeeded|passing|end(?:ed)?|inactive)\b|(?:→|->|=>|\bto\b|\bis\b|\bnow\b|:)\s*(?:resolved|closed|recovered|ok|healthy|operational|completed?|done)\b|\ball clear\b|\b(?:ended|closed|resolved) (?:\S+-\d+|the incident|it|this)\b|\bdeclared over\b|\bhas (?:now )?(?:ended|been (?:resolved|closed|completed))\b`)
 	shuts     = anyOf(`clos(?:e|ed|es|ing) (?:out )?(?:the |this |our |my |your |all |its |their )?(?:incident |support )?(?:ticket|case|call|request|incident)s?`)
 	toOver    = pattern.MustCompile(`(?i)(?:→|->|=>|\bto\b|\bis now\b)\W*(?:resolved|closed|over)\b`)
 	leftOpen  = pattern.MustCompile(`(?i)\b(?:leav|keep|left|kept|stay|remain)\w*\b.{0,40}\bopen\b`)
@@ -208,6 +208,7 @@ var stopsWork = anyOf(
 	// verbs of ending, and what is ended
 	`(?:clos(?:e|ed|es|ing)|end(?:ed|ing|s)?|wrap(?:ped|ping|s)?(?: up)?|finish(?:ed|ing)?|conclud(?:e|ed|ing)|adjourn(?:ed|ing)?|dissolv(?:e|ed|ing)|disband(?:ed|ing)?|shut(?:ting)?(?: down)?|archiv(?:e|ed|ing)|releas(?:e|ed|ing)|clear(?:ed|ing)|fil(?:e|ed|ing)|complet(?:e|ed|ing)|terminat(?:e|ed|ing)|leaving|dropping(?: off)?|hanging up|jumping off)(?: (?:out|up|off|down|on|from))?(?: (?:the|this|our|my|your|that|its|their|all|a|an))*(?: [\w-]+(?:'s)?)? (?:incident|outage|disruption|disturbance|fault|trouble|major|bridge|call|huddle|(?:war ?)?room|channel|thread|task|ticket|case|topic|matter|chapter|loop|meeting|zoom|one|this|that|it|shop|book|page|side|investigation|response|record|report|activity)`,
 	`(?:incident|outage|disruption|disturbance|fault|trouble|major|bridge|call|huddle|(?:war ?)?room|channel|thread|task|ticket|case|topic|matter|chapter|loop|meeting|zoom|one|this|that|it|shop|book|page|side|investigation|response|record|report|activity)(?: [\w-]+)?(?:'s|(?: (?:is|are|was|has been|can be|may be|being|now|hereby|considered|marked|as|itself|all|officially))+)? (?:over|closed|ended|done with|settled|concluded|completed?|remedied|terminated|cleared|archived|solved|resolved|wrapped(?: up)?|adjourned|dismissed|dealt with|history|behind us|dead|put to (?:bed|rest))`,
+	`(?:alarm|alert|incident|outage|disruption|emergency|major|sev\S*|red|warning)(?: (?:state|status|level|mode|condition))?(?: (?:is|was|has been|now|hereby))* (?:lifted|withdrawn|called off|cancelled|revoked|downgraded|stood down|removed)`, `(?:withdraw|lift|cancel|revok|call)(?:ing|e|s|ed)? (?:off )?(?:the |our |this |my )(?:alarm|alert|report|incident|request|emergency|call)(?: off)?`,
 	`(?:you|we|one|they|everybody|please)(?: (?:may|can|could|should|now|please|then|just))* close(?: (?:it|this|the|that|our|up|out|now))*`,
 	`st(?:and|ood|ands)(?:ing)?(?: [\w'-]+){1,3} down`, `stood down`,
 	// who is let go

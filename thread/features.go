@@ -148,7 +148,7 @@ func (c *Conversation) features(dir *Directory) []feature {
 	} else if n < 4 {
 		add("short", -1, "it has %d messages", n)
 	}
-	if opening := t.opening(); ownDesk.MatchString(opening) && !alert {
+	if opening := toTheDesk.ReplaceAllString(t.opening(), " "); ownDesk.MatchString(opening) && !alert {
 		add("own-desk", -2.5, "it is about somebody's own machine or a place for trying out")
 	} else if rehearsed.MatchString(opening) {
 		add("rehearsed", -2.5, "it was planned, or an exercise")
@@ -170,20 +170,20 @@ func (c *Conversation) features(dir *Directory) []feature {
 	if c.Kind == "channel" {
 		add("channel-of-its-own", 1, "a channel was made for it")
 	}
-	if calm > 0 {
-		w := -0.9 * float64(min(calm, 3))
-		if outcomes > 0 && deeds > 1 {
-			w /= 3
-		}
-		add("came-to-nothing", w, "%d sentences call it noise, planned or no problem", calm)
-	}
 	if daily > 1 && deeds < 3 || daily > 3 {
 		add("stand-up", -2.5, "it reads like a stand-up")
 	}
 	if side > 0 && early == 0 || side > 2 {
 		add("other-talk", -0.7*float64(min(side, 4)), "%d sentences speak of features, plans or people", side)
 	}
-	repair := done > 0 && persons > 1 && !ownDesk.MatchString(t.opening()) && (commands > 1 || len(ts.figures.good) > 0 || len(t.logs) > 0 || t.c.Messages[0].bot() || over >= 0 && len(t.c.Messages) > 6)
+	repair := done > 0 && persons > 1 && !ownDesk.MatchString(toTheDesk.ReplaceAllString(t.opening(), " ")) && (commands > 1 || len(ts.figures.good) > 0 || len(t.logs) > 0 || t.c.Messages[0].bot() || over >= 0 && len(t.c.Messages) > 6)
+	if calm > 0 {
+		w := -0.9 * float64(min(calm, 3))
+		if outcomes > 0 && deeds > 1 || repair {
+			w /= 3
+		}
+		add("came-to-nothing", w, "%d sentences call it noise, planned or no problem", calm)
+	}
 	if repair {
 		add("looks-like-repair", 1.4, "%d persons, %d commands of which %d change something, %d figures set against their usual ones", persons, commands, done, len(ts.figures.good))
 	}
@@ -255,6 +255,9 @@ var (
 	rehearsed = pattern.MustCompile(`(?i)\b(?:drill|exercise|game ?day|rehears\w+|tabletop|table-top|chaos (?:day|hour|test|monkey|engineering)|simulat\w+|fire drill|dry run|planned (?:maintenance|downtime|outage|work|upgrade)|maintenance (?:window|of|on|at|tonight|is)|scheduled (?:maintenance|downtime|work)|as (?:planned|announced|scheduled)|load ?test|pen ?test|upgrading .{0,40} on (?:sunday|saturday|monday|the weekend)|we patch|change window)\b`)
 	otherWork = pattern.MustCompile(`(?i)\b(?:my pr|this pr|pull request|merge request|code review|review (?:my|wanted|please|this)|look at my|approv(?:e|ed|al)|flaky|failing ci|ci (?:is|fails|run|build)|conflicts|rebase\w*|lgtm|nit|estimate|story|sprint|roadmap|quarter|backlog|planning|post-?mortem|retro\w*|blameless|lessons|notes from|write-?up of|last (?:week|month|year)'?s|old incident|(?:a|the) customer (?:asks|wants|would like|needs|is asking|asked)|customers? (?:ask|want)s?|for a customer|invoice export|read access|bill went up|costs?|rolling out|deploying|can i deploy|release(?:d)? (?:until|is)|promot(?:e|ing)|ship(?:ping)? it|on canary|who ordered|do we still need|interview|onboarding|training|conference|survey)\b`)
 )
+
+// toTheDesk is how somebody goes where they can help.
+var toTheDesk = pattern.MustCompile(`(?i)\b(?:open(?:ing)?|clos(?:e|ing)|get(?:ting)? (?:to|my hands on)|(?:on|at|to|near|fetch\w*|grab\w*|boot\w*|start\w*|reach\w*)(?: the way to)?|without) (?:my|the|a) (?:own )?(?:laptop|machine|desk|computer|keyboard|workstation|desktop)\b`)
 
 // routine is a release that is announced and mends nothing.
 var routine = pattern.MustCompile(`(?i)\b(?:releas|deploy|shipp|roll|promot|merg)\w*\b.*\bv?\d+\.\d+\.\d+`)

@@ -19,7 +19,7 @@ var (
 	yoursRE    = pattern.MustCompile(`(?i)@([\w.-]+)[,:]? (?:is this|this is|that'?s|isn'?t this|i think this is|this one'?s) yours`)
 	askedRE    = pattern.MustCompile(`(?i)@([\w.-]+)[,:]? (?:can|could|would|will) you (?:please )?(?:own|take|drive|lead|run|handle|pick) |(?:can|could) @([\w.-]+) (?:please )?(?:own|take|drive|lead|run|handle)`)
 	iOwnRE     = pattern.MustCompile(`(?i)\b(?:i own|i maintain|(?:that'?s|this is|it'?s) (?:my|mine|our)(?: \w+)? ?(?:service|area|team|system|component|baby)|my (?:service|area|component|system) |we own|mine\b.*own)`)
-	assignRE   = pattern.MustCompile(`(?i)\b(?:assign(?:ed|ing)? (?:this |it )?to|over to|yours|handing (?:this |it )?to|ic (?:is|:)|incident commander(?: is|:)?|lead (?:is|:)|driving:?)\s*@([\w.-]+)|@([\w.-]+)(?: is| will be|'s)? (?:handling (?:it|this)|ic|incident commander|lead(?:ing)?|driving|taking (?:this|it|lead|point)|on (?:it|point))\b`)
+	assignRE   = pattern.MustCompile(`(?i)\b(?:(?:on it|taken(?: by)?|handling|responder|picked up by|with)\W{1,3}|assign(?:ed|ing)? (?:this |it )?to|over to|yours|handing (?:this |it )?to|ic (?:is|:)|incident commander(?: is|:)?|lead (?:is|:)|driving:?)\s*@([\w.-]+)|@([\w.-]+)(?: is| will be|'s)? (?:handling (?:it|this)|ic|incident commander|lead(?:ing)?|driving|taking (?:this|it|lead|point)|on (?:it|point)|assigned|has it|handles (?:it|this))\b`)
 	takeRE     = pattern.MustCompile(`(?i)^(?:(?:ok(?:ay)?|yep|yes|hi|sure|alright|yeah|mine|fine|np|no problem|@[\w.-]+)[,.:! ]*)*(?:i'?ll (?:take|own|drive|lead|handle) (?:this|it|point|lead|the lead|the incident|ic)|i(?:'ve| have)? got (?:this|it)\b|taking (?:this|it|point|over|lead|ic|the lead)|(?:let me|i'?ll|i will|i can|gonna|happy to) (?:own|run|drive|take|lead|handle)\b|mine,|(?:i'?ll |i )?(?:grab|pick)(?:bing|ing)? (?:this|it)(?: one)?(?: up)?|claiming (?:this|it)|i'?m (?:the |your |an? )?(?:lead|point|incident lead|responder|contact|person for (?:this|it))|i'?ll run point|(?:this|it)(?: one)?(?:'s| is) (?:mine|with me|on me)|leave (?:this|it) (?:to|with) me|count on me|got it,? mine|mine now|consider it mine|i'?m (?:ic|on (?:it|this)|driving|leading|taking|the owner|primary)|mine|on it\b|i'?ll (?:be )?ic\b|i can take)`)
 	assigneeRE = pattern.MustCompile(`(?i)(?:owner|assignee|assigned(?: to)?|dri|who|@)\s*[:=]?\s*@([\w.-]+)|[(\[–—>-]\s*@([\w.-]+)\s*[)\]]?|@([\w.-]+)(?:\s+(?:to|will|is going to|can you|could you|please|owns|has|takes|is)\b|\s*[:–—-])|(?:^|\s)@([\w.-]+)\s*[.)]?$`)
 	iWill      = pattern.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m going to|i can|i have|i've|mine|me\b|i \w+ed|taking|i'?d)\b|^(?:filed|opened|created|raised|will (?:file|open|add|do|write))\b`)
@@ -300,7 +300,7 @@ func (t *talk) owners(x Extraction) []string {
 		if commander.MatchString(text) && !s.asks {
 			commands = add(commands, s.by)
 		}
-		if (takeRE.MatchString(text) || s.claim() && !ofAnother.MatchString(text) && s.msg < (len(t.c.Messages)+1)/2) && !s.asks {
+		if (takeRE.MatchString(text) && !ofAnother.MatchString(text) || s.claim() && !ofAnother.MatchString(text) && s.msg < (len(t.c.Messages)+1)/2) && !s.asks {
 			take = add(take, s.by)
 		}
 	}
@@ -351,7 +351,7 @@ var ownsWork = pattern.MustCompile(`(?i)\bowns?:|\bown(?:s|ed by)? (?:the |this 
 var commander = pattern.MustCompile(`(?i)\b(?:i'?ll|i will|i'?m|i am|i can|let me)(?: be)?(?: the| your)? (?:ic|command(?:er|ing)?|incident (?:commander|manager|lead)|coordinat(?:e|or|ing)|lead(?:ing)?)\b|^\W*(?:taking|i take|i have) (?:ic|command)\b|^\W*(?:ic|incident commander|commander) (?:here|speaking|on (?:deck|the bridge|the call))\b`)
 
 // ofAnother says of somebody else that they have it: "@sam is on it".
-var ofAnother = pattern.MustCompile(`(?i)@[\w.-]+ (?:is|has|takes|took|will|got|leads|picked|drives|handles)\b`)
+var ofAnother = pattern.MustCompile(`(?i)@[\w.-]+ (?:is|has|takes|took|will|got|leads|picked|drives|handles|assigned)\b|^\W*(?:on it|taken|mine|lead|leading|assigned|handling|taking (?:it|this))(?: by| to)?\W{1,3}@`)
 
 var handsOver = pattern.MustCompile(`(?i)\b(?:hand\w*|over|baton|torch|relay|shift|continues?|takes?|off (?:now|for)|out (?:in|for|now)|end of (?:day|shift)|logging off|relieves?)\b`)
 

@@ -139,7 +139,7 @@ func (ts *tries) plot() {
 	judged := false // the sentence with its command said that it failed
 	for i, s := range t.said {
 		codes := changing(s.snippets())
-		if s.bot || s.line.quoted || len(codes) == 0 || s.label != "" && s.label != "fix" && s.label != "timeline" && s.label != "commands" || warned.MatchString(s.text+" ") || notNow.MatchString(s.text) || mayI.MatchString(s.text) || looksWith.MatchString(withoutCode.ReplaceAllString(s.text, "")) && !slices.ContainsFunc(codes, snippet.surely) {
+		if s.bot || s.line.quoted || len(codes) == 0 || s.label != "" && s.label != "fix" && s.label != "timeline" && s.label != "commands" || len(s.codes) > 0 && warned.MatchString(s.text+" ") || len(s.codes) == 0 && warnedOf.MatchString(s.text) || notNow.MatchString(s.text) || mayI.MatchString(s.text) || looksWith.MatchString(withoutCode.ReplaceAllString(s.text, "")) && !slices.ContainsFunc(codes, snippet.surely) {
 			continue
 		}
 		if last != nil && (last.msg == s.msg && !judged || sameCommand(last, codes) || last.By == s.by && last.msg != s.msg && !judged && !t.between(at, i)) {
@@ -209,6 +209,9 @@ func (ts *tries) plot() {
 
 // looksWith is what leads in a command that looks, whatever it is called.
 var looksWith = pattern.MustCompile(`(?i)\b(?:spot[- ]?check\w*|check(?:ed|ing|s)?|verif\w+|prob(?:e|es|ed|ing)|confirm\w*|from (?:the )?outside|proof|looked|look(?:s|ing)? (?:at|with|into|through|first)|first look|i look|to see|reading|read|pulled|pulling|evidence|for diagnosis|diagnos\w+|saw|sanity|inspect\w*|query|queried|peek\w*|digging|dug|gather\w*|see (?:more|what)|looking)\b`)
+
+// warnedOf leads in a fence that nobody is to use.
+var warnedOf = pattern.MustCompile(`(?i)\b(?:don'?t|do not|never|avoid|please no(?:t)?|hands off|not to|nobody should|we could also|you could)\b`)
 
 // mayI is a question about a command, and not its use.
 var mayI = pattern.MustCompile(`(?i)^\W*(?:so |and |hey,? |quick question:? )*(?:can|may|could|should) i\b.*\?|^\W*(?:is|are|does|do|did|what|how|why|which|where|when|who|has|have|any)\b[^.:]*\?\W*$`)

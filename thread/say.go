@@ -189,7 +189,7 @@ func (t *talk) hear(i int, m Message, src Source) {
 		if !l.item {
 			unnamed = !ok && strings.HasSuffix(strings.TrimSpace(withoutEmoji(text)), ":") && n+1 < len(list) && list[n+1].line.item
 		}
-		if ok && name == "followup" && rest != "" && !l.item && !l.boxed && actionLead.MatchString(text) && doesNow(rest) {
+		if ok && name == "followup" && rest != "" && !l.item && !l.boxed && actionLead.MatchString(text) && (doesNow(rest) || n+1 < len(list) && list[n+1].fence != nil) {
 			ok, text = false, rest // "action: restarting the workers"
 		}
 		switch {
@@ -213,6 +213,7 @@ func (t *talk) hear(i int, m Message, src Source) {
 		if label == "commands" && len(t.said) > first && t.said[len(t.said)-1].label == "verification" {
 			label = "probe" // how it was checked
 		}
+		text = t.withoutNow(text, base, zone, list)
 		if m := roleLead.FindString(text); m != "" && len(m) < len(text) {
 			text = text[len(m):]
 		}
@@ -238,13 +239,33 @@ func (t *talk) hear(i int, m Message, src Source) {
 
 // actionLead is a label that may stand before what is being done as well as
 // before what is to be done.
-var actionLead = pattern.MustCompile(`(?i)^\W*(?:actions?|next|next steps?|tasks?|steps?)\W`)
+var actionLead = pattern.MustCompile(`(?i)^\W*(?:action|next|step|task)(?: taken| now)?(?: \d+)?\s*[:–—-]+\s*[^@\s]`)
+
+// withoutNow takes off the time that a line of a log begins with where it is the
+// time of its message: whoever keeps the log as it happens names no other.
+func (t *talk) withoutNow(text string, base said, zone string, list []piece) string {
+	lead := clockLead.FindString(text)
+	if lead == "" || len(lead) == len(text) {
+		return text
+	}
+	stamped := 0
+	for _, p := range list {
+		if clockLead.MatchString(p.line.text) {
+			stamped++
+		}
+	}
+	base.text, base.lower, base.zone = lead, lead, zone
+	if at := t.clocks(base); stamped > 1 || len(at) != 1 || at[0].Sub(base.at).Abs() > 3*time.Minute {
+		return text
+	}
+	return text[len(lead):]
+}
 
 // doesNow reports whether what follows a label tells of a deed, or holds a
 // command that changes something.
 func doesNow(rest string) bool {
-	did, announced, _, _ := acts(rest)
-	return did || announced || len(changing(inlineCodes(rest))) > 0 || doneWord.MatchString(strings.ToLower(rest))
+	did, _, _, _ := acts(rest)
+	return did || len(changing(inlineCodes(rest))) > 0 || doneWord.MatchString(strings.ToLower(rest))
 }
 
 // roleLead is in whose role somebody writes: it is not part of what they say.

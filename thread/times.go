@@ -89,7 +89,7 @@ func (t *talk) lasts(re *pattern.Pattern, text string) bool {
 
 // compares sets how it is against how it was: "22 against 3 an hour ago", "refuses
 // what it took an hour ago".
-var compares = pattern.MustCompile(`(?i)\b(?:vs\.?|versus|than|against|compared|from|up from|down from|was|were|what|which|that|who)\b[^,;]* (?:\d+|an?|half an|two|a few) ?(?:m|mins?|minutes?|h|hrs?|hours?) (?:ago|back)\b`)
+var compares = pattern.MustCompile(`(?i)\b(?:vs\.?|versus|than|against|compared|from|up from|down from|was|were|what|which|that|who)\b[^,;]* (?:\d+|an?|half an|two|a few) ?(?:m|mins?|minutes?|h|hrs?|hours?) (?:ago|back)\b|\bof (?:\w+ )?(?:\d+|an?|half an|two|three|a few) ?(?:m|mins?|minutes?|h|hrs?|hours?|days?) ago\b`)
 
 // A span that something has lasted for, without "ago" or "for": "it makes ten
 // minutes that it is like this".
@@ -102,7 +102,7 @@ var lasting = pattern.MustCompile(`(?i)\b(?:been|already|lasts|going)\b.*\bfor\b
 
 var (
 	pastHour = pattern.MustCompile(`(?i)(?:^|[ ~])([0-5]?\d) past(?:-?ish)?\b(?: the hour)?`)
-	onlySpan = pattern.MustCompile(`(?i)^\W*(?:about |around |roughly |like |maybe )?~?(\d+) ?(m|mins?|minutes?|h|hrs?|hours?)(?: or so| now| give or take| ish)?\W*$`)
+	onlySpan = pattern.MustCompile(`(?i)^\W*(?:(?:\w+ ){1,2}(?:says?|said|thinks?|guess|reckons?),? )?(?:about |around |roughly |like |maybe )?~?(\d+) ?(m|mins?|minutes?|h|hrs?|hours?)(?: or so| now| give or take| ish| ago)?(?:,? (?:they|he|she|i) (?:says?|think|guess|reckon))?\W*$`)
 )
 
 var notClock = pattern.MustCompile(`\d+:\d\d:\d\d:\d\d|:\d{2,5}/|\b[\w.-]+:\d{2}\b/`)
