@@ -54,7 +54,7 @@ func (c *Conversation) features(dir *Directory) []feature {
 		out = append(out, feature{name, weight, fmt.Sprintf(format, args...)})
 	}
 	ts := t.follow()
-	var bad, figures, good, cause, commands, calm, daily, side, early, persons int
+	var bad, figures, good, cause, commands, calm, calmFirst, daily, side, early, persons int
 	alert, dramatic := false, false
 	for i, s := range t.said {
 		low := strings.ToLower(maskCode(s.text))
@@ -80,6 +80,9 @@ func (c *Conversation) features(dir *Directory) []feature {
 		}
 		if noise.MatchString(low) {
 			calm++
+			if s.msg < 3 {
+				calmFirst++
+			}
 		}
 		if standup.MatchString(low) {
 			daily++
@@ -179,7 +182,7 @@ func (c *Conversation) features(dir *Directory) []feature {
 	repair := done > 0 && persons > 1 && !ownDesk.MatchString(toTheDesk.ReplaceAllString(t.opening(), " ")) && (commands > 1 || len(ts.figures.good) > 0 || len(t.logs) > 0 || t.c.Messages[0].bot() || over >= 0 && len(t.c.Messages) > 6)
 	if calm > 0 {
 		w := -0.9 * float64(min(calm, 3))
-		if outcomes > 0 && deeds > 1 || repair {
+		if outcomes > 0 && deeds > 1 || repair && calmFirst == 0 {
 			w /= 3
 		}
 		add("came-to-nothing", w, "%d sentences call it noise, planned or no problem", calm)
@@ -257,7 +260,7 @@ var (
 )
 
 // toTheDesk is how somebody goes where they can help.
-var toTheDesk = pattern.MustCompile(`(?i)\b(?:open(?:ing)?|clos(?:e|ing)|get(?:ting)? (?:to|my hands on)|(?:on|at|to|near|fetch\w*|grab\w*|boot\w*|start\w*|reach\w*)(?: the way to)?|without) (?:my|the|a) (?:own )?(?:laptop|machine|desk|computer|keyboard|workstation|desktop)\b`)
+var toTheDesk = pattern.MustCompile(`(?i)\b(?:open(?:ing)?|clos(?:e|ing)|get(?:ting)? (?:to|my hands on)|way to|fetch\w*|grabb?\w*|reach\w*|without|nearest|next) (?:my|the|a) (?:own )?(?:laptop|machine|desk|computer|keyboard|workstation|desktop)\b`)
 
 // routine is a release that is announced and mends nothing.
 var routine = pattern.MustCompile(`(?i)\b(?:releas|deploy|shipp|roll|promot|merg)\w*\b.*\bv?\d+\.\d+\.\d+`)
