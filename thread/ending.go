@@ -199,7 +199,6 @@ var (
 	toOver    = pattern.MustCompile(`(?i)(?:→|->|=>|\bto\b|\bis now\b)\W*(?:resolved|closed|over)\b`)
 	leftOpen  = pattern.MustCompile(`(?i)\b(?:leav|keep|left|kept|stay|remain)\w*\b.{0,40}\bopen\b`)
 	halfWay   = anyOf(`mitigated`, `monitoring`, `identified`, `cause known`, `stabili[sz]ed`, `acknowledged`)
-	checkedRE = anyOf(`verified`, `confirmed`, `checked`, `double[- ]checked`, `tested`)
 )
 
 // stopsWork says that people stop working on it: they end what they met in, let
