@@ -105,13 +105,13 @@ func New(cfg Config, version string, log *slog.Logger) (a *App, err error) {
 		return a, err
 	}
 	a.undo("store", a.store.Close)
-	if err := a.openWiki(ctx); err != nil {
-		return a, err
-	}
 	if a.bus, err = bus.Open(ctx, bus.Config{Dir: filepath.Join(cfg.Data, "bus"), URL: cfg.Bus.URL, MaxBytes: cfg.Bus.MaxBytes, Log: log}); err != nil {
 		return a, err
 	}
 	a.undo("bus", a.bus.Close)
+	if err := a.openWiki(ctx); err != nil {
+		return a, err
+	}
 	if a.world, err = action.NewWorld(cfg.World, history{a.store}, action.Options{Log: log, TimeScale: cfg.TimeScale, Caught: a.caught}); err != nil {
 		return a, err
 	}

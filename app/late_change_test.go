@@ -25,7 +25,7 @@ func TestAChangeThatIsHeardOfLateIsUndone(t *testing.T) {
 		state prunella.State
 	}{
 		"most of a minute late": {50 * time.Second, prunella.AwaitingApproval},
-		"never heard of":     {time.Hour, prunella.Escalated},
+		"never heard of":        {time.Hour, prunella.Escalated},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -95,7 +95,8 @@ func openIndex(ctx context.Context, file string) (*index, map[string]stored, err
 }
 
 func indexError(file string, err error) error {
-	return &prunella.Error{Kind: prunella.Unavailable, Op: "open wiki index", Where: file, Err: err}
+	return &prunella.Error{Kind: prunella.Unavailable, Op: "open wiki index", Where: file, Err: err,
+		Remedy: "choose a folder that can be written, or change its owner"}
 }
 
 // stored is a page as the index holds it.
