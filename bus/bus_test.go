@@ -46,7 +46,7 @@ func batch(id string, n int) []prunella.Signal {
 // drain fetches until want messages have come or the deadline passes.
 func drain(t *testing.T, c *bus.Consumer, want int) []bus.Message {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out []bus.Message
 	for len(out) < want {
