@@ -89,6 +89,9 @@ func run(ctx context.Context, args []string, out, errw io.Writer) (code int) {
 	if err != nil {
 		return c.complain(err)
 	}
+	if len(args) == 0 { // whoever asks nothing is shown what there is
+		args = []string{"--help"}
+	}
 	parsed, err := parser.Parse(args)
 	if exited { // --help
 		return status

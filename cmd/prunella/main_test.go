@@ -107,7 +107,6 @@ func TestComplaints(t *testing.T) {
 
 	var got strings.Builder
 	for _, args := range [][]string{
-		{},
 		{"scenaro"},
 		{"scenario", "run"},
 		{"scenario", "run", "--bogus"},
@@ -159,7 +158,7 @@ func TestComplaints(t *testing.T) {
 }
 
 func TestHelpEndsWithZero(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"scenario", "run", "--help"}, {"demo", "--help"}} {
+	for _, args := range [][]string{{}, {"--help"}, {"scenario", "run", "--help"}, {"demo", "--help"}} {
 		if code, out, _ := command(t, args...); code != 0 || !strings.Contains(out, "Usage: prunella") {
 			t.Errorf("%v: exit %d, %q", args, code, out)
 		}
