@@ -90,7 +90,7 @@ func (t *talk) followUps(ts *tries, c turns, late []*try) []FollowUp {
 	var out []FollowUp
 	var words []map[string]bool
 	for i, s := range t.said {
-		if s.line.quoted || s.text == "" || vague.MatchString(s.text) || i == c.cause {
+		if s.line.quoted || s.text == "" || vague.MatchString(s.text) || i == c.cause || s.pointsBack || s.label == "" && saysOver(s.lower) && !isWish(s) {
 			continue
 		}
 		w := contentWords(s.text)
@@ -131,6 +131,9 @@ func (t *talk) followUps(ts *tries, c turns, late []*try) []FollowUp {
 	}
 	for _, a := range late {
 		s := said{text: a.Text, source: a.Sources[0], by: a.By, at: a.At}
+		if hidden.MatchString(a.Text) || slices.ContainsFunc(t.said, func(o said) bool { return o.pointsBack && o.source.TS == a.Sources[0].TS }) {
+			continue
+		}
 		if i := t.update(out, words, s, a.words, c); i >= 0 || slices.ContainsFunc(out, func(f FollowUp) bool { return f.Source.TS == s.source.TS }) {
 			continue
 		}

@@ -295,8 +295,13 @@ func (t *talk) rulesOut(i int, s said, low string, v int, ts *tries) bool {
 	if i > 0 && t.said[i-1].by != s.by && statusAsk.MatchString(t.said[i-1].text) {
 		return false
 	}
-	if takesOff(low) {
+	switch words := len(contentWords(s.text)); {
+	case politeNo.MatchString(low), v > 0 && worked.MatchString(low) && t.sinceDeed(s, ts), answersNo.MatchString(low) && (gotIt.MatchString(low) || failing.MatchString(low) && stillBad.MatchString(low)):
+		return false
+	case takesOff(low), notIt.MatchString(low) && words > 1:
 		return true
+	case saysOver(low), ownPlan.MatchString(low), v < 0 && failedTo.MatchString(low):
+		return false
 	}
 	if (lookedAt.MatchString(low) && v <= 0 || healthy.MatchString(low)) && !failingNow(low) {
 		return true
@@ -309,10 +314,13 @@ func (t *talk) rulesOut(i int, s said, low string, v int, ts *tries) bool {
 	case before.bot || v < 0 && !denies.MatchString(s.text):
 		return false
 	case before.msg == s.msg && !before.asks: // the reason
-		return takesOff(before.lower) && !failingNow(low)
+		return (takesOff(before.lower) || notIt.MatchString(before.lower)) && !failingNow(low) && len(contentWords(s.text)) > 1
 	}
 	return s.msg-before.msg <= 1 && denies.MatchString(s.text) && (before.asks || supposes.MatchString(before.lower)) && len(contentWords(s.text)) > 1
 }
+
+// politeNo begins like a denial and is none.
+var politeNo = pattern.MustCompile(`^\W*(?:no (?:worries|problem|rush|hurry|objections?|idea|eta)|none(?: heard| so far)?|not yet|nothing yet|nevermind)\b`)
 
 var stillBad = anyOf(`still`, `continues?`, `keeps?`, `remains?`, `persists?`)
 
