@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"prunella"
 	"prunella/client"
@@ -191,10 +193,11 @@ func sayNow(open []prunella.Incident, status client.Status, now time.Time) (sent
 }
 
 func upperFirst(s string) string {
-	if s == "" {
+	first, n := utf8.DecodeRuneInString(s)
+	if n == 0 {
 		return s
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	return string(unicode.ToUpper(first)) + s[n:]
 }
 
 type incidentsPage struct {
