@@ -48,17 +48,26 @@ func (t *talk) extract() Extraction {
 // reporter is who wrote first, or whom the bot that wrote it down names.
 func (t *talk) reporter() string {
 	for _, s := range t.said {
-		if !s.bot || s.msg > 1 {
+		if s.msg > 1 {
 			break
 		}
-		if m := openedBy.FindStringSubmatch(s.text); m != nil {
-			return "@" + strings.TrimRight(m[1]+m[2], ".")
+		re := openedBy
+		if !s.bot { // somebody who writes down what another one says
+			re = reportsFor
+		}
+		if m := re.FindStringSubmatch(s.text); m != nil && !s.asks {
+			return "@" + strings.TrimRight(strings.Join(m[1:], ""), ".")
+		}
+		if s.bot != t.said[0].bot {
+			break
 		}
 	}
 	return t.said[0].by
 }
 
-var openedBy = pattern.MustCompile(`(?i)@([\w.-]+) (?:has |just )?(?:opened|declared|reported|raised|created|started|filed|triggered|called|announced|submitted|kicked off)\b|\b(?:opened|declared|reported|raised|created|started|filed|triggered|submitted|requested|reporter|reported by|opened by|from)(?: by)?:? @([\w.-]+)`)
+var reportsFor = pattern.MustCompile(`(?i)^\W*@([\w.-]+) (?:reports?|reported|says|called in|noticed|has reported|tells us)\b|\b(?:reported by|report (?:by|from)|raised by|on behalf of|according to|as told by)\W{0,3}@([\w.-]+)`)
+
+var openedBy = pattern.MustCompile(`(?i)@([\w.-]+) (?:has |just )?(?:opened|declared|reported|raised|created|started|filed|triggered|called|announced|submitted|kicked off|paged|flagged)\b|\b(?:opened|declared|reported|raised|created|started|filed|triggered|submitted|requested|reporter|reported by|opened by|from)(?: by)?:? @([\w.-]+)|\b(?:opened|declared|raised|created|filed|paged|flagged|submitted) (?:[\w-]+ ){0,4}by:? @([\w.-]+)`)
 
 // missing counts replies that Slack counts and the conversation lacks.
 func missing(c Conversation) int {
