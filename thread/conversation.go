@@ -110,9 +110,9 @@ func runs(loose []Message, dir *Directory) [][]Message {
 				best, most = r, s
 			}
 		}
-		if most < 1 && !m.bot() && !tense(m) && !offTopic.MatchString(m.Text) && !ownDesk.MatchString(m.Text) && !otherWork.MatchString(m.Text) { // nobody's: it may well be about what is burning
+		if most < 1 && !m.bot() && !tense(m) && !offTopic.MatchString(m.Text) && !atOwnDesk(m) && !otherWork.MatchString(m.Text) { // nobody's: it may well be about what is burning
 			for _, r := range open {
-				if gap := at.Sub(r.last); r.tense && !r.spent && (gap < 10*time.Minute || gap < runGap && aboutWork(m)) && (most < 1 || r.last.After(best.last)) {
+				if gap := at.Sub(r.last); (r.tense || takesOn(m)) && !r.spent && (gap < 10*time.Minute || gap < runGap && aboutWork(m)) && (most < 1 || r.last.After(best.last)) {
 					best, most = r, 1
 				}
 			}
@@ -157,6 +157,15 @@ func aboutWork(m Message) bool {
 	return strings.Contains(m.Text, "`") || takeRE.MatchString(m.Text) || ruledOut.MatchString(m.Text) || verdict(m.Text) != 0 || anyDeed.MatchString(m.Text)
 }
 
+// takesOn reports a message in which somebody takes on what was just said.
+func takesOn(m Message) bool { return !m.bot() && len(m.Text) < 80 && takeRE.MatchString(m.Text) }
+
+// atOwnDesk reports a message about somebody's own machine, and not about the
+// way to it.
+func atOwnDesk(m Message) bool {
+	return ownDesk.MatchString(m.Text) && ownDesk.MatchString(toTheDesk.ReplaceAllString(m.Text, " "))
+}
+
 func newest(open []*run, r *run) bool {
 	for _, o := range open {
 		if o.last.After(r.last) {
@@ -182,7 +191,7 @@ func firstLine(m Message) string {
 func (r *run) take(m Message, at time.Time, who string, names map[string]bool) {
 	r.messages = append(r.messages, m)
 	r.last = at
-	r.tense = r.tense || strings.Contains(m.Text, "```")
+	r.tense = r.tense || strings.Contains(m.Text, "```") || len(r.messages) > 1 && takesOn(m)
 	if !m.bot() {
 		r.handled = r.handled || takeRE.MatchString(m.Text) || strings.Contains(m.Text, "`")
 	} else if !r.handled && len(r.messages) > 1 && r.messages[0].bot() && alertOver.MatchString(firstLine(m)) {
@@ -230,7 +239,7 @@ func (r *run) affinity(m Message, at time.Time, who string, names map[string]boo
 	case gap > runGap:
 		s -= 0.8
 	}
-	if r.tense && common == 0 && (!tense(m) && offTopic.MatchString(m.Text) || ownDesk.MatchString(m.Text)) {
+	if r.tense && common == 0 && (!tense(m) && offTopic.MatchString(m.Text) || atOwnDesk(m)) {
 		s -= 1.5
 	}
 	if r.tense && latest && gap < 10*time.Minute && (verdict(m.Text) != 0 || anyDeed.MatchString(m.Text) || tense(m)) {
