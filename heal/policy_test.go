@@ -147,6 +147,15 @@ func TestVerify(t *testing.T) {
 		"still failing at the end":          {func(v *Verification) { v.Services[0].Failed = 60; v.Now = v.Deadline }, prunella.NotHealed, "error-share-above-baseline"},
 		"two of five are":                   {func(v *Verification) { v.Services[0].Requests, v.Services[0].Failed, v.Services[0].CanaryOK = 5, 2, 30 }, "", "error-share-above-baseline"},
 		"two expired tokens are no relapse": {func(v *Verification) { v.Services[0].Requests, v.Services[0].Failed = 40, 2 }, prunella.Healed, "quiet-held"},
+		"four of five hundred come by chance where nobody knows what is usual": {func(v *Verification) {
+			v.Services[0].Requests, v.Services[0].Failed, v.Services[0].Baseline = 522, 4, 0
+		}, prunella.Healed, "quiet-held"},
+		"eight of five hundred do not": {func(v *Verification) {
+			v.Services[0].Requests, v.Services[0].Failed, v.Services[0].Baseline = 522, 8, 0
+		}, "", "error-share-above-baseline"},
+		"three of sixty do not": {func(v *Verification) {
+			v.Services[0].Requests, v.Services[0].Failed, v.Services[0].Baseline = 60, 3, 0
+		}, "", "error-share-above-baseline"},
 		"a verifier that was not hit needs only its canary": {func(v *Verification) {
 			v.Services = append(v.Services, Health{Service: "search", Probed: true, CanaryOK: 1})
 		}, prunella.Healed, "quiet-held"},

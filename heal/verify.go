@@ -2,6 +2,7 @@ package heal
 
 import (
 	"fmt"
+	"math"
 	"sort"
 	"strconv"
 	"strings"
@@ -45,6 +46,24 @@ type Verification struct {
 // one half percent, so that a handful of expired tokens is no relapse.
 const tolerance = 0.005
 
+// chance is how often a window of a service that is well may be called bad: one
+// in a hundred. Every service is judged many times within a hold, and each time
+// one is bad the hold begins anew, so a baseline that nobody had time to learn
+// must not be refuted by four expired tokens.
+const chance = 0.01
+
+// atLeast is the probability of k or more events where so many are expected
+// (Poisson).
+func atLeast(k int, expected float64) float64 {
+	term := math.Exp(-expected)
+	rest := 1.0
+	for i := range k {
+		rest -= term
+		term *= expected / float64(i+1)
+	}
+	return rest
+}
+
 // Bad says whether a service's window is worse than its quiet times, with the operands.
 func (h Health) Bad() (bool, prunella.Reason) {
 	share := 0.0
@@ -56,9 +75,11 @@ func (h Health) Bad() (bool, prunella.Reason) {
 	if h.CanaryRefused > 0 {
 		return true, prunella.Reason{Name: "canary-refused", Text: fmt.Sprintf("%s refused %d of our canary tokens", h.Service, h.CanaryRefused), Operands: ops}
 	}
-	// Twice the baseline plus a tolerance, and more than a failure or two by
-	// chance, unless these are a large part of the little that was served.
-	if (h.Failed > 2 || h.Failed > 0 && share >= 0.2) && share > 2*h.Baseline+tolerance {
+	// Twice the baseline plus a tolerance, and more than come by chance at that
+	// rate, unless these are a large part of the little that was served.
+	usual := 2*h.Baseline + tolerance
+	byChance := h.Failed <= 2 || atLeast(h.Failed, usual*float64(h.Requests)) >= chance
+	if h.Failed > 0 && share > usual && (!byChance || share >= 0.2) {
 		return true, prunella.Reason{Name: "error-share-above-baseline",
 			Text: fmt.Sprintf("%s still fails %.1f %% of requests (%.1f %% in quiet times)", h.Service, 100*share, 100*h.Baseline), Operands: ops}
 	}
