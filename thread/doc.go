@@ -6,7 +6,9 @@
 // extracts what happened: symptoms, what was ruled out, what was tried and what
 // of it worked, the commands, how it was verified, who owns it, why it comes
 // back, what is still to do, and when. Everything is decided by rules whose
-// names stand beside the result; no language model takes part.
+// names stand beside the result, and by weights that were fitted beforehand
+// where it takes many signs to choose a message (see weigh); no language model
+// takes part.
 //
 //	Export ─> Store (redacts, threads.db) ─> Extract ─> Extraction ─> Draft ─> DIR/drafts ─> Accept ─> DIR/skills
 //

@@ -71,6 +71,7 @@ type Moment struct {
 	Stated bool      `json:"stated"` // somebody named the time; otherwise it is the time of the message
 	Source Source    `json:"source"`
 	Rule   string    `json:"rule"`
+	Why    string    `json:"why,omitempty"` // of a message that was weighed: what weighed most, "last:OVER@after +1.02"
 }
 
 // Extraction is what one incident conversation tells.

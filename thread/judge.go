@@ -13,11 +13,16 @@ import (
 // extract reads one conversation. Its score and reasons are those of the
 // conversation.
 func (t *talk) extract() Extraction {
+	x, _ := t.read()
+	return x
+}
+
+func (t *talk) read() (Extraction, *tries) {
 	c := t.c
 	x := Extraction{Channel: c.Channel.Name, RootTS: c.Messages[0].TS, Kind: c.Kind, Score: c.Score, Reasons: c.Reasons, People: t.people, Messages: t.sources, Occurrence: 1, Worked: []int{}}
 	x.Missing = missing(c)
 	if len(t.said) == 0 {
-		return x
+		return x, nil
 	}
 	x.Reporter = t.reporter()
 	ts := t.follow()
@@ -34,7 +39,9 @@ func (t *talk) extract() Extraction {
 		x.Tried = append(x.Tried, a.Attempt)
 	}
 	cause := t.cause(ts)
-	t.moments(&x, ts, cause, over)
+	chosen := t.weigh(ts, cause, over)
+	t.moments(&x, ts, chosen)
+	cause, over = t.agree(ts, chosen, cause, over)
 	turns := t.turnsOf(ts, cause, over)
 	t.sort(&x, ts, turns)
 	x.FollowUps = t.followUps(ts, turns, after)
@@ -42,7 +49,7 @@ func (t *talk) extract() Extraction {
 	x.Title = t.title(x)
 	x.Codes, x.Services = t.codes(), t.services()
 	x.FirstSeen = x.Started
-	return x
+	return x, ts
 }
 
 // reporter is who wrote first, or whom the bot that wrote it down names.

@@ -181,7 +181,7 @@ func place(said time.Time, date string, h, min, sec int, half, zone string, own 
 
 // moments finds the four times of an incident. A time that somebody names wins
 // over the time of a message; a later, more exact statement over an earlier one.
-func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
+func (t *talk) moments(x *Extraction, ts *tries, c choice) {
 	stated := map[string]Moment{}
 	state := func(name string, s said, at time.Time, rule string, strong bool) {
 		first := t.said[0].at
@@ -243,39 +243,28 @@ func (t *talk) moments(x *Extraction, ts *tries, cause, over int) {
 			}
 		}
 	}
-	set := func(name string, fallback func() (said, time.Time, string)) time.Time {
+	set := func(name string, fallback Moment) time.Time {
 		m, ok := stated[name]
 		if !ok {
-			s, at, rule := fallback()
-			if at.IsZero() {
-				return at
-			}
-			m = Moment{Name: name, At: at, Source: s.source, Rule: rule}
+			m = fallback
 		}
+		if m.At.IsZero() {
+			return m.At
+		}
+		m.Name = name
 		x.Times = append(x.Times, m)
 		return m.At
 	}
-	x.Started = set("started", func() (said, time.Time, string) { return t.said[0], t.said[0].at, "first-message" })
-	x.Diagnosed = set("diagnosed", func() (said, time.Time, string) {
-		if cause < 0 {
-			return said{}, time.Time{}, ""
+	tells := func(w *weighed, named bool) Moment {
+		if w == nil {
+			return Moment{}
 		}
-		return t.said[cause], t.said[cause].at, "cause-named"
-	})
-	x.Fixed = set("fixed", func() (said, time.Time, string) {
-		for i := len(ts.all) - 1; i >= 0; i-- {
-			if a := ts.all[i]; a.Outcome == Worked {
-				return said{source: t.sources[a.msg]}, a.At, "what-worked"
-			}
-		}
-		return said{}, time.Time{}, ""
-	})
-	x.Resolved = set("resolved", func() (said, time.Time, string) {
-		if over < 0 {
-			return said{}, time.Time{}, ""
-		}
-		return said{source: t.sources[over]}, Time(t.sources[over].TS), "declared-over"
-	})
+		return Moment{At: w.when(named), Source: t.sources[w.msg], Rule: "weighed", Why: w.why}
+	}
+	x.Started = set("started", Moment{At: t.said[0].at, Source: t.said[0].source, Rule: "first-message"})
+	x.Diagnosed = set("diagnosed", tells(c.diagnosed, false))
+	x.Fixed = set("fixed", tells(c.fixed, true))
+	x.Resolved = set("resolved", tells(c.resolved, false))
 }
 
 // liveSince is since when something that was done is in effect.
