@@ -261,7 +261,7 @@ func (c *console) tellExtracted(out extracted) {
 		fmt.Fprintf(w, "%s\n", c.paint(bold, x.Title))
 		fmt.Fprintf(w, "  #%s  %s  %d messages, reported by %s\n", x.Channel, x.Started.Format("2006-01-02 15:04"), len(x.Messages), x.Reporter)
 		for _, m := range x.Times {
-			fmt.Fprintf(w, "  %-10s %s  (%s)\n", m.Name, m.At.Format("15:04 UTC"), m.Rule)
+			fmt.Fprintf(w, "  %-10s %s  (%s)\n", m.Name, m.At.Format("15:04 UTC"), strings.TrimSuffix(m.Rule+": "+m.Why, ": "))
 		}
 		for _, a := range x.Tried {
 			sign, style := "·", dim
