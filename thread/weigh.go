@@ -25,7 +25,7 @@ const least = -3.0
 
 // ruled is what the message is given that the rules for whole sentences choose:
 // they know phrases, and are right more often than not about those that they know.
-const ruled = 2.0
+const ruled = 3.0
 
 // weigh chooses by the sum of weights that were fitted on archives with a known
 // truth (TestFit): what a message is and where it stands counts, not which of
