@@ -1,11 +1,9 @@
 package app
 
 import (
-	"context"
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,66 +11,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"prunella"
-	"prunella/action"
 	"prunella/correlate"
 	"prunella/engine"
-	"prunella/heal"
 	"prunella/match"
 	"prunella/store"
-	"prunella/wiki"
 )
-
-// halfHeld is a world in which a new signing key did not reach everybody.
-type halfHeld struct {
-	w *traffic
-
-	mu     sync.Mutex
-	missed []string
-}
-
-func (h *halfHeld) miss(services ...string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.missed = append(h.missed, services...)
-}
-
-func (h *halfHeld) Read(_ context.Context, name string, _ map[string]any, _ action.Incident) (map[string]any, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	lacking, trusting, everybody, errs, reasons := []any{}, []any{}, []any{}, map[string]any{}, map[string]any{}
-	for _, s := range h.w.services {
-		everybody = append(everybody, s.name)
-		if slices.Contains(h.missed, s.name) {
-			lacking, errs[s.name], reasons[s.name] = append(lacking, s.name), "connection refused", "key not found"
-		} else {
-			trusting = append(trusting, s.name)
-		}
-	}
-	signer, former := h.w.signer, h.w.former
-	switch name {
-	case "jwks.current":
-		return map[string]any{"reachable": true, "signer": signer, "kids": []any{signer, former}}, nil
-	case "trust.grid":
-		return map[string]any{"signer": signer, "kids": []any{signer, former}, "lacking": lacking, "trusting": trusting, "reasons": reasons, "refusing_otherwise": []any{},
-			"by_kid": map[string]any{signer: map[string]any{"trusts": trusting, "rejects": lacking, "unknown": []any{}},
-				former: map[string]any{"trusts": everybody, "rejects": []any{}, "unknown": []any{}}}}, nil
-	case "deliveries.failed":
-		return map[string]any{"known": true, "failed": lacking, "delivered": trusting, "errors": errs}, nil
-	}
-	return nil, prunella.Errorf(prunella.Unavailable, "%s is not read here", name)
-}
-
-func (h *halfHeld) Before(context.Context, string, map[string]any) (map[string]any, error) {
-	return map[string]any{}, nil
-}
-
-func (h *halfHeld) Do(context.Context, string, string, map[string]any) (string, error) {
-	return "", nil
-}
-
-func (h *halfHeld) Happened(context.Context, string, string, map[string]any, map[string]any) (action.Happened, string, error) {
-	return action.Unclear, "", nil
-}
 
 // Three services lack a key, and a plan waits for a yes. Five minutes later a
 // fourth fails by the same key. It is the same incident. When the plan is for it
@@ -88,46 +31,12 @@ func TestAnIncidentThatGrowsIsAskedAboutAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := openStore(t, t.TempDir())
-				defer s.Close()
-				pages, err := wiki.Open(t.Context(), wiki.Config{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer pages.Close()
-				skills, err := openSkills(t.Context(), pages, nil, action.Catalog(), "", slog.New(slog.DiscardHandler))
-				if err != nil {
-					t.Fatal(err)
-				}
-				w := newTraffic(time.Now())
-				metrics, log := engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler)
-				p, err := engine.NewPipeline(t.Context(), engine.PipelineConfig{Inventory: w.inventory(), Skills: skills.list, Detect: match.Default(),
-					Correlate: correlate.Default().Scaled(20)}, &stream{}, s, metrics, log) // a shared token of a drill joins for 45 s
-				if err != nil {
-					t.Fatal(err)
-				}
-				h := &halfHeld{w: w}
-				e := engine.New(engine.Config{Owner: "node/a", Inventory: w.inventory(), Skills: skills.list, Catalog: action.Catalog(), Bucket: match.Default().Bucket,
-					Policy: heal.Policy{ApprovalTTL: prunella.Duration(2 * time.Hour)}}, s, h, metrics, log)
-				_, stop := running(e)
-				defer stop()
-				last := func(d time.Duration) {
-					for end := w.now.Add(d); w.now.Before(end); {
-						time.Sleep(exportEvery)
-						if err := p.Pass(t.Context(), w.tick(), w.now); err != nil {
-							t.Fatal(err)
-						}
-					}
-				}
-				fail := func(services ...string) {
-					h.miss(services...)
-					for _, name := range services {
-						w.failing[name] = 0.6
-					}
-				}
+				x := watch(t, shippedSkills(t), correlate.Default().Scaled(20)) // a shared token of a drill joins for 45 s
+				s := x.s
 				look := func() (inc prunella.Incident, asks []prunella.Approval, runs []prunella.Run) {
 					t.Helper()
 					inc = only(t, s)
+					var err error
 					if asks, err = s.Approvals(t.Context(), inc.ID); err != nil {
 						t.Fatal(err)
 					}
@@ -136,21 +45,19 @@ func TestAnIncidentThatGrowsIsAskedAboutAgain(t *testing.T) {
 					}
 					return inc, asks, runs
 				}
-				last(4 * time.Minute)
+				x.last(4 * time.Minute)
 				if c.lacksAtOnce {
-					h.miss("inventory")
+					x.miss("inventory")
 				}
-				if err := p.Pass(t.Context(), []engine.Message{{Seq: w.next(), Signals: w.rotate()}}, w.now); err != nil {
-					t.Fatal(err)
-				}
-				fail("order", "payment", "user")
-				last(5 * time.Minute)
+				x.tell(x.w.rotate())
+				x.fail("order", "payment", "user")
+				x.last(5 * time.Minute)
 				inc, asks, runs := look()
 				if inc.State != prunella.AwaitingApproval || len(asks) != 1 || len(runs[0].Services) != 3 {
 					t.Fatalf("before it grows: %s (%s), asked %+v, planned for %+v", inc.State, inc.StateReason.Text, asks, runs)
 				}
-				fail("inventory")
-				last(time.Minute)
+				x.fail("inventory")
+				x.last(time.Minute)
 				inc, asks, runs = look()
 				if inc.State != prunella.AwaitingApproval || !slices.ContainsFunc(inc.Impact, func(i prunella.Impact) bool { return i.Service == "inventory" }) {
 					t.Errorf("after it grew: %s (%s), hit %+v", inc.State, inc.StateReason.Text, inc.Impact)

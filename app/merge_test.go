@@ -1,23 +1,15 @@
 package app
 
 import (
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"prunella"
-	"prunella/action"
 	"prunella/correlate"
-	"prunella/engine"
-	"prunella/heal"
-	"prunella/match"
 	"prunella/store"
-	"prunella/wiki"
 )
 
 // A plan for three services waits for a yes when a second incident is opened,
@@ -26,46 +18,12 @@ import (
 // belongs to the first, and the plan is made anew for all of them.
 func TestTwoIncidentsOfOneCauseBecomeOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := openStore(t, t.TempDir())
-		defer s.Close()
-		pages, err := wiki.Open(t.Context(), wiki.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer pages.Close()
-		skills, err := openSkills(t.Context(), pages, nil, action.Catalog(), "", slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := newTraffic(time.Now())
-		metrics, log := engine.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler)
-		p, err := engine.NewPipeline(t.Context(), engine.PipelineConfig{Inventory: w.inventory(), Skills: skills.list, Detect: match.Default(),
-			Correlate: correlate.Default()}, &stream{}, s, metrics, log)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h := &halfHeld{w: w}
-		e := engine.New(engine.Config{Owner: "node/a", Inventory: w.inventory(), Skills: skills.list, Catalog: action.Catalog(), Bucket: match.Default().Bucket,
-			Policy: heal.Policy{ApprovalTTL: prunella.Duration(2 * time.Hour)}}, s, h, metrics, log)
-		_, stop := running(e)
-		defer stop()
-		last := func(d time.Duration) {
-			for end := w.now.Add(d); w.now.Before(end); {
-				time.Sleep(exportEvery)
-				if err := p.Pass(t.Context(), w.tick(), w.now); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		last(4 * time.Minute)
-		if err := p.Pass(t.Context(), []engine.Message{{Seq: w.next(), Signals: w.rotate()}}, w.now); err != nil {
-			t.Fatal(err)
-		}
-		h.miss("order", "payment", "user")
-		for _, name := range []string{"order", "payment", "user"} {
-			w.failing[name] = 0.6
-		}
-		last(3 * time.Minute)
+		x := watch(t, shippedSkills(t), correlate.Default())
+		s, w := x.s, x.w
+		x.last(4 * time.Minute)
+		x.tell(w.rotate())
+		x.fail("order", "payment", "user")
+		x.last(3 * time.Minute)
 		older := only(t, s)
 		if older.State != prunella.AwaitingApproval {
 			t.Fatalf("the older one: %s (%s)", older.State, older.StateReason.Text)
@@ -77,9 +35,8 @@ func TestTwoIncidentsOfOneCauseBecomeOne(t *testing.T) {
 		if err := s.Commit(t.Context(), store.Batch{Updates: []store.IncidentUpdate{{Create: &younger}}}); err != nil {
 			t.Fatal(err)
 		}
-		h.miss("search")
-		w.failing["search"] = 0.6
-		last(2 * time.Minute)
+		x.fail("search")
+		x.last(2 * time.Minute)
 
 		closed, err := s.Incident(t.Context(), younger.ID)
 		if err != nil || closed.State != prunella.Resolved || closed.StateReason.Name != correlate.Merged || !strings.Contains(closed.StateReason.Text, string(older.ID)) || len(closed.Causes) == 0 {
