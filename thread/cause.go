@@ -94,7 +94,8 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 	add(-2.5, i > 0 && t.said[i-1].msg == s.msg && takesOff(t.said[i-1].lower) && !strong.MatchString(low))
 	add(4, s.bot)
 	add(-3, gratitude.MatchString(s.text) && prose < 5)
-	add(-3, len(t.clocks(s)) > 0 && startsAt.MatchString(low) && prose < 5)
+	timed := len(t.clocks(s)) > 0
+	add(-3, timed && startsAt.MatchString(low) && prose < 5)
 	add(3, s.msg > limit && prose > 3 && explains.MatchString(s.text))
 	add(3, s.msg > limit && prose > 3 && i > 0 && t.said[i-1].msg == s.msg && asksFor.MatchString(t.said[i-1].text))
 	add(-3, answers(s) && !strong.MatchString(low))
@@ -127,7 +128,7 @@ func (t *talk) causeLike(i int, s said, ts *tries, begin, limit int) float64 {
 	add(-3, retracts.MatchString(low) && !tooSoon.MatchString(low) && !gotIt.MatchString(low))
 	add(-3, s.msg >= limit && !strong.MatchString(low) && !causal.MatchString(low) && (isPast(s.text) || doneWord.MatchString(low) || throughRE.MatchString(low)))
 	add(-2, again.MatchString(low) && explicitRef(s.text))
-	add(-1.5, len(t.clocks(s)) > 0 && !strong.MatchString(low))
+	add(-1.5, timed && !strong.MatchString(low))
 	add(-2, t.backing(low))
 	add(-2.5, goingTo.MatchString(low))
 	for _, r := range t.said[i+1:] { // taken back by what follows

@@ -13,11 +13,13 @@ type course struct {
 	worked, through int // what worked was begun, and was through; -1 for none
 	person          int // the last message of a person
 	doer            string
+
+	latest, earliest map[string]int // where a kind comes last, and first since the last command
 }
 
 func (ts *tries) course(list []*sight) course {
 	n := len(list)
-	c := course{list: list, looked: n, begun: n, last: -1, worked: -1, through: -1, person: -1}
+	c := course{list: list, looked: n, begun: n, last: -1, worked: -1, through: -1, person: -1, latest: map[string]int{}, earliest: map[string]int{}}
 	at := map[int]int{}
 	for i, o := range list {
 		at[o.msg] = i
@@ -38,6 +40,14 @@ func (ts *tries) course(list []*sight) course {
 			c.through = max(c.worked, at[a.last])
 			if c.doer == "" {
 				c.doer = a.By
+			}
+		}
+	}
+	for i, o := range list {
+		for k := range o.is {
+			c.latest[k] = i
+			if _, known := c.earliest[k]; !known && i > c.last {
+				c.earliest[k] = i
 			}
 		}
 	}
@@ -166,19 +176,13 @@ func (c course) beside(i int) []string {
 		neighbour("next", c.list[i+1], c.list[i+1].at.Sub(o.at))
 	}
 	for _, k := range laterKinds {
-		for _, p := range c.list[i+1:] {
-			if p.is[k] {
-				out = append(out, "later:"+k)
-				break
-			}
+		if at, ok := c.latest[k]; ok && at > i {
+			out = append(out, "later:"+k)
 		}
 	}
 	for _, k := range earlierKinds {
-		for j := c.last + 1; j < i; j++ {
-			if c.list[j].is[k] {
-				out = append(out, "earlier:"+k)
-				break
-			}
+		if at, ok := c.earliest[k]; ok && at < i {
+			out = append(out, "earlier:"+k)
 		}
 	}
 	return out

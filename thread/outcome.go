@@ -3,7 +3,6 @@ package thread
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"prunella/thread/pattern"
 )
@@ -123,8 +122,8 @@ func (ts *tries) deed(s said, c string, codes *[]snippet) bool {
 		if last := ts.pending(s); last != nil && last.msg != s.msg && (said || last.By == s.by) && !another.MatchString(low) {
 			last.executed, last.complete, last.advised, last.msg = true, true, false, s.msg
 			last.At = s.at
-			if at := ts.t.clocks(s); len(at) == 1 && at[0].After(s.at.Add(-time.Hour)) && !at[0].After(s.at) {
-				last.At = at[0]
+			if at, ok := lately(s, ts.t.clocks(s)); ok {
+				last.At = at
 			}
 			last.Sources = appendSource(last.Sources, s.source)
 			last.Commands = ts.withCodes(last.Commands, *codes, s)

@@ -286,8 +286,8 @@ func (ts *tries) done(d *try, s said) {
 	if !d.timed {
 		d.At = s.at
 	}
-	if at := ts.t.clocks(s); len(at) == 1 && at[0].After(s.at.Add(-time.Hour)) && !at[0].After(s.at) {
-		d.At = at[0]
+	if at, ok := lately(s, ts.t.clocks(s)); ok {
+		d.At = at
 	}
 	d.Sources = appendSource(d.Sources, s.source)
 }

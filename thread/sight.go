@@ -58,14 +58,11 @@ func (o *sight) hear(t *talk, ts *tries, s said) {
 		})
 	}
 	low := maskCode(s.lower)
-	v, effect := verdict(s.text), 0
-	if ts.figures.bad != nil {
-		effect = ts.figures.effect(s)
-	}
+	v, effect := verdict(s.text), ts.figures.effect(s)
 	did, announced, advised, _ := acts(s.text)
 	times := t.clocks(s)
-	if len(times) == 1 && times[0].After(s.at.Add(-time.Hour)) && !times[0].After(s.at) {
-		o.clock = times[0]
+	if at, ok := lately(s, times); ok {
+		o.clock = at
 	}
 	snippets := s.snippets()
 	changes := len(changing(snippets))

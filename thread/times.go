@@ -26,6 +26,14 @@ var (
 	rangeRE    = pattern.MustCompile(`(?i)\b([01]?\d|2[0-3]):([0-5]\d)\s?(?:utc|z)?\s?(?:-|–|—|to|until|till|→|->)\s?([01]?\d|2[0-3]):([0-5]\d)\s?(utc|z|gmt|cest|cet|bst|est|edt|pst|pdt)?`)
 )
 
+// lately is the time of the last hour that times of a sentence are, when they are one.
+func lately(s said, times []time.Time) (at time.Time, ok bool) {
+	if len(times) != 1 || !times[0].After(s.at.Add(-time.Hour)) || times[0].After(s.at) {
+		return at, false
+	}
+	return times[0], true
+}
+
 // clocks are the times that a sentence names, in its order. A time of day without a date is the
 // last such time up to a little after the message; without a zone it is UTC
 // unless only the author's own zone puts it near.
@@ -210,8 +218,8 @@ func (t *talk) moments(x *Extraction, ts *tries, c choice) {
 		if s.label == "timeline" {
 			continue
 		}
-		t.beside(s, state)
 		times := t.clocks(s)
+		t.beside(s, times, state)
 		if len(times) == 0 || s.line.quoted || s.label == "followup" {
 			continue
 		}
@@ -280,9 +288,8 @@ var (
 )
 
 // beside takes times by the words right before them: "from 16:09 utc", "until 16:52".
-func (t *talk) beside(s said, state func(string, said, time.Time, string, bool)) {
+func (t *talk) beside(s said, times []time.Time, state func(string, said, time.Time, string, bool)) {
 	text := maskFigures(s.text)
-	times := t.clocks(s)
 	for i, at := range clockRE.FindAllStringSubmatchIndex(text, 4) {
 		if i >= len(times) || s.line.quoted {
 			break

@@ -17,7 +17,7 @@ import (
 )
 
 // Pattern is an expression in the syntax of package regexp. It is safe for
-// concurrent use. Its methods are those of regexp.full().
+// concurrent use. Its methods are those of regexp.Regexp of the same names.
 type Pattern struct {
 	full    func() *regexp.Regexp
 	machine *machine
