@@ -150,9 +150,6 @@ func (b backend) Decide(ctx context.Context, id string, d client.Decision) (prun
 	return a, nil
 }
 
-// takenByPerson is the reason of an incident that a person took.
-const takenByPerson = "taken-by-person"
-
 // hand moves an incident by a person's word. What the engine was doing about it
 // ends in the same moment: nobody goes on with a run, or acts on an answer.
 func (b backend) hand(ctx context.Context, id prunella.IncidentID, to prunella.State, name string, n client.Note) (prunella.Incident, error) {
@@ -205,7 +202,7 @@ func mayHand(i prunella.Incident, to prunella.State) error {
 	switch {
 	case i.State == prunella.Resolved:
 		return refuse("the incident is resolved already", "should the failure come back, it is opened again by itself")
-	case to == prunella.Escalated && i.State == to && i.StateReason.Name != takenByPerson:
+	case to == prunella.Escalated && i.State == to && i.StateReason.Name != engine.TakenByPerson.Name:
 		return nil // the engine gave up, and nobody held it so far
 	case to == prunella.Escalated && i.State == to:
 		return refuse("a person holds the incident already ("+i.StateReason.Text+")", "hand it back or resolve it")
@@ -221,7 +218,7 @@ func (b backend) Resolve(ctx context.Context, id prunella.IncidentID, n client.N
 		return inc, err
 	}
 	if prunella.Transition(inc.State, prunella.Resolved) != nil && inc.State != prunella.Resolved { // by way of a person's hands
-		if _, err := b.hand(ctx, id, prunella.Escalated, takenByPerson, n); err != nil {
+		if _, err := b.hand(ctx, id, prunella.Escalated, engine.TakenByPerson.Name, n); err != nil {
 			return inc, err
 		}
 	}
@@ -233,7 +230,7 @@ func (b backend) HandBack(ctx context.Context, id prunella.IncidentID, n client.
 }
 
 func (b backend) Escalate(ctx context.Context, id prunella.IncidentID, n client.Note) (prunella.Incident, error) {
-	return b.hand(ctx, id, prunella.Escalated, takenByPerson, n)
+	return b.hand(ctx, id, prunella.Escalated, engine.TakenByPerson.Name, n)
 }
 
 func (b backend) Subscribe(ctx context.Context) <-chan client.Change { return b.hub.subscribe(ctx) }

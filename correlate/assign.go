@@ -93,9 +93,10 @@ type bond struct {
 // incident takes nothing new: its late echoes are ignored, and the same failure
 // again within Config.Recurrence reopens it.
 func Assign(f prunella.Finding, incidents []prunella.Incident, g Graph, now time.Time, cfg Config) Decision {
+	incidents = oldestFirst(incidents)
 	var best bond
 	var join prunella.Incident
-	for _, inc := range oldestFirst(incidents) {
+	for _, inc := range incidents {
 		into := wholeOf(inc, incidents)
 		if into.State == prunella.Resolved {
 			continue
@@ -119,7 +120,7 @@ func Assign(f prunella.Finding, incidents []prunella.Incident, g Graph, now time
 	if f.Rule == prunella.RuleRecovered {
 		return ignore("nothing-to-recover", "no open incident has this service", f)
 	}
-	for _, inc := range oldestFirst(incidents) {
+	for _, inc := range incidents {
 		into := wholeOf(inc, incidents)
 		if into.State != prunella.Resolved || into.ResolvedAt.IsZero() {
 			continue
@@ -146,7 +147,7 @@ func Assign(f prunella.Finding, incidents []prunella.Incident, g Graph, now time
 	if f.Rule == prunella.RuleErrorLog {
 		return ignore("supports-only", "an error text alone opens no incident where requests are counted", f)
 	}
-	for _, inc := range oldestFirst(incidents) {
+	for _, inc := range incidents {
 		if toBeTold(f, inc, g, cfg) {
 			return ignore("too-early-to-tell", "texts do not yet tell what failed; it may be the key that "+string(inc.ID)+" blames", f)
 		}

@@ -85,15 +85,17 @@ func (e *Engine) decide(ctx context.Context, inc prunella.Incident, cause prunel
 	if err != nil {
 		return false, e.escalateWith(ctx, inc, nil, prunella.Reason{Name: "plan-failed", Text: "the plan could not be made: " + err.Error()}, c)
 	}
+	sure := cause.Fault != prunella.FaultUnknown && cause.Confidence >= e.cfg.MinCause
+	if len(run.Steps) == 0 && sure && cause.Confidence < evident && cause.Change == nil && diagnose.ComesOfChange(cause.Fault) &&
+		now.Sub(inc.StateAt[prunella.Diagnosing]) < e.budget(inc, e.cfg.Skills())/3 {
+		return false, e.lookAgain(ctx, inc, now) // the change behind it may not have been heard of yet
+	}
 	if run.Policy, err = e.policy(ctx, inc, run, cause, in.Skill, now); err != nil {
 		return false, err
 	}
 	run.Reason = run.Policy.Reason
 	e.metrics.Policy.WithLabelValues(string(run.Policy.Allowed)).Inc()
-	sure := cause.Fault != prunella.FaultUnknown && cause.Confidence >= e.cfg.MinCause
 	switch {
-	case len(run.Steps) == 0 && sure && cause.Confidence < evident && cause.Change == nil && diagnose.ComesOfChange(cause.Fault) && now.Sub(inc.StateAt[prunella.Diagnosing]) < e.budget(inc, e.cfg.Skills())/3:
-		return false, e.lookAgain(ctx, inc, now) // the change behind it may not have been heard of yet
 	case len(run.Steps) == 0:
 		why := prunella.Reason{Name: "no-remedy", Text: "no skill heals this, and no change that could be undone preceded it"}
 		if !sure {
