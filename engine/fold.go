@@ -116,11 +116,7 @@ func (p *Pipeline) assign(f prunella.Finding, order []prunella.IncidentID, draft
 	for _, id := range order {
 		current = append(current, drafts[id].inc)
 	}
-	d := correlate.Assign(f, current, graph, now, p.cfg.Correlate)
-	if (d.Do == correlate.Open || d.Do == correlate.Reopen) && fading(f) {
-		d.Do, d.Reason.Name = correlate.Ignore, "fading"
-	}
-	return d
+	return correlate.Assign(f, current, graph, now, p.cfg.Correlate)
 }
 
 // draft is an incident with what this pass adds to it.
@@ -222,14 +218,6 @@ func remember(list []string, token string) []string {
 		return insert(slices.Delete(slices.Clone(list), at, at+1), token)
 	}
 	return list
-}
-
-// fading says whether a failure is remembered rather than seen: detection has
-// not yet called it over, but in its last window less failed than counts as a
-// failure. Such a finding is no recurrence.
-func fading(f prunella.Finding) bool {
-	limit, err := strconv.ParseFloat(f.Reason.Operands["limit"], 64)
-	return err == nil && f.Rule == prunella.RuleErrorRate && f.Share < limit
 }
 
 func whole(s string) int {
