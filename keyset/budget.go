@@ -13,9 +13,13 @@ import (
 // nothing per slotEvery; a fetch that finds what was asked for is free, since
 // only the issuer can make that happen. The open slot takes any token that
 // would be good if its key were known. The evidence slot takes only a kid that
-// stands out of what is being refused: seen again and again, or breaking the
-// rhythm in which unknown kids arrive. So a flood spends the first and leaves
-// the second to the rotation that comes after it.
+// stands out of what is being refused: seen again and again, or coming after a
+// silence in which the flood has evidently ended. So a flood spends the first
+// and leaves the second to the rotation that comes after it.
+//
+// A flood also falls silent when this process, or its sender, was held up for a
+// moment. What comes next then is more of the flood. So a kid that breaks the
+// rhythm has to wait for hush: if another new one comes meanwhile, it was nothing.
 type budget struct {
 	open, evidence time.Time // when each slot was last spent for nothing
 	need           uint32    // sightings of one kid that are evidence; doubles when they turn out wrong
@@ -24,8 +28,7 @@ type budget struct {
 	seed maphash.Seed
 	kids []sighting // by hash of the kid; another kid of the same place takes it over, which bounds the memory
 
-	last time.Time     // of the last first sighting of a kid
-	gap  time.Duration // their usual distance, smoothed
+	rhythm rhythm // of first sightings
 }
 
 // sighting is what is remembered of an unknown kid.
@@ -44,13 +47,11 @@ const (
 	firstNeed  = 2
 	mostNeed   = 64
 	calmDown   = 10 * time.Minute
-	calmGaps   = 8                // times the usual distance without an unknown kid: out of rhythm
 	retryAfter = 10 * time.Second // a kid that was just asked for in vain may be published late
-	leastCalm  = 100 * time.Millisecond
 )
 
 func newBudget() *budget {
-	return &budget{need: firstNeed, seed: maphash.MakeSeed(), kids: make([]sighting, remembered), gap: slotEvery}
+	return &budget{need: firstNeed, seed: maphash.MakeSeed(), kids: make([]sighting, remembered)}
 }
 
 // slot names what pays for a fetch, and why.
@@ -64,18 +65,16 @@ const (
 )
 
 // sight notes a kid that is not in the set and names the slot that would pay
-// for a fetch if the token turns out to be good otherwise.
-func (b *budget) sight(now time.Time, kid string) slot {
+// for a fetch if the token turns out to be good otherwise. first says that the
+// kid is a new one, as far as anybody remembers.
+func (b *budget) sight(now time.Time, kid string) (_ slot, first bool) {
 	s, before := b.sighted(kid)
 	s.outOfRhythm = false
 	if !before {
-		wait := now.Sub(b.last)
-		s.outOfRhythm = wait >= max(leastCalm, calmGaps*b.gap)
-		b.gap = (7*b.gap + 3*min(wait, slotEvery)) / 10
-		b.last = now
+		s.outOfRhythm = b.rhythm.beat(now)
 	}
 	s.count++
-	return b.slotFor(now, s)
+	return b.slotFor(now, s), !before
 }
 
 func (b *budget) slotFor(now time.Time, s *sighting) slot {
@@ -144,7 +143,7 @@ func (b *budget) settle(s slot, kid string, now time.Time, found bool) {
 		b.need = min(2*b.need, mostNeed)
 		b.needRaised = now
 	case calmSlot:
-		b.gap = slotEvery // that rhythm meant nothing
+		b.rhythm.wrong()
 	}
 }
 

@@ -31,9 +31,12 @@
 //     known at their first token.
 //   - The open slot takes any such token. The evidence slot takes only a kid
 //     that stands out: one seen twice (each time that turns out wrong, twice as
-//     often, up to 64), or one that comes after a silence of a tenth of a second
-//     and eight times the usual distance between unknown kids. A flood spends
-//     the first and is refused the second.
+//     often, up to 64), or one that comes after a silence: a tenth of a second,
+//     eight times the usual distance between new unknown kids and twice the
+//     longest in five minutes, at least. The latter waits a moment more (four
+//     usual distances, a quarter of a second at most): if another new kid comes,
+//     the flood or this process was only held up. A flood spends the first slot
+//     and is refused the second, in bursts and at random, too.
 //   - A fetch that fails teaches nothing: the open slot is back after 20 seconds.
 //   - Every other token of unknown kid is refused at once. No request ever
 //     waits for a limiter; one may wait for a fetch that is under way, two
@@ -43,8 +46,8 @@
 //
 // So, while the issuer answers: junk causes at most 2 fetches a minute, and it
 // holds a refresh neither back nor up. A rotation is known at its first token
-// when there is no flood or when the flood has just ended, and at its second
-// token while one goes on. While the issuer does not answer junk causes at most
+// when there is no flood or after a silence as above, and at its second token
+// while one goes on. While the issuer does not answer junk causes at most
 // 4, and a rotation that came meanwhile is known 20 seconds after the end.
 // What remains: somebody who can state every claim and knows this text can spend
 // the evidence slot too, by repeating kids or pausing. He then delays a rotation

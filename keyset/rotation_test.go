@@ -169,6 +169,72 @@ func TestRotationDuringAFlood(t *testing.T) {
 	}
 }
 
+// Floods are not even: they come as they like, in bursts, and in a process that
+// is held up for a moment. What comes after a pause is then no sign of a rotation.
+func TestRotationDuringAnUnevenFlood(t *testing.T) {
+	for name, next := range map[string]func(n int) time.Duration{
+		"any time": func(int) time.Duration { return time.Duration(rand.ExpFloat64() * float64(70*time.Millisecond)) },
+		"slow":     func(int) time.Duration { return time.Duration(rand.ExpFloat64() * float64(2*time.Second)) },
+		"bursts of 3": func(n int) time.Duration {
+			return []time.Duration{time.Millisecond, 1500 * time.Millisecond}[btoi(n%3 == 2)]
+		},
+		"bursts of 40": func(n int) time.Duration {
+			return []time.Duration{2 * time.Millisecond, 3 * time.Second}[btoi(n%40 == 39)]
+		},
+		"held up at 14/s": func(n int) time.Duration {
+			return []time.Duration{70 * time.Millisecond, 800 * time.Millisecond}[btoi(n%35 == 34)]
+		},
+		"throttled": func(n int) time.Duration {
+			return []time.Duration{20 * time.Millisecond, 250 * time.Millisecond}[btoi(n%50 == 49)]
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				iss := newIssuer(edSigner(t, "a"))
+				set := iss.start(t)
+				time.Sleep(time.Minute)
+				before := time.Now()
+				ctx, stop := context.WithCancel(t.Context())
+				var flood sync.WaitGroup
+				flood.Go(func() {
+					for n := 0; ctx.Err() == nil; n++ {
+						flood.Go(func() { _, _ = set.Verify(ctx, forge(fmt.Sprint("junk", n))) })
+						time.Sleep(next(n))
+					}
+				})
+				late := 0
+				const rotations = 12
+				for n := range rotations {
+					time.Sleep(70 * time.Second)
+					b := edSigner(t, fmt.Sprint("b", n))
+					iss.publish(b)
+					rotated := time.Now()
+					firstAccepted(t, set, b)
+					if took := time.Since(rotated); took > time.Second {
+						t.Logf("rotation %d was known after %s", n, took)
+						late++
+					}
+				}
+				stop()
+				flood.Wait()
+				if late > 1 { // in a quarter of an hour something may look like a silence once
+					t.Errorf("%d of %d rotations were known late", late, rotations)
+				}
+				if n := iss.mostInAMinute(before); n > 3 { // one of them found a key
+					t.Errorf("%d fetches in a minute", n)
+				}
+			})
+		})
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // Somebody who knows the algorithm and can state every claim spends both slots
 // on purpose. The bound that is left is a minute.
 func TestRotationUnderTheWorstFlood(t *testing.T) {

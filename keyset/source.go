@@ -43,6 +43,7 @@ type source struct {
 
 	mu      sync.Mutex // guards what follows
 	budget  *budget
+	hushed  *flight // waits for the silence to last; nil when none does
 	closed  bool
 	hintAt  time.Time // when to fetch because of a hint; zero when there is none
 	hinted  time.Time // when that was done last
@@ -62,6 +63,9 @@ type flight struct {
 	slot   slot
 	kid    string
 	was    *key // signature: the key whose material may have changed
+
+	asked   time.Time // calm: when its token came
+	dropped bool      // calm: it did not begin; to be read when done is closed
 }
 
 func newSource(s Source, cfg Config, m *sourceMetrics, changed func()) *source {
@@ -133,6 +137,7 @@ func (s *source) close() {
 	if f := s.flight.Swap(nil); f != nil {
 		close(f.done)
 	}
+	s.drop()
 }
 
 // begin starts a fetch, or returns the one under way; nil after close. The
@@ -144,7 +149,9 @@ func (s *source) begin(f *flight) *flight {
 	if under := s.flight.Load(); under != nil {
 		return under
 	}
-	f.done = make(chan struct{})
+	if f.done == nil {
+		f.done = make(chan struct{})
+	}
 	s.flight.Store(f)
 	s.work <- f // has room: there is one flight at a time
 	return f
@@ -219,6 +226,7 @@ func (s *source) land(f *flight, err error) {
 	}
 	s.flight.Store(nil)
 	close(f.done)
+	s.drop() // who waits for one looks at the set that this one brought
 }
 
 // failed keeps the set that there is, and says when to try again.

@@ -141,7 +141,19 @@ func (s *source) key(ctx context.Context, p *parsed, as profile, now time.Time) 
 			e.Cause = err
 			return nil, e
 		}
+		if f.dropped { // the kid was sighted; once is enough
+			if s.snap.Load() == snap {
+				return nil, s.deferred(p)
+			}
+			waits = 1
+		}
 	}
+}
+
+// deferred refuses a token whose kid is worth no fetch now.
+func (s *source) deferred(p *parsed) *Error {
+	s.metrics.deferred.Inc()
+	return s.lacks(p, "no key with this kid")
 }
 
 // lacks refuses a token for want of its key, and counts it.
@@ -157,8 +169,7 @@ func (s *source) ask(p *parsed, as profile, snap *snapshot, now time.Time) (*fli
 		if s.snap.Load() != snap { // the fetch that brings the key landed just now
 			return landed, nil
 		}
-		s.metrics.deferred.Inc()
-		return nil, s.lacks(p, "no key with this kid")
+		return nil, s.deferred(p)
 	}
 	noSlots := s.noSlots.Load() // before flight: launch stores them the other way round, so none is missed
 	if s.flight.Load() == nil {
@@ -166,8 +177,11 @@ func (s *source) ask(p *parsed, as profile, snap *snapshot, now time.Time) (*fli
 			return deferred()
 		}
 		s.mu.Lock()
-		candidate := s.budget.sight(now, p.kid)
-		alone := s.flight.Load() == nil
+		candidate, first := s.budget.sight(now, p.kid)
+		if s.hushed != nil && first {
+			s.drop()
+		}
+		alone := s.flight.Load() == nil && s.hushed == nil
 		s.mu.Unlock()
 		if candidate == noSlot && alone {
 			return deferred()
@@ -190,11 +204,50 @@ func (s *source) ask(p *parsed, as profile, snap *snapshot, now time.Time) (*fli
 	if f := s.underWay(snap); f != nil {
 		return f, nil
 	}
-	slot := s.budget.unknown(now, p.kid, moment(p.claims.iat), snap.began)
-	if slot == noSlot {
-		return deferred()
+	f := &flight{reason: "unknown-key", slot: s.budget.unknown(now, p.kid, moment(p.claims.iat), snap.began), kid: p.kid}
+	switch {
+	case f.slot == calmSlot:
+		return s.hush(f, now), nil
+	case f.slot != noSlot:
+		return s.launch(f, now), nil
+	case s.hushed != nil && s.hushed.kid == p.kid:
+		s.metrics.joined.Inc()
+		return s.hushed, nil
 	}
-	return s.launch(&flight{reason: "unknown-key", slot: slot, kid: p.kid}, now), nil
+	return deferred()
+}
+
+// hush begins a fetch when the silence that its kid broke lasts. The caller
+// holds mu.
+func (s *source) hush(f *flight, now time.Time) *flight {
+	s.drop()
+	f.done, f.asked, s.hushed = make(chan struct{}), now, f
+	wait := s.budget.rhythm.hush
+	var look func()
+	look = func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		switch late := time.Since(f.asked) > 2*wait; {
+		case s.hushed != f:
+		case s.flight.Load() != nil: // drops it when it lands
+		case late: // this process was held up, so that it heard nothing
+			f.asked = time.Now()
+			time.AfterFunc(wait, look)
+		default:
+			s.hushed = nil
+			s.launch(f, time.Now())
+		}
+	}
+	time.AfterFunc(wait, look)
+	return f
+}
+
+// drop gives up the fetch that waits for silence. The caller holds mu.
+func (s *source) drop() {
+	if f := s.hushed; f != nil {
+		s.hushed, f.dropped = nil, true
+		close(f.done)
+	}
 }
 
 // renewed is called when k did not sign a token that names it. The kid may

@@ -52,7 +52,7 @@ func startService(ctx context.Context, cfg serviceConfig, ln net.Listener) (*ser
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", cfg.Name, err)
 	}
-	s := &service{cfg: cfg, client: newClient(3 * time.Second), metrics: prometheus.NewRegistry()}
+	s := &service{cfg: cfg, client: newClient(patience - 2*time.Second), metrics: prometheus.NewRegistry()}
 	s.skew.Store(int64(cfg.Skew))
 	if s.otel, err = newTelemetry(cfg.Name, cfg.Version, cfg.Pod, cfg.MetricsEvery, cfg.Export, s.now); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cfg.Name, err)

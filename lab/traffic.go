@@ -18,6 +18,7 @@ const (
 	freshEvery    = 500 * time.Millisecond // how often such a login is made
 	checkoutShare = 0.3                    // of gateway calls that pass order and payment
 	maxInFlight   = 400                    // calls; beyond that a client waits its turn by not calling
+	patience      = 10 * time.Second       // of a customer with one call; a machine that is busy for a moment is no outage
 	reloginAfter  = time.Second            // age a refused token must have before its session logs in again
 )
 
@@ -45,7 +46,7 @@ type session struct {
 }
 
 func startTraffic(ctx context.Context, w *World) (*traffic, error) {
-	t := &traffic{w: w, counts: newCounter(), client: newClient(3 * time.Second)}
+	t := &traffic{w: w, counts: newCounter(), client: newClient(patience)}
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	lifetime := w.spec.TokenLifetime
 	ages := make([]time.Duration, w.spec.Sessions+1)
