@@ -83,6 +83,18 @@ type Incident struct {
 	Live          bool      `json:"live"`                 // false: known from texts only, there is nothing of it we could probe
 }
 
+// TakenByPerson is the name of the reason for which a person holds an Incident.
+const TakenByPerson = "taken-by-person"
+
+// Holder is the person who took an escalated Incident, "" while it waits for
+// one, and why the engine had given it up before, "" when it had not.
+func (i Incident) Holder() (by, givenUp string) {
+	if i.State != Escalated || i.StateReason.Name != TakenByPerson {
+		return "", ""
+	}
+	return i.StateReason.Operands["by"], i.StateReason.Operands["given_up"]
+}
+
 // Impact is how one service is hit.
 type Impact struct {
 	Service     string    `json:"service"`

@@ -165,6 +165,8 @@ func (b backend) hand(ctx context.Context, id prunella.IncidentID, to prunella.S
 		}
 		if i.State != to {
 			i.StateAt[to] = now
+		} else if to == prunella.Escalated {
+			why.Operands["given_up"] = i.StateReason.Text
 		}
 		i.State, i.StateReason, i.UpdatedAt, i.DueAt = to, why, now, time.Time{}
 		if to == prunella.Resolved {
@@ -202,7 +204,7 @@ func mayHand(i prunella.Incident, to prunella.State) error {
 	switch {
 	case i.State == prunella.Resolved:
 		return refuse("the incident is resolved already", "should the failure come back, it is opened again by itself")
-	case to == prunella.Escalated && i.State == to && i.StateReason.Name != engine.TakenByPerson.Name:
+	case to == prunella.Escalated && i.State == to && i.StateReason.Name != prunella.TakenByPerson:
 		return nil // the engine gave up, and nobody held it so far
 	case to == prunella.Escalated && i.State == to:
 		return refuse("a person holds the incident already ("+i.StateReason.Text+")", "hand it back or resolve it")
@@ -218,7 +220,7 @@ func (b backend) Resolve(ctx context.Context, id prunella.IncidentID, n client.N
 		return inc, err
 	}
 	if prunella.Transition(inc.State, prunella.Resolved) != nil && inc.State != prunella.Resolved { // by way of a person's hands
-		if _, err := b.hand(ctx, id, prunella.Escalated, engine.TakenByPerson.Name, n); err != nil {
+		if _, err := b.hand(ctx, id, prunella.Escalated, prunella.TakenByPerson, n); err != nil {
 			return inc, err
 		}
 	}
@@ -230,7 +232,7 @@ func (b backend) HandBack(ctx context.Context, id prunella.IncidentID, n client.
 }
 
 func (b backend) Escalate(ctx context.Context, id prunella.IncidentID, n client.Note) (prunella.Incident, error) {
-	return b.hand(ctx, id, prunella.Escalated, engine.TakenByPerson.Name, n)
+	return b.hand(ctx, id, prunella.Escalated, prunella.TakenByPerson, n)
 }
 
 func (b backend) Subscribe(ctx context.Context) <-chan client.Change { return b.hub.subscribe(ctx) }

@@ -87,7 +87,7 @@ func (e *Engine) mine(ctx context.Context, inc prunella.Incident, fence int64) (
 }
 
 // TakenByPerson is why a run ends whose incident a person took.
-var TakenByPerson = prunella.Reason{Name: "taken-by-person", Text: "a person took the incident; the remaining steps are not run"}
+var TakenByPerson = prunella.Reason{Name: prunella.TakenByPerson, Text: "a person took the incident; the remaining steps are not run"}
 
 // abandon ends what is still running of an incident that a person holds now:
 // what was done stays, and nothing more is done.

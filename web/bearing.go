@@ -91,14 +91,6 @@ func joinedLate(inc prunella.Incident) []prunella.Impact {
 	return out
 }
 
-// holder is the person who took an escalated incident, "" when it waits for one.
-func holder(inc prunella.Incident) string {
-	if inc.State != prunella.Escalated || inc.StateReason.Name != "taken-by-person" {
-		return ""
-	}
-	return inc.StateReason.Operands["by"]
-}
-
 // unheard says why nobody heard of an incident, "" when somebody did or nothing
 // was to be said.
 func unheard(told []prunella.Notification) string {

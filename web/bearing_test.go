@@ -40,10 +40,10 @@ func TestPagesTellHowItStandsNow(t *testing.T) {
 		},
 		"a person took it": {
 			change: func(v *client.IncidentView, now time.Time) {
-				v.Incident.State, v.Incident.StateReason = prunella.Escalated, prunella.Reason{Name: "taken-by-person", Text: "maya: mine", Operands: map[string]string{"by": "maya"}}
+				v.Incident.State, v.Incident.StateReason = prunella.Escalated, prunella.Reason{Name: "taken-by-person", Text: "maya: mine", Operands: map[string]string{"by": "maya", "given_up": "a step failed"}}
 				v.Incident.StateAt[prunella.Escalated] = now
 			},
-			says:     []string{"maya is on it", "Now ✕ failing", "92 % of requests to user, 91 % of requests to order, 92 % of requests to search and 1 more service, as last measured"},
+			says:     []string{"maya is on it", "Before that the engine gave it up: a step failed", "Now ✕ failing", "92 % of requests to user, 91 % of requests to order, 92 % of requests to search and 1 more service, as last measured"},
 			never:    []string{"Nobody was told", "It waits for a person", "I am on it"},
 			overview: "Maya is on it.",
 		},

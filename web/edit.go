@@ -143,7 +143,7 @@ func (s *server) save(r *http.Request, p *editPage) (next string, status int, er
 	saved, err := s.backend.WikiSave(r.Context(), client.WikiEdit{Path: p.Path, Base: p.Base, Text: p.Text, By: p.By, Reason: p.Reason})
 	if err != nil {
 		problem := s.problem(r, err)
-		p.Refused, p.Remedy = upperFirst(problem.Detail)+". Nothing was saved; your text is still here.", problem.Remedy
+		p.Refused, p.Remedy = upper(problem.Detail)+". Nothing was saved; your text is still here.", problem.Remedy
 		return "", problem.Status, nil
 	}
 	if c := saved.Conflict; c != nil {

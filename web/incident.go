@@ -22,6 +22,7 @@ type incidentPage struct {
 	More     string // what else is known of it
 	Standing bearing
 	Holder   string // the person who took it
+	GivenUp  string // why the engine had given it up before that
 	Unheard  string // why nobody was told
 	Cause    *prunella.Cause
 	Rail     []stage
@@ -111,7 +112,8 @@ func (s *server) incident(r *http.Request, now time.Time) (view, error) {
 	}
 	p.Runbooks = s.runbooks(r, signals)
 	p.Headline, p.More = firstSentence(headline(v.Incident))
-	p.Standing, p.Holder, p.Unheard = bearingOf(v.Incident), holder(v.Incident), unheard(v.Notifications)
+	p.Standing, p.Unheard = bearingOf(v.Incident), unheard(v.Notifications)
+	p.Holder, p.GivenUp = v.Incident.Holder()
 	for _, a := range v.Approvals {
 		if a.Decision != "" {
 			p.Decided = append(p.Decided, a)
@@ -152,7 +154,7 @@ func dueOf(inc prunella.Incident, a *ask) due {
 		}
 		return due{"approve or refuse", inc.DueAt}
 	case prunella.Escalated:
-		if by := holder(inc); by != "" {
+		if by, _ := inc.Holder(); by != "" {
 			return due{What: by + " is on it; nothing runs by itself"}
 		}
 		return due{What: "waits for a person; nothing runs by itself"}

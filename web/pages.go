@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"prunella"
 	"prunella/client"
@@ -147,12 +145,13 @@ func sayNow(open []prunella.Incident, status client.Status, now time.Time) (sent
 	critical, waiting, held, stuck := 0, 0, 0, 0
 	var holders []string
 	for _, i := range open {
+		by, _ := i.Holder()
 		switch {
 		case i.State == prunella.AwaitingApproval:
 			waiting++
-		case holder(i) != "":
+		case by != "":
 			held++
-			holders = including(holders, holder(i))
+			holders = including(holders, by)
 		case i.State == prunella.Escalated:
 			stuck++
 		}
@@ -189,15 +188,7 @@ func sayNow(open []prunella.Incident, status client.Status, now time.Time) (sent
 	if critical > 0 || stuck > 0 {
 		tone = "bad"
 	}
-	return sentence + ".", upperFirst(strings.Join(parts, ", ")) + ".", tone
-}
-
-func upperFirst(s string) string {
-	first, n := utf8.DecodeRuneInString(s)
-	if n == 0 {
-		return s
-	}
-	return string(unicode.ToUpper(first)) + s[n:]
+	return sentence + ".", upper(strings.Join(parts, ", ")) + ".", tone
 }
 
 type incidentsPage struct {

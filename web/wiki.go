@@ -67,7 +67,7 @@ func trail(file string) []crumb {
 	folder := path.Dir(file)
 	switch {
 	case folder == "people" || folder == "companies" || folder == "skills":
-		out = append(out, crumb{upperFirst(folder), "/" + folder})
+		out = append(out, crumb{upper(folder), "/" + folder})
 	case folder == "drafts":
 		out = append(out, crumb{"Drafts", "/skills#Drafts"})
 	case folder != ".":
@@ -126,7 +126,7 @@ var folderTeach = map[string]string{
 
 func (s *server) folder(r *http.Request, kind, folder string, limit int) (wikiFolder, error) {
 	found, err := s.backend.WikiSearch(r.Context(), client.WikiQuery{Kind: kind, Limit: limit})
-	f := wikiFolder{Title: cmp.Or(upperFirst(folder), "Other pages"), URL: "/wiki?kind=page", Hits: found.Hits, More: found.More, Teach: folderTeach[folder]}
+	f := wikiFolder{Title: cmp.Or(upper(folder), "Other pages"), URL: "/wiki?kind=page", Hits: found.Hits, More: found.More, Teach: folderTeach[folder]}
 	if folder != "" {
 		f.URL = "/" + folder
 	}

@@ -74,6 +74,9 @@ func (c *console) incident(v client.IncidentView) {
 	}
 	fmt.Fprintf(w, "%s  %s\n", i.ID, i.Title)
 	row("state", "%s: %s", i.State, brief(i.StateReason.Text))
+	if _, givenUp := i.Holder(); givenUp != "" {
+		row("given up", "%s", brief(givenUp))
+	}
 	row("severity", "%s: %s", i.Severity, i.SeverityReason.Text)
 	row("pattern", "%s (%.0f %%)", i.Pattern.Pattern, 100*i.Pattern.Confidence)
 	row("onset", "%s, %d signals from %d monitors", utc(i.Onset), v.SignalsTotal, len(i.Monitors))
@@ -105,7 +108,7 @@ func (c *console) incident(v client.IncidentView) {
 	}
 	switch i.State {
 	case prunella.Escalated:
-		if by := i.StateReason.Operands["by"]; i.StateReason.Name == "taken-by-person" && by != "" {
+		if by, _ := i.Holder(); by != "" {
 			fmt.Fprintf(w, "\n  %s is on it, and the engine leaves it alone. ", by)
 		} else {
 			fmt.Fprintf(w, "\n  It waits for a person, and the engine leaves it alone. To take it:\n     prunella incident escalate %s --reason WHY\n  ", i.ID)
