@@ -111,7 +111,7 @@ func (d *drill) judge() []prunella.ReportCheck {
 		if len(d.views) > 0 {
 			state = string(d.views[0].Incident.State)
 		}
-		s.add("settled", "within "+d.s.Watch.Bound.String(), state, false)
+		s.add("settled", "within "+span(d.s.Watch.Bound), state, false)
 	}
 	if e.Incidents != nil {
 		s.add("incidents", e.Incidents.String(), strconv.Itoa(len(d.views)), e.Incidents.holds(len(d.views)))
@@ -213,7 +213,7 @@ func (d *drill) judgeCorrelation(s *sheet, c Correlation) {
 		s.add("correlation.monitors", fmt.Sprintf("at least %d", *c.MonitorsMin), strconv.Itoa(d.report.Monitors), d.report.Monitors >= *c.MonitorsMin)
 	}
 	if c.OneIncident != nil {
-		s.add("correlation.one-incident", yes(*c.OneIncident), fmt.Sprintf("%d incidents", len(d.views)), *c.OneIncident == (len(d.views) == 1))
+		s.add("correlation.one-incident", tern(*c.OneIncident, "one incident", "more or none"), count(len(d.views), "incident"), *c.OneIncident == (len(d.views) == 1))
 	}
 }
 
@@ -233,14 +233,14 @@ func (d *drill) judgeCascade(s *sheet, c Cascade) {
 	}
 	s.holdsAll("cascade.next", c.Next, next)
 	if c.FullAt != nil {
-		want := fmt.Sprintf("%s after the fault, ±%.0f %%", c.FullAt.After, 100*c.FullAt.Tolerance)
+		want := fmt.Sprintf("%s after the fault, ±%.0f %%", span(c.FullAt.After), 100*c.FullAt.Tolerance)
 		if got.FullAt.IsZero() {
 			s.unseen("cascade.full-at", want, "no time was forecast")
 			return
 		}
 		after := got.FullAt.Sub(d.injected)
 		off := (after - c.FullAt.After).Abs()
-		s.add("cascade.full-at", want, after.Round(time.Second).String(), float64(off) <= c.FullAt.Tolerance*float64(c.FullAt.After))
+		s.add("cascade.full-at", want, span(after.Round(time.Second)), float64(off) <= c.FullAt.Tolerance*float64(c.FullAt.After))
 	}
 }
 
@@ -317,11 +317,11 @@ func (d *drill) judgeSteps(s *sheet) {
 func judgeBound(s *sheet, b Bound, t prunella.Timings) {
 	took := map[string]int64{"detected": t.Detected, "opened": t.Opened, "diagnosed": t.Diagnosed, "healed": t.Healed, "verified": t.Verified}[b.Stage]
 	if took < 0 {
-		s.unseen("within."+b.Stage, "within "+b.Max.String(), "it never came")
+		s.unseen("within."+b.Stage, "within "+span(b.Max), "it never came")
 		return
 	}
 	d := time.Duration(took) * time.Millisecond
-	s.add("within."+b.Stage, "within "+b.Max.String(), d.String(), d <= b.Max)
+	s.add("within."+b.Stage, "within "+span(b.Max), span(d), d <= b.Max)
 }
 
 func (d *drill) judgeAfter(s *sheet) {

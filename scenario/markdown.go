@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,7 +60,7 @@ func markdown(w *bufio.Writer, r prunella.Report) {
 	p("| pattern | %s, confidence %.0f %% |", cell(orElse(r.Pattern, "no incident")), 100*r.PatternConfidence)
 	p("| severity | %s |", cell(strings.TrimSuffix(orElse(string(r.Severity), "none")+": "+r.SeverityReason, ": ")))
 	p("| services affected | %s |", cell(orElse(strings.Join(r.ServicesAffected, ", "), "none")))
-	p("| signals linked | %d from %d monitors, %d incidents |", r.SignalsLinked, r.Monitors, r.Incidents)
+	p("| signals linked | %d from %s, %s |", r.SignalsLinked, count(r.Monitors, "monitor"), count(r.Incidents, "incident"))
 	p("| remediation | %s |", r.Remediation)
 	p("| verdict | %s |", cell(strings.TrimSuffix(orElse(string(r.Verdict), "none")+": "+r.VerdictReason, ": ")))
 	p("| detected, opened, diagnosed, healed, verified | %s |", Stages(r.Timings))
@@ -84,7 +86,7 @@ func markdown(w *bufio.Writer, r prunella.Report) {
 	}
 	list("Plan", r.Plan)
 	for _, s := range r.Steps {
-		steps = append(steps, fmt.Sprintf("%s %s (`%s`): %s, %s", clock(s.Started), s.Name, s.Action, s.Result, s.Ended.Sub(s.Started).Round(time.Millisecond)))
+		steps = append(steps, fmt.Sprintf("%s %s (`%s`): %s, %s", clock(s.Started), s.Name, s.Action, s.Result, span(s.Ended.Sub(s.Started))))
 	}
 	list("Steps as they ran", steps)
 	list("Escalations", r.Escalations)
@@ -101,6 +103,27 @@ func Stages(t prunella.Timings) string {
 		out = append(out, tern(v < 0, "–", fmt.Sprintf("%.2f s", float64(v)/1000)))
 	}
 	return strings.Join(out, ", ")
+}
+
+// count says "1 incident", "2 incidents".
+func count(n int, one string) string { return fmt.Sprintf("%d %s%s", n, one, tern(n == 1, "", "s")) }
+
+// span says a length of time: "0.48 s", "59 min 30 s", "1 h".
+func span(d time.Duration) string {
+	if d < time.Minute {
+		return strconv.FormatFloat(math.Round(d.Seconds()*100)/100, 'f', -1, 64) + " s"
+	}
+	var parts []string
+	for _, u := range []struct {
+		unit time.Duration
+		name string
+	}{{time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}} {
+		if n := d / u.unit; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, u.name))
+			d -= n * u.unit
+		}
+	}
+	return strings.Join(parts, " ")
 }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }

@@ -145,7 +145,7 @@ func TestRunIsErrorWhenItProvesNothing(t *testing.T) {
 		"canaries refused":   {text: quick(rotation), world: &fakeWorld{}, spoil: func(e *fakeEngine) { e.keys.Cells = e.keys.Cells[1:] }, want: "no canary token was accepted yet by order"},
 		"incident before": {text: quick(rotation), world: &fakeWorld{}, spoil: func(e *fakeEngine) {
 			e.views = []client.IncidentView{{Incident: prunella.Incident{ID: "inc-0", State: prunella.Open}}}
-		}, want: "1 incidents are open before"},
+		}, want: "before anything was broken: 1 incident open"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

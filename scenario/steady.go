@@ -47,7 +47,7 @@ func (d *drill) unsteady(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("ask the engine: %w", err)
 	}
 	if status.IncidentsOpen > 0 {
-		return fmt.Sprintf("%d incidents are open before anything was broken", status.IncidentsOpen), nil
+		return fmt.Sprintf("before anything was broken: %s open", count(status.IncidentsOpen, "incident")), nil
 	}
 	if d.world == nil {
 		return "", nil
