@@ -15,10 +15,12 @@ import (
 func TestAChangeThatIsHeardOfLateIsUndone(t *testing.T) {
 	for name, c := range map[string]struct {
 		after time.Duration // the first failure
+		hangs time.Duration // after that nobody looks for so long
 		state prunella.State
 	}{
-		"most of a minute late": {50 * time.Second, prunella.AwaitingApproval},
-		"never heard of":        {time.Hour, prunella.Escalated},
+		"most of a minute late":            {50 * time.Second, 0, prunella.AwaitingApproval},
+		"the engine was held up meanwhile": {50 * time.Second, 3 * time.Minute, prunella.AwaitingApproval},
+		"never heard of":                   {time.Hour, 0, prunella.Escalated},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -27,7 +29,12 @@ func TestAChangeThatIsHeardOfLateIsUndone(t *testing.T) {
 				x.last(4 * time.Minute)
 				change := x.w.rotate()
 				x.fail("order", "payment", "user")
-				x.last(min(c.after, 4*time.Minute))
+				x.last(min(c.after, time.Minute))
+				if c.hangs > 0 {
+					x.hangs(c.hangs)
+					x.last(exportEvery)
+				}
+				x.last(min(max(0, c.after-time.Minute), 3*time.Minute))
 				if c.after < 4*time.Minute {
 					if inc := only(t, s); len(inc.Causes) == 0 || inc.Causes[0].Change != nil {
 						t.Fatalf("before the change is known: %s, causes %+v", inc.State, inc.Causes)

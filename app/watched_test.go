@@ -78,6 +78,30 @@ type watched struct {
 	t *testing.T
 	s engineStore
 	p *engine.Pipeline
+	h *hung
+}
+
+// hung is a store that keeps the engine waiting now and then.
+type hung struct {
+	engineStore
+	mu    sync.Mutex
+	until time.Time
+}
+
+func (h *hung) OpenIncidents(ctx context.Context) ([]prunella.Incident, error) {
+	h.mu.Lock()
+	wait := time.Until(h.until)
+	h.mu.Unlock()
+	time.Sleep(wait)
+	return h.engineStore.OpenIncidents(ctx)
+}
+
+// hangs keeps the engine's loop from coming round for a while.
+func (x *watched) hangs(d time.Duration) {
+	x.h.mu.Lock()
+	x.h.until = time.Now().Add(d)
+	x.h.mu.Unlock()
+	x.last(d)
 }
 
 func watch(t *testing.T, skills func() []prunella.Skill, related correlate.Config) *watched {
@@ -90,12 +114,12 @@ func watch(t *testing.T, skills func() []prunella.Skill, related correlate.Confi
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &halfHeld{w: w}
+	h, held := &halfHeld{w: w}, &hung{engineStore: s}
 	e := engine.New(engine.Config{Owner: "node/a", Inventory: w.inventory(), Skills: skills, Catalog: action.Catalog(), Bucket: match.Default().Bucket,
-		Policy: heal.Policy{ApprovalTTL: prunella.Duration(2 * time.Hour)}}, s, h, metrics, log)
+		Policy: heal.Policy{ApprovalTTL: prunella.Duration(2 * time.Hour)}}, held, h, metrics, log)
 	_, stop := running(e)
 	t.Cleanup(stop)
-	return &watched{h, t, s, p}
+	return &watched{h, t, s, p, held}
 }
 
 // last lets time pass, with its traffic.

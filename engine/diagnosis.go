@@ -54,7 +54,7 @@ func (e *Engine) diagnose(ctx context.Context, inc prunella.Incident, fence int6
 	began := inc.StateAt[prunella.Diagnosing]
 	budget := e.budget(inc, skills)
 	sure := len(causes) > 0 && causes[0].Fault != prunella.FaultUnknown && causes[0].Confidence >= e.cfg.MinCause
-	if !sure && now.Sub(began) < budget { // more evidence may come
+	if !sure && e.waited(began, now) < budget { // more evidence may come
 		return false, e.lookAgain(ctx, inc, now)
 	}
 	if len(causes) == 0 {
@@ -87,7 +87,7 @@ func (e *Engine) decide(ctx context.Context, inc prunella.Incident, cause prunel
 	}
 	sure := cause.Fault != prunella.FaultUnknown && cause.Confidence >= e.cfg.MinCause
 	if len(run.Steps) == 0 && sure && cause.Confidence < evident && cause.Change == nil && diagnose.ComesOfChange(cause.Fault) &&
-		now.Sub(inc.StateAt[prunella.Diagnosing]) < e.budget(inc, e.cfg.Skills())/3 {
+		e.waited(inc.StateAt[prunella.Diagnosing], now) < e.budget(inc, e.cfg.Skills())/3 {
 		return false, e.lookAgain(ctx, inc, now) // the change behind it may not have been heard of yet
 	}
 	if run.Policy, err = e.policy(ctx, inc, run, cause, in.Skill, now); err != nil {

@@ -75,11 +75,13 @@ type Engine struct {
 	catalog map[string]prunella.Spec
 	wake    chan struct{}
 
-	mu      sync.Mutex
-	busy    map[prunella.IncidentID]bool
-	failing map[prunella.IncidentID]failing // what fails at every try
-	last    time.Time                       // last completed tick
-	done    sync.WaitGroup
+	mu       sync.Mutex
+	busy     map[prunella.IncidentID]bool
+	failing  map[prunella.IncidentID]failing // what fails at every try
+	last     time.Time                       // last completed tick
+	round    time.Time                       // last time that the loop came round
+	absences []absence                       // the newest, oldest first
+	done     sync.WaitGroup
 }
 
 // New makes an engine; Start runs it.
@@ -121,12 +123,13 @@ func (e *Engine) Owner() string { return e.cfg.Owner }
 
 // Run loops until ctx ends, then waits for stages under way to stop.
 func (e *Engine) Run(ctx context.Context) {
-	every := max(e.cfg.scaled(time.Second), 100*time.Millisecond)
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(e.cfg.every())
 	defer tick.Stop()
 	defer e.done.Wait()
 	for {
-		if err := e.Tick(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		now := time.Now()
+		e.comeRound(now)
+		if err := e.Tick(ctx, now); err != nil && ctx.Err() == nil {
 			e.log.Error("tick", "err", err)
 		}
 		select {
@@ -261,7 +264,7 @@ func (e *Engine) deferStage(id prunella.IncidentID, fence int64, cause error) {
 		e.mu.Unlock()
 		return
 	}
-	if f.panics >= maxPanics || now.Sub(f.since) > e.cfg.scaled(e.cfg.Patience)+10*time.Second {
+	if f.panics >= maxPanics || e.waited(f.since, now) > e.cfg.scaled(e.cfg.Patience)+10*time.Second {
 		reason := prunella.Reason{Name: "stage-failing", Text: fmt.Sprintf("%s keeps failing: %v", inc.State, cause)}
 		if err := e.escalate(ctx, inc, nil, reason, nil); err != nil {
 			e.log.Error("escalate", "incident", id, "err", err)
@@ -313,8 +316,8 @@ func (e *Engine) advance(ctx context.Context, id prunella.IncidentID, fence int6
 
 // begin lets an incident settle, then starts its diagnosis.
 func (e *Engine) begin(ctx context.Context, inc prunella.Incident, _ int64, now time.Time) (bool, error) {
-	if ready := inc.OpenedAt.Add(e.cfg.scaled(e.cfg.Settle)); now.Before(ready) {
-		return false, e.due(ctx, inc, ready)
+	if left := e.cfg.scaled(e.cfg.Settle) - e.waited(inc.OpenedAt, now); left > 0 {
+		return false, e.due(ctx, inc, now.Add(left))
 	}
 	_, err := e.move(ctx, inc, prunella.Diagnosing, prunella.Reason{Name: "settled", Text: "enough time for the first evidence to arrive"}, Change{})
 	return err == nil, err

@@ -38,7 +38,7 @@ func (e *Engine) verify(ctx context.Context, inc prunella.Incident, fence int64,
 	}
 	hold := e.cfg.scaled(e.cfg.Hold)
 	v := heal.Verification{Since: since, Now: now, Hold: hold, MinSamples: e.cfg.MinSamples, Fresh: max(hold/2, freshBuckets*e.cfg.Bucket),
-		Deadline: run.Ended.Add(e.cfg.scaled(e.cfg.Hold + e.cfg.VerifyBudget))}
+		Deadline: now.Add(e.cfg.scaled(e.cfg.Hold+e.cfg.VerifyBudget) - e.waited(run.Ended, now))}
 	if v.Services, err = e.health(ctx, inc, since, now); err != nil {
 		return false, err
 	}
