@@ -257,7 +257,7 @@ func TestLiveUpdateStaysInPlace(t *testing.T) {
 	do(t, ctx, chromedp.EmulateViewport(1440, 900),
 		chromedp.Navigate(site+"/incidents/inc-01jq8x4m2k"), chromedp.WaitVisible(chromedp.CSS(`#live[data-state="live"]`)))
 	ready := swapped(t, ctx)
-	do(t, ctx, script(`document.querySelector("#group-0").open = true; document.querySelector(".take").open = true;
+	do(t, ctx, script(`window.group = document.querySelector(".group"); group.open = true; document.querySelector(".take").open = true;
 		document.querySelector(".take [name=note]").value = "half a sentence"; document.querySelector(".take [name=note]").focus({preventScroll: true});
 		window.scrollTo({top: 900, behavior: "instant"}); window.kept = document.querySelector(".take [name=note]"); 0`))
 	before := evaluate[float64](t, ctx, `document.querySelector("#plan h2").getBoundingClientRect().top`)
@@ -282,7 +282,7 @@ func TestLiveUpdateStaysInPlace(t *testing.T) {
 	for what, script := range map[string]string{
 		"the focus moved":         `document.activeElement === window.kept && window.kept.isConnected`,
 		"the typed text was lost": `window.kept.value === "half a sentence"`,
-		"an open detail closed":   `document.querySelector("#group-0").open && document.querySelector(".take").open`,
+		"an open detail closed":   `window.group.isConnected && group.open && document.querySelector(".take").open`,
 	} {
 		if !evaluate[bool](t, ctx, script) {
 			t.Error(what)

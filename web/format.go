@@ -187,13 +187,21 @@ func short(id string) string {
 	return id[:8] + "…" + id[len(id)-4:]
 }
 
-// longID is a thumbprint (43 base64url characters) or a hash (40 or more of hex) in a sentence.
-var longID = regexp.MustCompile(`\b(?:[0-9A-Fa-f]{40,64}|[A-Za-z0-9_-]{43})(?:\b|$)`)
+// longID is a run of what identifiers are written with, as long as the shortest that is cut.
+var longID = regexp.MustCompile(`[A-Za-z0-9_-]{40,}`)
 
-// brief shortens the long identifiers in a sentence; where they matter they
-// stand in full beside it.
+// hexID is a commit or a digest in hex.
+var hexID = regexp.MustCompile(`^[0-9A-Fa-f]{40,64}$`)
+
+// brief shortens thumbprints (43 base64url characters) and hashes in a sentence;
+// where they matter they stand in full beside it.
 func brief(text string) string {
-	return longID.ReplaceAllStringFunc(text, short)
+	return longID.ReplaceAllStringFunc(text, func(id string) string {
+		if len(id) == 43 || hexID.MatchString(id) {
+			return short(id)
+		}
+		return id
+	})
 }
 
 // compact is v as one line of JSON, for what a step is given.

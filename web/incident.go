@@ -15,6 +15,9 @@ import (
 // signalsShown bounds how many linked signals a page gathers into groups.
 const signalsShown = 500
 
+// groupsShown is how many groups of signals stand open to the eye; more are folded.
+const groupsShown = 10
+
 // incidentPage answers: what, how bad, why, what is being done, is it over?
 type incidentPage struct {
 	I        prunella.Incident
@@ -33,7 +36,8 @@ type incidentPage struct {
 	Graph    graphView
 	Runs     []prunella.Run // newest first
 	Events   []prunella.Event
-	Groups   []signalGroup
+	Groups   []signalGroup // the largest
+	Rarer    []signalGroup // the others
 	Shown    int
 	Total    int
 	Notified []prunella.Notification
@@ -101,9 +105,11 @@ func (s *server) incident(r *http.Request, now time.Time) (view, error) {
 	}
 	from, points = quietBefore(from, v.Incident.Onset, points)
 	p := incidentPage{I: v.Incident, Rail: rail(v.Incident, now), Name: nameOf(r), Events: v.Events, Notified: v.Notifications,
-		Runs: newestFirst(v.Runs), Groups: groupSignals(signals), Shown: len(signals), Total: total,
+		Runs: newestFirst(v.Runs), Shown: len(signals), Total: total,
 		Held: v.Incident.State == prunella.Escalated, Over: v.Incident.State == prunella.Resolved,
 		Plot: ratePlot(points, hitBy(v.Incident), from, to, marksOf(v)), Graph: drawGraph(graph, v.Incident, now), Anchors: map[prunella.SignalID]string{}}
+	groups := groupSignals(signals)
+	p.Groups, p.Rarer = groups[:min(len(groups), groupsShown)], groups[min(len(groups), groupsShown):]
 	for _, sig := range signals {
 		p.Anchors[sig.ID] = "signal-" + string(sig.ID)
 	}

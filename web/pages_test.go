@@ -250,12 +250,13 @@ func TestHostileTexts(t *testing.T) {
 // TestStandaloneReport: one file that needs nothing else.
 func TestStandaloneReport(t *testing.T) {
 	r := newWorld().report()
+	r.Cause.Summary = "The key -4gpMrijMhdTXiWqJgeCQCzy1pbtq8qFA4Z15ikUfj- never came."
 	var file, part bytes.Buffer
 	if err := RenderReport(&file, r, true); err != nil {
 		t.Fatal(err)
 	}
 	balanced(t, file.String())
-	wants(t, file.String(), "PASSED", r.Title, r.ID)
+	wants(t, file.String(), "PASSED", r.Title, r.ID, "The key -4gpMrij…Ufj- never came.")
 	if !strings.Contains(file.String(), "<style>") || regexp.MustCompile(`(src|href)="[^#]`).MatchString(file.String()) {
 		t.Error("the file is not complete in itself")
 	}

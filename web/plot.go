@@ -43,6 +43,37 @@ type plot struct {
 	GateText string
 }
 
+// listed is how many steps are listed below a plot before they are folded: the
+// plan says the same at length.
+const listed = 3
+
+// Turns are the marks that are always listed.
+func (p plot) Turns() []plotMark {
+	if len(p.Acts()) == 0 {
+		return p.Marks
+	}
+	return p.marked(func(m plotMark) bool { return m.Class != "action" })
+}
+
+// Acts are the steps among the marks where there are too many to list.
+func (p plot) Acts() []plotMark {
+	acts := p.marked(func(m plotMark) bool { return m.Class == "action" })
+	if len(acts) <= listed {
+		return nil
+	}
+	return acts
+}
+
+func (p plot) marked(as func(plotMark) bool) []plotMark {
+	var out []plotMark
+	for _, m := range p.Marks {
+		if as(m) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
 type curve struct {
 	Class string // measured | baseline | other
 	Name  string

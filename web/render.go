@@ -61,9 +61,12 @@ var functions = template.FuncMap{
 	"inc":       func(i int) int { return i + 1 },
 	"upper":     upper,
 	"delivered": delivered, "monitorWord": monitorWord, "failures": failuresAfter, "prove": proveCommand,
-	"abs":   func(x float64) string { return number(max(x, -x)) },
-	"at":    func(now time.Time, v any) withNow { return withNow{now, v} },
-	"since": func(from, to time.Time) string { return duration(to.Sub(from)) },
+	"stretches": stretches,
+	"head":      func(list []string) []string { return list[:min(len(list), heaviest)] },
+	"rest":      func(list []string) []string { return list[min(len(list), heaviest):] },
+	"abs":       func(x float64) string { return number(max(x, -x)) },
+	"at":        func(now time.Time, v any) withNow { return withNow{now, v} },
+	"since":     func(from, to time.Time) string { return duration(to.Sub(from)) },
 	"budget": func(d time.Duration) string {
 		if d == 0 {
 			return "no limit"
@@ -82,8 +85,10 @@ type side struct {
 // Whole says whether there is anything to show.
 func (s side) Whole() bool { return len(s.Head.List) > 0 }
 
+// heaviest is how much evidence for or against a cause is shown before the rest is folded.
+const heaviest = 6
+
 func fold(class string, list []prunella.Evidence, anchors map[prunella.SignalID]string) side {
-	const heaviest = 6
 	s := side{Class: class, Head: linkedEvidence{list[:min(len(list), heaviest)], anchors}}
 	if len(list) > heaviest {
 		s.Rest = &linkedEvidence{list[heaviest:], anchors}

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"fmt"
+	"hash/fnv"
 	"sort"
 	"strings"
 	"time"
@@ -11,6 +13,7 @@ import (
 
 // signalGroup is linked signals that differ only in their variable parts.
 type signalGroup struct {
+	ID       string // of its place on the page, the same as the group grows
 	Template string
 	Kind     prunella.SignalKind
 	Severity prunella.Severity
@@ -36,7 +39,7 @@ func groupSignals(signals []prunella.Signal) []signalGroup {
 		if !ok {
 			i = len(out)
 			index[key] = i
-			out = append(out, signalGroup{Template: template, Kind: s.Kind, Severity: s.Severity, First: s.Time, Last: s.Time})
+			out = append(out, signalGroup{ID: fmt.Sprintf("group-%x", fnv32(key)), Template: template, Kind: s.Kind, Severity: s.Severity, First: s.Time, Last: s.Time})
 		}
 		g := &out[i]
 		g.Signals = append(g.Signals, s)
@@ -53,6 +56,12 @@ func groupSignals(signals []prunella.Signal) []signalGroup {
 	}
 	sort.SliceStable(out, func(i, j int) bool { return len(out[i].Signals) > len(out[j].Signals) })
 	return out
+}
+
+func fnv32(s string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(s))
+	return h.Sum32()
 }
 
 func including(list []string, s string) []string {

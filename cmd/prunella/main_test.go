@@ -214,10 +214,11 @@ func TestNarrator(t *testing.T) {
 		{Stage: "steady", Kind: "wait", Text: "20 %"},
 		{Stage: "watch", Kind: "step", Text: "let fchrZ2kRDhNYhuDH28Bjyv41TZvRgF_Gtj2B0H0iyLg sign: done", Elapsed: 1500 * time.Millisecond},
 		{Stage: "watch", Kind: "step", Text: "let fchrZ2kRDhNYhuDH28Bjyv41TZvRgF_Gtj2B0H0iyLg sign: done"},
+		{Stage: "watch", Kind: "step", Text: "not -4gpMrijMhdTXiWqJgeCQCzy1pbtq8qFA4Z15ikUfjc, nor [fchrZ2kRDhNYhuDH28Bjyv41TZvRgF_Gtj2B0H0iyL-]", Elapsed: 1500 * time.Millisecond},
 	} {
 		tell(p)
 	}
-	want := "\nWait until everything is normal\n     0.0 s … 10 %\n\nWatch what the engine makes of it\n     1.5 s ▸ let fchrZ2kR… sign: done\n"
+	want := "\nWait until everything is normal\n     0.0 s … 10 %\n\nWatch what the engine makes of it\n     1.5 s ▸ let fchrZ2kR… sign: done\n     1.5 s ▸ not -4gpMrij…, nor [fchrZ2kR…]\n"
 	if b.String() != want {
 		t.Errorf("got %q", b.String())
 	}

@@ -54,12 +54,17 @@ var marks = map[string]struct{ sign, style string }{
 	"approval": {"✋", yellow}, "step": {"▸", bold}, "state": {"→", bold}, "escalation": {"☎", yellow}, "verdict": {"✓", green}, "wait": {"…", dim},
 }
 
-// keyID is an RFC 7638 thumbprint, too long to be read in passing.
-var keyID = regexp.MustCompile(`\b[A-Za-z0-9_-]{43}(?:\b|$)`)
+// long is a run of what key ids are written with, from the length of an RFC 7638 thumbprint on.
+var long = regexp.MustCompile(`[A-Za-z0-9_-]{43,}`)
 
-// brief shortens the thumbprints in a sentence.
+// brief shortens the thumbprints in a sentence, which are too long to be read in passing.
 func brief(text string) string {
-	return keyID.ReplaceAllStringFunc(text, func(kid string) string { return kid[:8] + "…" })
+	return long.ReplaceAllStringFunc(text, func(id string) string {
+		if len(id) > 43 {
+			return id
+		}
+		return id[:8] + "…"
+	})
 }
 
 // utc is a time as everything else here says it, whatever the zone of the terminal.
