@@ -17,41 +17,53 @@ import (
 // silence in which the flood has evidently ended. So a flood spends the first
 // and leaves the second to the rotation that comes after it.
 //
-// A flood also falls silent when this process, or its sender, was held up for a
-// moment. What comes next then is more of the flood. So a kid that breaks the
-// rhythm has to wait for hush: if another new one comes meanwhile, it was nothing.
+// Both kinds of evidence can deceive. A flood falls silent when this process or
+// its sender was held up for a moment, and one that repeats its kids has a first
+// that it repeats. So such a kid has to wait for hush: if more like it come
+// meanwhile, it was nothing.
+//
+// A kid that the issuer was asked for in vain, by whatever fetch, is asked for
+// again when as long has passed as it was known to be absent: a client that
+// sticks to an old key leaves the slots to others.
 type budget struct {
 	open, evidence time.Time // when each slot was last spent for nothing
 	need           uint32    // sightings of one kid that are evidence; doubles when they turn out wrong
 	needRaised     time.Time
 
 	seed maphash.Seed
-	kids []sighting // by hash of the kid; another kid of the same place takes it over, which bounds the memory
+	made time.Time
+	last time.Duration // sighting of any kid
+	kids [][4]sighting // rows by hash of the kid; the one not seen for longest gives way, which bounds the memory
 
 	rhythm rhythm // of first sightings
+	round  uint16 // of hush; counts them
 }
 
-// sighting is what is remembered of an unknown kid.
+// sighting is what is remembered of an unknown kid. Times count from when the
+// budget was made.
 type sighting struct {
 	id          uint64
-	absent      int64 // Unix nanoseconds when a fetch for this kid did not bring it; 0 is never
+	first, last time.Duration // of those since it was not seen for long
 	count       uint32
-	outOfRhythm bool // it came when no other unknown kid had for long
+	round       uint16 // of hush, in which it was counted as repeated
+	outOfRhythm bool   // it came when no other unknown kid had for long
+	removed     bool   // it had a key
 }
 
 const (
 	slotEvery  = time.Minute
 	failEvery  = 20 * time.Second // the open slot after a fetch that got no answer: nothing was learned, and a rotation may wait behind it
-	remembered = 4096             // kids, 24 bytes each
+	rows       = 1024             // of four kids that are remembered, 32 bytes each
 	skew       = time.Minute
 	firstNeed  = 2
-	mostNeed   = 64
+	mostNeed   = 4096
 	calmDown   = 10 * time.Minute
+	forgotten  = 5 * time.Minute  // a kid not seen for so long is a new one
 	retryAfter = 10 * time.Second // a kid that was just asked for in vain may be published late
 )
 
 func newBudget() *budget {
-	return &budget{need: firstNeed, seed: maphash.MakeSeed(), kids: make([]sighting, remembered)}
+	return &budget{need: firstNeed, seed: maphash.MakeSeed(), made: time.Now(), kids: make([][4]sighting, rows)}
 }
 
 // slot names what pays for a fetch, and why.
@@ -64,29 +76,45 @@ const (
 	calmSlot     slot = "calm"     // the evidence slot, for a kid out of rhythm
 )
 
-// sight notes a kid that is not in the set and names the slot that would pay
-// for a fetch if the token turns out to be good otherwise. first says that the
-// kid is a new one, as far as anybody remembers.
-func (b *budget) sight(now time.Time, kid string) (_ slot, first bool) {
-	s, before := b.sighted(kid)
-	s.outOfRhythm = false
-	if !before {
-		s.outOfRhythm = b.rhythm.beat(now)
+// sight notes a kid that is not in the set, which was asked for at asked, and
+// names the slot that would pay for a fetch if the token turns out to be good
+// otherwise. first says that the kid is a new one, as far as anybody remembers;
+// often, that it is not far from being evidence by how often it was seen, once
+// in a round.
+func (b *budget) sight(now, asked time.Time, kid string) (_ slot, first, often bool) {
+	s, at := b.sighted(kid), now.Sub(b.made)
+	if first = s.count == 0 || at-s.last > forgotten; first {
+		*s = sighting{id: s.id, removed: s.removed, first: at, outOfRhythm: b.rhythm.beat(now, at-b.last >= leastCalm)}
+	} else {
+		s.outOfRhythm = false
 	}
+	s.last, b.last = at, at
 	s.count++
-	return b.slotFor(now, s), !before
+	if often = 2*s.count > b.need && s.round != b.round && !b.absent(now, asked, s); often {
+		s.round = b.round
+	}
+	return b.slotFor(now, asked, s), first, often
 }
 
-func (b *budget) slotFor(now time.Time, s *sighting) slot {
+// absent says whether the issuer was asked for a kid in vain and it is too soon
+// to ask again.
+func (b *budget) absent(now, asked time.Time, s *sighting) bool {
+	known := asked.Sub(b.made) - s.first // for how long
+	return known > 0 && now.Sub(asked) < min(max(known, retryAfter), calmDown)
+}
+
+func (b *budget) slotFor(now, asked time.Time, s *sighting) slot {
 	if b.need > firstNeed && now.Sub(b.needRaised) > calmDown {
 		b.need = firstNeed
 	}
 	switch {
+	case b.absent(now, asked, s):
+		return noSlot
 	case now.Sub(b.open) >= slotEvery:
 		return openSlot
-	case now.Sub(b.evidence) < slotEvery:
+	case now.Sub(b.evidence) < slotEvery || s.removed && asked.Sub(b.made) > s.first:
 		return noSlot
-	case s.count >= b.need && now.UnixNano()-s.absent >= int64(retryAfter):
+	case s.count >= b.need:
 		return repeatedSlot
 	case s.outOfRhythm:
 		return calmSlot
@@ -96,23 +124,23 @@ func (b *budget) slotFor(now time.Time, s *sighting) slot {
 
 // unknown decides about a kid that was just sighted in a token that would be
 // good if its key were known. issued is the token's iat, zero when it has none;
-// current is when the fetch began that brought the present set.
-func (b *budget) unknown(now time.Time, kid string, issued, current time.Time) slot {
-	s, _ := b.sighted(kid)
-	if absent := time.Unix(0, s.absent); s.absent != 0 && issued.Before(absent.Add(-skew)) && now.Sub(absent) < calmDown {
-		return noSlot // the issuer was asked for this kid after the token was made
-	}
-	slot := b.slotFor(now, s)
-	if slot != openSlot && (issued.IsZero() || issued.Before(current.Add(-skew))) {
+// asked is when the fetch began that brought the present set.
+func (b *budget) unknown(now, asked time.Time, kid string, issued time.Time) slot {
+	s := b.sighted(kid)
+	slot := b.slotFor(now, asked, s)
+	if before(issued, asked) && (slot != openSlot || asked.Sub(b.made) > s.first) {
 		return noSlot // the set that there is was fetched after the token was made
 	}
 	return slot
 }
 
+// before says whether a token was evidently made before the set was asked for.
+func before(issued, asked time.Time) bool { return !issued.IsZero() && issued.Before(asked.Add(-skew)) }
+
 // forged decides about a signature that a known kid did not make: the kid may
 // have new material. It may take the open slot only.
-func (b *budget) forged(now, issued, current time.Time) slot {
-	if now.Sub(b.open) >= slotEvery && !issued.IsZero() && !issued.Before(current.Add(-skew)) {
+func (b *budget) forged(now, asked, issued time.Time) slot {
+	if now.Sub(b.open) >= slotEvery && !before(issued, asked) {
 		return openSlot
 	}
 	return noSlot
@@ -131,20 +159,23 @@ func (b *budget) spend(s slot, now time.Time) {
 // settle ends what spend began, after a fetch that succeeded: one that found
 // what it was asked for gives the slot back.
 func (b *budget) settle(s slot, kid string, now time.Time, found bool) {
-	seen, _ := b.sighted(kid)
 	if found {
 		b.spend(s, time.Time{})
-		*seen = sighting{}
 		return
 	}
-	seen.absent, seen.count = now.UnixNano(), 0
+	b.sighted(kid).first-- // it was asked for since, also when all this took no time
 	switch s {
 	case repeatedSlot:
-		b.need = min(2*b.need, mostNeed)
-		b.needRaised = now
+		b.repeats(now)
 	case calmSlot:
 		b.rhythm.wrong()
 	}
+}
+
+// repeats notes that kids that have no key come again and again.
+func (b *budget) repeats(now time.Time) {
+	b.need = min(2*b.need, mostNeed)
+	b.needRaised = now
 }
 
 // failed ends what spend began, after a fetch that got no good answer.
@@ -155,12 +186,30 @@ func (b *budget) failed(s slot, now time.Time) {
 }
 
 // sighted looks a kid up, or makes it room.
-func (b *budget) sighted(kid string) (s *sighting, before bool) {
+func (b *budget) sighted(kid string) *sighting {
 	id := maphash.String(b.seed, kid)
-	s = &b.kids[id%remembered]
-	if s.id == id {
-		return s, true
+	row := &b.kids[id%rows]
+	oldest := &row[0]
+	for i := range row {
+		if row[i].id == id {
+			return &row[i]
+		}
+		if row[i].last < oldest.last {
+			oldest = &row[i]
+		}
 	}
-	*s = sighting{id: id}
-	return s, false
+	*oldest = sighting{id: id}
+	return oldest
+}
+
+// published forgets what was seen of the kids that a set has, and remembers
+// which it had.
+func (b *budget) published(now time.Time, keys map[string]*key, removed []*key) {
+	for kid := range keys {
+		*b.sighted(kid) = sighting{}
+	}
+	for _, k := range removed {
+		s := b.sighted(k.kid)
+		*s = sighting{id: s.id, last: now.Sub(b.made), removed: true}
+	}
 }

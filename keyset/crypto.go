@@ -52,6 +52,20 @@ func (p *parsed) signedBy(k *key) bool {
 	return false
 }
 
+// signable says whether some key can have made the signature, going by its length.
+func (p *parsed) signable() bool {
+	switch a := algorithms[p.alg]; a.kty {
+	case "RSA":
+		return len(p.sig) >= minRSABits/8 && len(p.sig) <= maxRSABits/8
+	case "EC":
+		return len(p.sig) == 2*coordinate[a.crv]
+	}
+	return len(p.sig) == ed25519.SignatureSize
+}
+
+// coordinate is how many bytes a coordinate has.
+var coordinate = map[string]int{"P-256": 32, "P-384": 48, "P-521": 66}
+
 var pssOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 
 // derSignature turns the fixed-width r and s of a JWS (RFC 7518, 3.4) into the

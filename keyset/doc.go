@@ -23,24 +23,30 @@
 // fetches is deaf just when a flood has used the limit up. This is how both are
 // avoided, and where that ends.
 //
-//   - A token that would be refused whatever its key (iss, aud, exp, typ, alg)
-//     is no reason to fetch. What is left is made to look right on purpose.
+//   - A token that would be refused whatever its key (iss, aud, exp, typ, alg, a
+//     signature of a length that no key makes) is no reason to fetch. What is left
+//     is made to look right on purpose.
 //   - There are two slots, and each pays for one fetch a minute that finds
 //     nothing. A fetch that finds what it was asked for is free, because only
 //     the issuer can make that happen: any number of rotations in a minute are
 //     known at their first token.
 //   - The open slot takes any such token. The evidence slot takes only a kid
 //     that stands out: one seen twice (each time that turns out wrong, twice as
-//     often, up to 64), or one that comes after a silence: a tenth of a second,
-//     eight times the usual distance between new unknown kids and twice the
-//     longest in five minutes, at least. The latter waits a moment more (four
-//     usual distances, a quarter of a second at most): if another new kid comes,
-//     the flood or this process was only held up. A flood spends the first slot
-//     and is refused the second, in bursts and at random, too.
+//     often), or one that comes after a silence: of five seconds before there is a
+//     flood, then of a tenth of a second, eight times the usual distance between
+//     new unknown kids and twice the longest in five minutes, at least; of ten
+//     seconds while old ones go on coming. It waits a moment more, a quarter of a
+//     second at most, and has lost when others stand out as it does: the flood
+//     repeats its kids, or it or this process was only held up. So a flood spends
+//     the first slot and is refused the second, in bursts, at random and from a
+//     list, too.
+//   - A kid that the issuer was asked for in vain is asked for again after ten
+//     seconds, and then after as long as it has been known to be absent. A client
+//     that sticks to an old key leaves the slots to others.
 //   - A fetch that fails teaches nothing: the open slot is back after 20 seconds.
 //   - Every other token of unknown kid is refused at once. No request ever
-//     waits for a limiter; one may wait for a fetch that is under way, two
-//     seconds at most, and all share it.
+//     waits for a limiter; one may wait for fetches that are under way, two
+//     seconds at most in all, and all share them.
 //   - Refreshes on schedule and hints (signed ones, and the answer to an
 //     acknowledgement) have budgets of their own, which no token can touch. Any fetch brings the whole set.
 //
@@ -50,13 +56,16 @@
 // while one goes on. While the issuer does not answer junk causes at most
 // 4, and a rotation that came meanwhile is known 20 seconds after the end.
 // What remains: somebody who can state every claim and knows this text can spend
-// the evidence slot too, by repeating kids or pausing. He then delays a rotation
+// the evidence slot too, by repeating one kid or pausing. He then delays a rotation
 // that was neither published ahead nor announced by a hint, by a minute at most,
 // since the slots are filled again each minute and whoever spends one fetches
-// the new key for all.
+// the new key for all. A kid that has just appeared and has no key does the same,
+// unmeant, for the rest of its first minute.
 //
-// A signature that a known kid did not make may mean that the kid has new
-// material. It may take the open slot, and the token is judged again.
+// A signature that a known kid did not make, or an algorithm that its key is not
+// for, may mean that the kid has new material. It may take the open slot, and the
+// token is judged again. So may the signature of a token without a kid, when the
+// set has one key.
 //
 // # What is promised about old keys
 //
@@ -65,9 +74,12 @@
 // If-None-Match. A key that its issuer removed is refused after MaxAge at the
 // latest. When a fetch fails, or brings a document that the policy refuses, the
 // last good set stays in use, tries go on (after a second, then doubling to a
-// minute), and after Config.MaxStale every token is refused as Unavailable. A
+// minute, a quarter of one while there is no set to use), and after Config.MaxStale every token is refused as Unavailable. A
 // set that became empty counts as failed, so removing the only key takes
 // MaxStale. Keys are told apart by their thumbprints (RFC 7638), not kids.
+//
+// A process that was suspended, by its machine or with it, finds out at its next
+// token that a fetch is long overdue, and fetches before it judges the token.
 //
 // # What is refused in a set
 //

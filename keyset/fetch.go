@@ -17,11 +17,12 @@ import (
 )
 
 const (
-	fetchTimeout = 5 * time.Second // for a whole fetch, discovery included
+	fetchTimeout = 10 * time.Second // for a whole fetch, discovery included
 	maxRedirects = 3
 	leastLife    = time.Minute     // a set is not fetched again sooner, whatever Cache-Control says
 	usualLife    = 5 * time.Minute // when Cache-Control says nothing
 	rediscover   = 24 * time.Hour
+	wholeEvery   = time.Hour        // how often the set is asked for whatever it was: a server that wrongly says that it is the same is found out
 	filePoll     = 2 * time.Second  // how often a file is looked at
 	fileReread   = 30 * time.Second // how often it is read even though it looks the same
 )
@@ -48,6 +49,8 @@ type web struct {
 	client *http.Client
 
 	discovered time.Time
+	fails      int       // of the key set, in a row
+	whole      time.Time // when it last came with its text
 	etag       string
 	modified   string
 	hash       [sha256.Size]byte
@@ -84,16 +87,20 @@ func ourClient(given *http.Client) *http.Client {
 }
 
 func (w *web) fetch(ctx context.Context, fresh bool) (answer, error) {
-	if w.issuer != "" && (w.jwks == "" || time.Since(w.discovered) > rediscover) {
-		if err := w.discover(ctx); err != nil {
+	// Perhaps the set has moved; but then, perhaps it is the discovery document
+	// that has gone or is slow, so every other try goes without it.
+	again := w.fails > 0 || time.Since(w.discovered) > rediscover
+	if w.issuer != "" && (w.jwks == "" || again && w.fails%2 == 0) {
+		if err := w.discover(ctx); err != nil && w.jwks == "" {
 			return answer{}, err
 		}
 	}
 	a, err := w.keys(ctx, fresh)
 	if err != nil {
-		w.discovered = time.Time{} // perhaps the set has moved
+		w.fails++
 		return answer{}, err
 	}
+	w.fails = 0
 	return a, nil
 }
 
@@ -141,14 +148,18 @@ func (w *web) discover(ctx context.Context) error {
 
 func (w *web) keys(ctx context.Context, fresh bool) (answer, error) {
 	header := http.Header{}
-	if w.etag != "" {
-		header.Set("If-None-Match", w.etag)
-	}
-	if w.modified != "" {
-		header.Set("If-Modified-Since", w.modified)
-	}
-	if fresh {
+	conditional := false
+	switch {
+	case fresh:
 		header.Set("Cache-Control", "no-cache")
+	case time.Since(w.whole) < wholeEvery:
+		if w.etag != "" {
+			header.Set("If-None-Match", w.etag)
+		}
+		if w.modified != "" {
+			header.Set("If-Modified-Since", w.modified)
+		}
+		conditional = len(header) > 0
 	}
 	resp, body, err := w.get(ctx, w.jwks, header)
 	if err != nil {
@@ -158,7 +169,7 @@ func (w *web) keys(ctx context.Context, fresh bool) (answer, error) {
 	a := answer{next: refreshAhead(life), source: w.jwks, keep: func() {}}
 	switch resp.StatusCode {
 	case http.StatusNotModified:
-		if w.etag == "" && w.modified == "" {
+		if !conditional {
 			return a, fmt.Errorf("%s answered 304 to an unconditional request", w.jwks)
 		}
 		a.same = true
@@ -168,7 +179,7 @@ func (w *web) keys(ctx context.Context, fresh bool) (answer, error) {
 		// An answer that is refused must not be remembered: a later 304 would
 		// confirm it.
 		a.keep = func() {
-			w.hash, w.etag, w.modified = hash, resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")
+			w.whole, w.hash, w.etag, w.modified = time.Now(), hash, resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")
 		}
 	default:
 		return a, fmt.Errorf("%s answered %s", w.jwks, resp.Status)
@@ -261,6 +272,9 @@ func (f *file) fetch(_ context.Context, fresh bool) (answer, error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
 		return a, err
+	}
+	if !info.Mode().IsRegular() { // a pipe would never end
+		return a, fmt.Errorf("%s is not a regular file", f.path)
 	}
 	looksSame := f.info != nil && info.Size() == f.info.Size() && info.ModTime().Equal(f.info.ModTime()) && os.SameFile(info, f.info)
 	if looksSame && !fresh && time.Since(f.read) < fileReread {

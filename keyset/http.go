@@ -54,7 +54,8 @@ func Bearer(values []string) (string, bool) {
 	if len(values) != 1 || len(values[0]) <= len(scheme) || !strings.EqualFold(values[0][:len(scheme)], scheme) {
 		return "", false
 	}
-	return values[0][len(scheme):], true
+	token := strings.Trim(values[0][len(scheme):], " ") // RFC 9110, 11.4: one space or more
+	return token, token != ""
 }
 
 func deny(w http.ResponseWriter, err error) {

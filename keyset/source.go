@@ -3,6 +3,7 @@ package keyset
 import (
 	"context"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -10,9 +11,11 @@ import (
 )
 
 const (
-	hintEvery  = 10 * time.Second // signed hints cause at most one fetch in this time
-	longestTry = time.Minute      // between two tries while the issuer does not answer
-	maxWait    = 2 * time.Second  // a request waits no longer for the fetch that may bring its key
+	hintEvery   = 10 * time.Second // signed hints cause at most one fetch in this time
+	longestTry  = time.Minute      // between two tries while the issuer does not answer
+	longestBare = 15 * time.Second // and while there is no set to use meanwhile
+	maxWait     = 2 * time.Second  // a request waits no longer for the fetches that may bring its key
+	oversleep   = 30 * time.Second // after a fetch was due: run does not sleep so long, nor fetch, unless it was not running
 )
 
 // snapshot is a key set as verification sees it; it is never changed.
@@ -20,6 +23,14 @@ type snapshot struct {
 	keys  map[string]*key
 	only  *key      // the one key of a set of one, for tokens that name no kid
 	began time.Time // when the fetch began that last confirmed it
+}
+
+// key returns the key that a kid means, or nil.
+func (s *snapshot) key(kid string) *key {
+	if kid == "" {
+		return s.only
+	}
+	return s.keys[kid]
 }
 
 // source keeps the keys of one issuer. Verification reads snap; one goroutine,
@@ -39,12 +50,14 @@ type source struct {
 	snap    atomic.Pointer[snapshot]
 	until   atomic.Int64           // Unix nanoseconds: the set must not be used after
 	flight  atomic.Pointer[flight] // the fetch under way
-	noSlots atomic.Int64           // Unix nanoseconds: until then no unknown kid is worth a fetch
+	overdue atomic.Int64           // Unix nanoseconds: when run was evidently held up, for it is awake before
+	noSlots atomic.Int64           // nanoseconds since budget was made: until then no unknown kid is worth a fetch
 
 	mu      sync.Mutex // guards what follows
 	budget  *budget
 	hushed  *flight // waits for the silence to last; nil when none does
 	closed  bool
+	waking  time.Time // until when tokens wait for run, which was held up; zero when it was not
 	hintAt  time.Time // when to fetch because of a hint; zero when there is none
 	hinted  time.Time // when that was done last
 	work    chan *flight
@@ -61,11 +74,11 @@ type flight struct {
 	done   chan struct{}
 	reason string // scheduled | hint | unknown-key | signature
 	slot   slot
-	kid    string
-	was    *key // signature: the key whose material may have changed
+	kid    string // of the token; "" is a token of a set's only key
+	was    *key   // signature: the key whose material may have changed
 
-	asked   time.Time // calm: when its token came
-	dropped bool      // calm: it did not begin; to be read when done is closed
+	others  int  // repeated: kids that were repeated as it waited for hush
+	dropped bool // it did not begin; to be read when done is closed
 }
 
 func newSource(s Source, cfg Config, m *sourceMetrics, changed func()) *source {
@@ -78,6 +91,7 @@ func newSource(s Source, cfg Config, m *sourceMetrics, changed func()) *source {
 	for _, a := range s.Algorithms {
 		src.allowed[a] = true
 	}
+	src.overdue.Store(math.MaxInt64)
 	if s.File != "" {
 		src.origin = &file{path: s.File}
 	} else {
@@ -125,6 +139,8 @@ func (s *source) run(ctx context.Context) {
 		if !s.hintAt.IsZero() && s.hintAt.Before(due) {
 			due = s.hintAt
 		}
+		s.waking = time.Time{}
+		s.overdue.Store(due.Add(oversleep).UnixNano())
 		s.mu.Unlock()
 		timer.Reset(time.Until(due))
 	}
@@ -195,12 +211,13 @@ func (s *source) fetch(ctx context.Context, f *flight) time.Duration {
 	if err == nil && !a.same {
 		doc, err = readDocument(a.body, s.Algorithms)
 	}
+	var d difference
 	var tell func() (outcome string)
 	if err == nil {
 		a.keep()
-		tell = s.keep(a, doc, began, f.reason)
+		d, tell = s.keep(a, doc, began, f.reason)
 	}
-	s.land(f, err)
+	s.land(f, err, d.removed)
 	outcome := "failed"
 	if err == nil { // nobody waits while it is told
 		outcome = tell()
@@ -212,14 +229,17 @@ func (s *source) fetch(ctx context.Context, f *flight) time.Duration {
 }
 
 // land ends a flight, with the fetch's error: its slot is settled, and who waits goes on.
-func (s *source) land(f *flight, err error) {
+func (s *source) land(f *flight, err error, removed []*key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err == nil {
+		s.budget.published(time.Now(), s.snap.Load().keys, removed)
+	}
 	if f.slot != noSlot {
 		if now := time.Now(); err != nil {
 			s.budget.failed(f.slot, now)
 		} else {
-			k := s.snap.Load().keys[f.kid]
+			k := s.snap.Load().key(f.kid)
 			s.budget.settle(f.slot, f.kid, now, k != nil && k != f.was)
 		}
 		s.noteSlots()
@@ -246,22 +266,25 @@ func (s *source) failed(ctx context.Context, err error) time.Duration {
 		s.expired = true
 		s.log.Error("the key set is too old: every token is refused", "error", err, "usable_until", until.UTC())
 	}
-	wait := min(time.Second<<min(s.fails-1, 10), longestTry)
+	longest := longestTry
+	if s.snap.Load() == nil || now.After(until) {
+		longest = longestBare
+	}
+	wait := min(time.Second<<min(s.fails-1, 10), longest)
 	if left := until.Sub(now); left > 0 && left < wait { // be there when it runs out, to say so
 		wait = left + time.Millisecond
 	}
 	return wait - time.Duration(rand.Int64N(int64(wait)/4+1))
 }
 
-// keep puts a good answer into use. What it returns tells of it: in the metrics,
-// in the log, and to whoever is to know when the set changed.
-func (s *source) keep(a answer, doc document, began time.Time, reason string) (tell func() (outcome string)) {
+// keep puts a good answer into use. The function that it returns tells of it: in
+// the metrics, in the log, and to whoever is to know when the set changed.
+func (s *source) keep(a answer, doc document, began time.Time, reason string) (d difference, tell func() (outcome string)) {
 	old := s.snap.Load()
 	fails := s.fails
 	s.fails, s.expired = 0, false
 	s.until.Store(began.Add(s.stale).UnixNano())
 	next := &snapshot{keys: doc.keys, began: began}
-	var d difference
 	if a.same && old != nil {
 		next.keys, next.only = old.keys, old.only
 	} else {
@@ -273,7 +296,7 @@ func (s *source) keep(a answer, doc document, began time.Time, reason string) (t
 		}
 	}
 	s.snap.Store(next)
-	return func() string {
+	return d, func() string {
 		if fails > 0 && old != nil {
 			s.log.Info("the key set can be refreshed again", "failed_tries", fails)
 		}

@@ -69,6 +69,8 @@ type parsed struct {
 	invalid string // why the payload is no claims object; told only once the signature is known to be good
 	signed  []byte // header "." payload, in the scratch buffer
 	sig     []byte // decoded signature, in the scratch buffer
+
+	patience time.Time // until when it may wait for fetches; zero before the first
 }
 
 // scratch is the memory one verification works in.

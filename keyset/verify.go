@@ -111,20 +111,16 @@ func (s *source) key(ctx context.Context, p *parsed, as profile, now time.Time) 
 	if !s.allowed[p.alg] {
 		return nil, refuse(Algorithm, p.kid, "the algorithm is not allowed")
 	}
+	if now.UnixNano() > s.overdue.Load() {
+		s.wake(ctx, p, now)
+	}
 	for waits := 0; ; waits++ {
 		snap := s.snap.Load()
 		if snap == nil || now.UnixNano() > s.until.Load() {
 			return nil, refuse(Unavailable, p.kid, "there is no key set that is fresh enough; the issuer does not answer")
 		}
-		k := snap.keys[p.kid]
-		if p.kid == "" {
-			k = snap.only
-		}
-		if k != nil {
-			if k.alg != p.alg {
-				return nil, refuse(Algorithm, p.kid, "the key with this kid is for another algorithm")
-			}
-			return k, nil
+		if k := snap.key(p.kid); k != nil {
+			return s.fitting(ctx, p, as, k, now)
 		}
 		if p.kid == "" {
 			return nil, refuse(UnknownKey, "", "the token names no kid and the set has several keys")
@@ -136,7 +132,7 @@ func (s *source) key(ctx context.Context, p *parsed, as profile, now time.Time) 
 		if err != nil {
 			return nil, err
 		}
-		if err := f.wait(ctx); err != nil {
+		if err := f.wait(ctx, p); err != nil {
 			e := s.lacks(p, "no key with this kid, and a fetch is still under way")
 			e.Cause = err
 			return nil, e
@@ -147,6 +143,40 @@ func (s *source) key(ctx context.Context, p *parsed, as profile, now time.Time) 
 			}
 			waits = 1
 		}
+	}
+}
+
+// fitting returns k when the token is of its algorithm. When it is not, the kid
+// may have new material, for another one.
+func (s *source) fitting(ctx context.Context, p *parsed, as profile, k *key, now time.Time) (*key, *Error) {
+	if k.alg == p.alg {
+		return k, nil
+	}
+	if err := p.rest(); err != nil {
+		return nil, err
+	}
+	if err := s.issued(p); err != nil {
+		return nil, err
+	}
+	if k = s.renewed(ctx, p, as, k, now); k == nil || k.alg != p.alg {
+		return nil, refuse(Algorithm, p.kid, "the key with this kid is for another algorithm")
+	}
+	return k, nil
+}
+
+// wake lets the fetch be done first that was due long ago: this process, or the
+// machine under it, was not running. When it takes too long, what there is is
+// judged as always.
+func (s *source) wake(ctx context.Context, p *parsed, now time.Time) {
+	s.mu.Lock()
+	if s.waking.IsZero() {
+		s.waking = now.Add(maxWait)
+	}
+	p.patience = s.waking
+	f := s.begin(&flight{reason: "scheduled"})
+	s.mu.Unlock()
+	if f != nil && now.Before(p.patience) {
+		_ = f.wait(ctx, p)
 	}
 }
 
@@ -173,14 +203,12 @@ func (s *source) ask(p *parsed, as profile, snap *snapshot, now time.Time) (*fli
 	}
 	noSlots := s.noSlots.Load() // before flight: launch stores them the other way round, so none is missed
 	if s.flight.Load() == nil {
-		if now.UnixNano() < noSlots {
+		if int64(now.Sub(s.budget.made)) < noSlots {
 			return deferred()
 		}
 		s.mu.Lock()
-		candidate, first := s.budget.sight(now, p.kid)
-		if s.hushed != nil && first {
-			s.drop()
-		}
+		candidate, first, often := s.budget.sight(now, snap.began, p.kid)
+		s.disturb(p.kid, first, often, now)
 		alone := s.flight.Load() == nil && s.hushed == nil
 		s.mu.Unlock()
 		if candidate == noSlot && alone {
@@ -192,7 +220,7 @@ func (s *source) ask(p *parsed, as profile, snap *snapshot, now time.Time) (*fli
 	if err == nil {
 		err = s.issued(p)
 	}
-	if err == nil && s.check(p, as, now) != nil {
+	if err == nil && (!p.signable() || s.check(p, as, now) != nil) {
 		err = refuse(UnknownKey, p.kid, "no key with this kid, and the claims are no reason to look for one")
 	}
 	if err != nil {
@@ -204,34 +232,39 @@ func (s *source) ask(p *parsed, as profile, snap *snapshot, now time.Time) (*fli
 	if f := s.underWay(snap); f != nil {
 		return f, nil
 	}
-	f := &flight{reason: "unknown-key", slot: s.budget.unknown(now, p.kid, moment(p.claims.iat), snap.began), kid: p.kid}
+	f := &flight{reason: "unknown-key", slot: s.budget.unknown(now, snap.began, p.kid, moment(p.claims.iat)), kid: p.kid}
+	h := s.hushed
 	switch {
-	case f.slot == calmSlot:
-		return s.hush(f, now), nil
-	case f.slot != noSlot:
+	case f.slot == openSlot:
 		return s.launch(f, now), nil
-	case s.hushed != nil && s.hushed.kid == p.kid:
+	case h != nil && (h.kid == p.kid || f.slot == repeatedSlot):
+		if h.kid == p.kid && f.slot == repeatedSlot { // which is more
+			h.slot = repeatedSlot
+		}
 		s.metrics.joined.Inc()
-		return s.hushed, nil
+		return h, nil
+	case f.slot != noSlot:
+		return s.hush(f, now), nil
 	}
 	return deferred()
 }
 
-// hush begins a fetch when the silence that its kid broke lasts. The caller
-// holds mu.
+// hush begins a fetch unless more kids that stand out as its own does come in a
+// moment. The caller holds mu.
 func (s *source) hush(f *flight, now time.Time) *flight {
 	s.drop()
-	f.done, f.asked, s.hushed = make(chan struct{}), now, f
-	wait := s.budget.rhythm.hush
+	f.done, s.hushed = make(chan struct{}), f
+	s.budget.round++
+	wait, asked, rounds := s.budget.rhythm.hush(f.slot), now, 0
 	var look func()
 	look = func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		switch late := time.Since(f.asked) > 2*wait; {
+		switch late := time.Since(asked) > 2*wait; {
 		case s.hushed != f:
 		case s.flight.Load() != nil: // drops it when it lands
-		case late: // this process was held up, so that it heard nothing
-			f.asked = time.Now()
+		case late && rounds < mostRounds: // this process was held up, so that it heard nothing
+			asked, wait, rounds = time.Now(), min(2*wait, mostHush), rounds+1
 			time.AfterFunc(wait, look)
 		default:
 			s.hushed = nil
@@ -242,7 +275,23 @@ func (s *source) hush(f *flight, now time.Time) *flight {
 	return f
 }
 
-// drop gives up the fetch that waits for silence. The caller holds mu.
+// disturb gives the hushed fetch up when a kid shows that there is a flood: a
+// new one, after the silence, or several that are repeated, where some issuers
+// change two keys at once. The caller holds mu.
+func (s *source) disturb(kid string, first, often bool, now time.Time) {
+	switch f := s.hushed; {
+	case f == nil || f.kid == kid:
+	case f.slot == calmSlot && first:
+		s.drop()
+	case f.slot == repeatedSlot && often:
+		if f.others++; f.others == 2 {
+			s.drop()
+			s.budget.repeats(now)
+		}
+	}
+}
+
+// drop gives up the hushed fetch. The caller holds mu.
 func (s *source) drop() {
 	if f := s.hushed; f != nil {
 		s.hushed, f.dropped = nil, true
@@ -254,18 +303,18 @@ func (s *source) drop() {
 // have new material: if a fetch brings it, renewed returns the new key.
 func (s *source) renewed(ctx context.Context, p *parsed, as profile, k *key, now time.Time) *key {
 	snap := s.snap.Load()
-	if snap.keys[k.kid] == k {
+	if snap.key(p.kid) == k {
 		noSlots := s.noSlots.Load() // before flight, as in ask
-		if alone := s.flight.Load() == nil && s.snap.Load() == snap; alone && now.UnixNano() < noSlots || s.check(p, as, now) != nil {
+		if alone := s.flight.Load() == nil && s.snap.Load() == snap; alone && int64(now.Sub(s.budget.made)) < noSlots || !p.signable() || s.check(p, as, now) != nil {
 			return nil
 		}
 		f := s.askAgain(p, k, snap, now)
-		if f == nil || f.wait(ctx) != nil {
+		if f == nil || f.wait(ctx, p) != nil {
 			return nil
 		}
 		snap = s.snap.Load()
 	}
-	if next := snap.keys[k.kid]; next != k {
+	if next := snap.key(p.kid); next != k {
 		return next
 	}
 	return nil
@@ -278,11 +327,11 @@ func (s *source) askAgain(p *parsed, k *key, snap *snapshot, now time.Time) *fli
 	if f := s.underWay(snap); f != nil {
 		return f
 	}
-	slot := s.budget.forged(now, moment(p.claims.iat), snap.began)
+	slot := s.budget.forged(now, snap.began, moment(p.claims.iat))
 	if slot == noSlot {
 		return nil
 	}
-	return s.launch(&flight{reason: "signature", slot: slot, kid: k.kid, was: k}, now)
+	return s.launch(&flight{reason: "signature", slot: slot, kid: p.kid, was: k}, now)
 }
 
 // underWay returns the fetch that is under way, or one that is over when snap
@@ -321,20 +370,20 @@ func (s *source) noteSlots() {
 	if s.budget.evidence.Before(free) {
 		free = s.budget.evidence
 	}
-	if free.IsZero() { // never spent
-		s.noSlots.Store(0)
-		return
-	}
-	s.noSlots.Store(free.Add(slotEvery).UnixNano())
+	s.noSlots.Store(int64(free.Add(slotEvery).Sub(s.budget.made))) // long past when one was never spent
 }
 
-func (f *flight) wait(ctx context.Context) error {
+// wait returns when the fetch is over, or ctx, or the time that p may wait.
+func (f *flight) wait(ctx context.Context, p *parsed) error {
 	select {
 	case <-f.done:
 		return nil
 	default:
 	}
-	limited, cancel := context.WithTimeout(ctx, maxWait)
+	if p.patience.IsZero() {
+		p.patience = time.Now().Add(maxWait)
+	}
+	limited, cancel := context.WithDeadline(ctx, p.patience)
 	defer cancel()
 	select {
 	case <-f.done:
