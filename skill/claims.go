@@ -20,9 +20,10 @@ type FollowUp struct {
 
 var (
 	openWords = regexp.MustCompile(`(?i)\bnot (?:yet )?(?:done|shipped|started|implemented|fixed|resolved|closed|merged|released|complete[d]?)\b|\b(?:ticket |still |is )?open(?:ed)?\s+(?:since|in|on)\b|[(—–:]\s*(?:still )?open\b|\bpending\b|\bin progress\b|\bto ?do\b|\bplanned\b|\bunresolved\b|\bstill open\b`)
-	doneWords = regexp.MustCompile(`(?i)✅|☑|✔|\b(?:done|completed|shipped|implemented|fixed|deployed|merged|released|landed|closed|delivered|rolled out)\s+(?:in|on|since|with|by|as of|at)\b|[(—–:\[]\s*(?:done|completed?|shipped|implemented|fixed|merged|released|closed|resolved)\s*[)\].,;]?\s*$|^\W*(?:done|completed)\b\W|\((?:done|completed|shipped|implemented|fixed|closed|resolved)\b|\bstatus:?\s*(?:done|closed|completed?|resolved)\b`)
+	doneWords = regexp.MustCompile(`(?i)✅|☑|✔|\b(?:done|completed|shipped|implemented|fixed|deployed|merged|released|landed|closed|delivered|rolled out)\s+(?:in|on|since|with|by|as of|at)\b|[(—–:\[]\s*(?:done|completed?|shipped|implemented|fixed|merged|released|closed|resolved)\s*(?:[)\].,;]?\s*$|\()|^\W*(?:done|completed)\b\W|\((?:done|completed|shipped|implemented|fixed|closed|resolved)\b|\bstatus:?\s*(?:done|closed|completed?|resolved)\b`)
 	since     = regexp.MustCompile(`(?i)\b(?:since|done in|done on|done|open(?:ed)? (?:in|on)|(?:completed|shipped|implemented|fixed|deployed|merged|released|landed|closed|delivered|rolled out)\s+(?:in|on|with|by|at)|as of)[:\s]+([^),;(\]]+)`)
-	struck    = regexp.MustCompile(`^~~.*~~\W*$`)
+	sinceIn   = regexp.MustCompile(`(?i)\b(?:done|completed?|shipped|implemented|fixed|merged|released|closed|resolved)\s*\(\s*((?:v?\d|q[1-4]\b|` + longMonth + `\b)[^)]*)\)`)
+	struck    = regexp.MustCompile(`(?i)^~~.*~~(?:\W*|\W+(?:done|completed?|shipped|implemented|fixed|merged|released|closed|resolved)\b.*)$`)
 )
 
 // FollowUps reads the sections about what should keep the failure away. What
@@ -42,7 +43,12 @@ func (d *Document) FollowUps() []FollowUp {
 		if f.Done {
 			f.State = "done"
 		}
-		if m := since.FindStringSubmatch(emphasis.Replace(i.Text)); m != nil {
+		text := emphasis.Replace(i.Text)
+		m := since.FindStringSubmatch(text)
+		if m == nil {
+			m = sinceIn.FindStringSubmatch(text)
+		}
+		if m != nil {
 			f.Since, _, _ = strings.Cut(strings.TrimRight(strings.TrimSpace(m[1]), ".|~* "), ". ")
 			f.SinceDate = dateIn(f.Since, around)
 		}
@@ -139,7 +145,7 @@ func (s SourceRef) day() time.Time {
 
 // Provenance lists where the skill was learned: what the front matter has as
 // extracted-from, its entries apart by ; or line, or else the items of Source
-// that name a channel or a day.
+// that name a channel or a day, without tables.
 func (d *Document) Provenance() []SourceRef {
 	out := []SourceRef{}
 	if v, ok := d.Meta("extracted-from"); ok && strings.TrimSpace(v) != "" {
@@ -151,6 +157,9 @@ func (d *Document) Provenance() []SourceRef {
 		return out
 	}
 	for _, i := range d.itemsOf(Source) {
+		if i.Marker == "|" {
+			continue // a table is the history of the failure or of the page
+		}
 		if s := ReadSource(i.Text); s.Channel != "" || s.Date != "" {
 			out = append(out, s)
 		}

@@ -183,9 +183,10 @@ func underlined(body []byte, h *ast.Heading) bool {
 	return h.Pos() >= len(body) || body[h.Pos()] != '#'
 }
 
-var budgetPattern = regexp.MustCompile(`^(.*?)\s*\((\d+(?:\.\d+)?)\s*(s|sec|seconds?|m|min|minutes?|h|hours?)\)$`)
+var budgetPattern = regexp.MustCompile(`(?i)^(.*?)(?:\s*\(|\s+[–—-]\s+)(?:(?:~|≈|<|≤|about|approx\.?|first|in|max\.?|under|up to|within)\s*)?(?:\d+(?:\.\d+)?\s*[–—-]\s*)?(\d+(?:\.\d+)?)\s*(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)(?:\s+max)?\)?$`)
 
-// splitBudget takes the time from a heading: "Diagnosis (3 min)".
+// splitBudget takes the time from a heading: "Diagnosis (3 min)", and the longer
+// one of "Triage (5–10 minutes)".
 func splitBudget(heading string) (string, time.Duration) {
 	m := budgetPattern.FindStringSubmatch(heading)
 	if m == nil {
@@ -195,7 +196,7 @@ func splitBudget(heading string) (string, time.Duration) {
 	if err != nil || n > 1000 {
 		return heading, 0
 	}
-	unit := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour}[m[3][0]]
+	unit := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour}[m[3][0]|0x20]
 	return m[1], time.Duration(n * float64(unit))
 }
 

@@ -21,6 +21,7 @@ var (
 	itemPattern  = regexp.MustCompile(`^( {0,3})([-*+•]|\d{1,9}[.)])(?:[ \t]+|$)(.*)$`)
 	boxPattern   = regexp.MustCompile(`^\[([ xX])\]\s+`)
 	rowPattern   = regexp.MustCompile(`^\s*\|.*\|\s*$`)
+	rulesPattern = regexp.MustCompile(`^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)+\|?\s*$`) // of a table that may have no | around it
 	rulePattern  = regexp.MustCompile(`^[\s|:+-]+$`)
 	fencePattern = regexp.MustCompile("^\\s*(`{3,}|~{3,})")
 )
@@ -35,9 +36,11 @@ func (d *Document) Items(part Span) []Item {
 		current = &(*to)[len(*to)-1]
 	}
 	first, _ := d.position(part.Start)
-	fence, head, blank := "", "", true
-	for n, line := range strings.Split(strings.TrimSuffix(d.Text(part), "\n"), "\n") {
+	fence, head, blank, margin, table := "", "", true, 0, false
+	all := strings.Split(strings.TrimSuffix(d.Text(part), "\n"), "\n")
+	for n, line := range all {
 		line = strings.TrimSuffix(line, "\r")
+		table = strings.Contains(line, "|") && (table || n+1 < len(all) && rulesPattern.MatchString(strings.TrimSuffix(all[n+1], "\r")))
 		if m := fencePattern.FindStringSubmatch(line); m != nil && (fence == "" || strings.HasPrefix(m[1], fence)) {
 			if fence == "" {
 				fence = m[1]
@@ -54,13 +57,14 @@ func (d *Document) Items(part Span) []Item {
 			continue
 		case strings.HasPrefix(text, "#") && strings.HasPrefix(strings.TrimLeft(text, "#"), " "):
 			current, head = nil, ""
-		case m != nil && len(m[1]) < 2:
+		case m != nil && (len(m[1]) < margin+2 || current == nil):
+			margin = len(m[1])
 			i := Item{Text: m[3], Marker: m[2], Line: first + n}
 			if b := boxPattern.FindStringSubmatch(i.Text); b != nil {
 				i.Box, i.Text = strings.ToLower(b[1]), i.Text[len(b[0]):]
 			}
 			add(&lists, i)
-		case rowPattern.MatchString(line):
+		case rowPattern.MatchString(line) || table:
 			if rulePattern.MatchString(line) {
 				if len(lists) > 0 && lists[len(lists)-1].Marker == "|" {
 					head = lists[len(lists)-1].Text // what stood above
@@ -135,6 +139,19 @@ func (d *Document) StepsOf(name string) []string {
 	return out
 }
 
+// keycaps are the numbers that people write as one letter.
+var keycaps = func() *strings.Replacer {
+	var pairs []string
+	for n := 1; n <= 20; n++ {
+		number := strconv.Itoa(n)
+		if n < 10 {
+			pairs = append(pairs, number+"\uFE0F\u20E3", number+". ", number+"\u20E3", number+". ")
+		}
+		pairs = append(pairs, string(rune('①'+n-1)), number+". ")
+	}
+	return strings.NewReplacer(append(pairs, "🔟", "10. ")...)
+}()
+
 var spokenStep = regexp.MustCompile(`^ {0,3}(?:[-*+•]\s+)?(?:\*\*|__)?(?:(?:(?i:step)\s+|\(?)(\d{1,2})|\(?([A-Za-z]))(?:\s*[.):]{1,2}|\s+[–—-])(?:\*\*|__)?:?\s+(\S.*)$`)
 
 // spokenSteps are the steps of sections whose lines count them in words or by
@@ -149,7 +166,7 @@ func (d *Document) spokenSteps(name string) []string {
 		goesOn := false
 		for _, line := range strings.Split(d.withoutBlocks(s.Body), "\n") {
 			text := strings.TrimSpace(line)
-			m := spokenStep.FindStringSubmatch(strings.TrimRight(line, "\r"))
+			m := spokenStep.FindStringSubmatch(keycaps.Replace(strings.TrimRight(line, "\r")))
 			switch {
 			case m != nil && (m[1] != "" && m[1] == strconv.Itoa(len(steps)+1) || m[2] != "" && int(m[2][0]|0x20-'a') == len(steps)):
 				steps, goesOn = append(steps, m[3]), true
@@ -194,8 +211,8 @@ type Contact struct {
 }
 
 var (
-	mention     = regexp.MustCompile(`(?:^|[^\p{L}\p{N}_@./])(@[\p{L}\p{N}](?:[\p{L}\p{N}_.-]*[\p{L}\p{N}_])?)|\[\[((?:people|companies)/[^\]|#]+)[^\]]*\]\]|(?:^|\s|` + "`" + `|\()(#\p{L}[\p{L}\p{N}_-]+)|\b([\w.+-]+@[\w-]+\.[\w.-]*\w)`)
-	calls       = regexp.MustCompile(`(?i)\b(?:escalate(?:s|d)?(?: it| this)? to|page|call|contact|notify|ping|inform|involve|engage|alert|reach out to|hand (?:it |this )?over to|open an? (?:ticket|case|issue)(?: with| for| at| in)|raise an? (?:ticket|case|issue)(?: with| for| at| in))\s+(?:the\s+)?([^.,;:()→]+)`)
+	mention     = regexp.MustCompile(`(?:^|[^\p{L}\p{N}_@./])(@[\p{L}\p{N}](?:[\p{L}\p{N}_.-]*[\p{L}\p{N}_])?)|\[\[((?:people|companies)/[^\]|#]+)[^\]]*\]\]|(?:^|\s|` + "`" + `|\()(#\p{L}[\p{L}\p{N}_-]+)|\[~([^\]\s]+)\]|\b([\w.+-]+@[\w-]+\.[\w.-]*\w)`)
+	calls       = regexp.MustCompile(`(?i)\b(?:escalate(?:s|d)?(?: it| this)? to|page|call|contact|notify|ping|inform|involve|engage|alert(?:\s+the)?|reach out to|hand (?:it |this )?over to|open an? (?:ticket|case|issue)(?: with| for| at| in)|raise an? (?:ticket|case|issue)(?: with| for| at| in))\s+(?:the\s+)?([^.,;:()→]+)`)
 	label       = regexp.MustCompile(`^(?:\*\*|__)(.+?)(?:\*\*|__)\s*(?::|→|->|=>|–|—|-)?\s*(.*)$|^([^:→.]{2,80}?)\s*(?::\s|→|->|=>|\s[–—]\s)\s*(.*)$`)
 	ifLeading   = regexp.MustCompile(`(?i)^(?:if|when|whenever|in case|after|once|unless|for)\b\s*(.*)$`)
 	ifSentence  = regexp.MustCompile(`(?i)^((?:if|when|whenever|in case|after|once|unless)\b[^,;:→]*?)\s*(?:,|:|→|->|=>|;|\s[–—]\s|\bthen\b)\s*`)
@@ -228,6 +245,9 @@ func (d *Document) Contacts() []Contact {
 			c.When = spoken(m[1])
 		}
 		c.targets(rest)
+		if c.To == "" && rest != i.Text {
+			c.named(i.Text, rest)
+		}
 		c.Primary = c.Primary || primaryLast.MatchString(rest)
 		if m := ifTrailing.FindStringSubmatch(rest); m != nil && c.When == "" {
 			c.When = spoken(m[1])
@@ -290,6 +310,9 @@ func (c *Contact) row(i Item) {
 	for k, cell := range row {
 		cell = strings.TrimSpace(emphasis.Replace(cell))
 		head := ""
+		if primaryLast.MatchString(cell) {
+			c.Primary, cell = true, strings.TrimSpace(primaryLast.ReplaceAllString(cell, ""))
+		}
 		if k < len(heads) {
 			head = heads[k]
 		}
@@ -349,6 +372,23 @@ func (c *Contact) targets(text string) {
 	}
 }
 
+var (
+	reached = regexp.MustCompile(`^(?:https?://\S+|tel:|\+?\d[\d ()/.-]{5,}\d)`)
+	whom    = regexp.MustCompile(`(?i)^(?:the\s+)?(?:[\w&'/-]+\s+){0,4}(?:team|support|on-?call|lead|manager|engineers?|vendor|owners?|commander|director|desk|admins?|administrators?|dbas?|sres?|cto|ciso|ceo|soc|noc)\b[^.;:]{0,40}$`)
+)
+
+// named reads who stands beside an address, as in "Vendor: +1 555 0100", or
+// without any below a condition, as in "If the region is down: AWS Support".
+func (c *Contact) named(text, rest string) {
+	rest = strings.TrimRight(strings.TrimSpace(emphasis.Replace(rest)), ".")
+	switch head, _, _ := strings.Cut(emphasis.Replace(text), ":"); {
+	case c.When == "" && reached.MatchString(rest) && len(strings.Fields(head)) <= 4:
+		c.To, c.Also = strings.TrimSpace(head), []string{rest}
+	case c.When != "" && whom.MatchString(rest):
+		c.To = rest
+	}
+}
+
 // targets are the people, channels and addresses that a text names.
 func targets(text string) []string {
 	var out []string
@@ -357,107 +397,6 @@ func targets(text string) []string {
 			if s = strings.TrimSpace(s); s != "" && !slices.Contains(out, s) {
 				out = append(out, s)
 			}
-		}
-	}
-	return out
-}
-
-var (
-	wikilink = regexp.MustCompile(`\[\[([^\[\]|\n]+?)(?:\|[^\[\]\n]*)?\]\]`)
-	urlLink  = regexp.MustCompile(`https?://[^\s<>()\[\]"'` + "`" + `|\\]+(?:\([^\s<>()]*\)[^\s<>()\[\]"'` + "`" + `|\\]*)*`)
-	mdLink   = regexp.MustCompile(`\]\(\s*<?([^()\s<>]+(?:\([^()\s]*\)[^()\s<>]*)*)>?(?:\s+["'(][^)]*)?\)`)
-	refLink  = regexp.MustCompile(`(?m)^ {0,3}\[[^\]\n]+\]:\s+<?(\S+?)>?(?:\s|$)`)
-	hostLink = regexp.MustCompile(`(?:^|[\s(,])((?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|cloud|app|ai|co|eu|de|uk|gov|edu)(?:/[^\s)>,]*)?)`)
-	hrefLink = regexp.MustCompile(`(?i)\b(?:href|src)\s*=\s*["']([^"']+)["']`)
-	codeSpan = regexp.MustCompile("`[^`\n]*`")
-	pageName = regexp.MustCompile(`^(?:skills|people|companies)/[\w.-]*\w$`)
-)
-
-// Links lists what the page refers to, each once, in order: targets of
-// [[links]] with their heading and without their alias, addresses, host names,
-// files, and what the items of See also begin with.
-func (d *Document) Links() []string {
-	type found struct {
-		at   int
-		text string
-	}
-	var all []found
-	text := d.withoutBlocks(Span{d.front.stop, len(d.src)})
-	plain := codeSpan.ReplaceAllStringFunc(text, func(s string) string {
-		if strings.Contains(s, "://") {
-			return s
-		}
-		return strings.Repeat(" ", len(s))
-	})
-	covered := map[int]bool{}
-	collect := func(re *regexp.Regexp, in string) {
-		for _, m := range re.FindAllStringSubmatchIndex(in, -1) {
-			i := len(m) - 2
-			start, stop := m[i], m[i+1]
-			if start < 0 || covered[start] {
-				continue
-			}
-			target := strings.TrimRight(strings.TrimSpace(in[start:stop]), ".,;:!?*_")
-			for p := start; p < stop; p++ {
-				covered[p] = true
-			}
-			if target != "" && !strings.EqualFold(strings.Trim(target, "_"), "toc") { // a table of contents
-				all = append(all, found{start, target})
-			}
-		}
-	}
-	collect(wikilink, plain)
-	collect(mdLink, plain)
-	collect(refLink, plain)
-	collect(hrefLink, plain)
-	collect(urlLink, plain)
-	collect(hostLink, plain)
-	slices.SortStableFunc(all, func(a, b found) int { return a.at - b.at })
-	out := []string{}
-	add := func(target string) {
-		if !slices.Contains(out, target) {
-			out = append(out, target)
-		}
-	}
-	for _, f := range all {
-		add(f.text)
-	}
-	for _, i := range d.itemsOf(SeeAlso) {
-		if name, ok := namedPage(i); ok {
-			add(name)
-		}
-	}
-	return out
-}
-
-var dash = regexp.MustCompile(`\s+(?:[-–—]|→|:)\s+|:\s|\s\(`)
-
-// namedPage is the page that an item of See also names without a link.
-func namedPage(i Item) (string, bool) {
-	if i.Marker == "" || i.Marker == "|" || strings.Contains(i.Text, "[[") || strings.Contains(i.Text, "](") || strings.Contains(i.Text, "://") {
-		return "", false
-	}
-	name := strings.TrimSpace(emphasis.Replace(i.Text))
-	if at := dash.FindStringIndex(name); at != nil {
-		name = name[:at[0]]
-	}
-	name = strings.TrimRight(name, ".,;:")
-	return name, name != "" && len(strings.Fields(name)) <= 8
-}
-
-// PageNames are the places of names of wiki pages, such as people/sam, with
-// which items of See also begin without being linked.
-func (d *Document) PageNames() []Span {
-	var out []Span
-	for _, i := range d.itemsOf(SeeAlso) {
-		name, _, _ := strings.Cut(i.Text, " ")
-		name = strings.TrimRight(name, ":,;.")
-		if i.Marker == "" || !pageName.MatchString(name) {
-			continue
-		}
-		start := d.lines[i.Line-1]
-		if at := strings.Index(string(d.src[start:d.lineEnd(i.Line)]), name); at >= 0 {
-			out = append(out, Span{start + at, start + at + len(name)})
 		}
 	}
 	return out

@@ -39,7 +39,7 @@ var otherNames = map[string][]string{
 		"preventative actions", "preventive measures", "action items", "next steps", "todo", "to do", "post-incident", "post-incident tasks", "post-incident actions",
 		"post-incident activities", "post incident", "after the incident", "long-term fix", "long term fix", "long-term fixes", "permanent fix",
 		"post-mortem actions", "postmortem actions", "post-mortem action items", "remaining work", "improvements", "open items", "outstanding items"},
-	Source:  {"sources", "provenance", "origin", "extracted from", "history", "changelog", "change log", "revision history"},
+	Source:  {"sources", "provenance", "origin", "extracted from", "history"},
 	SeeAlso: {"see-also", "related", "related pages", "related runbooks", "related links", "related documents", "links", "useful links", "references", "reference", "further reading", "additional resources", "resources", "external links"},
 }
 

@@ -155,6 +155,10 @@ func (p *page) lostList(i int) bool {
 	}
 	bare := 0
 	for j := i + 1; j < len(p.lines) && !p.isHeading(j); j++ {
+		if stop := p.codeEnd(j, ""); stop > j {
+			j = stop - 1
+			continue
+		}
 		switch line := p.lines[j]; {
 		case itemLine.MatchString(line) || oddBullet.MatchString(line) || loneNumber.MatchString(line) || tightNumber.MatchString(line):
 			return false
@@ -320,8 +324,13 @@ func indentBy(code, margin string) string {
 // indentedCode writes code that is set off by four spaces as a fenced block. It
 // returns how many lines it took.
 func (p *page) indentedCode(i int) int {
-	if !isIndented(p.lines[i]) || len(p.body) > 0 && strings.TrimSpace(p.body[len(p.body)-1]) != "" || p.inList() {
+	if !isIndented(p.lines[i]) || p.inList() {
 		return 0
+	}
+	if n := len(p.body) - 1; n >= 0 && strings.TrimSpace(p.body[n]) != "" {
+		if level, _ := hash(p.body[n]); level == 0 || !bullet.MatchString(p.lines[i]) {
+			return 0
+		}
 	}
 	stop := i
 	for j := i; j < len(p.lines) && !p.code[j] && (isIndented(p.lines[j]) || strings.TrimSpace(p.lines[j]) == ""); j++ {
@@ -330,14 +339,25 @@ func (p *page) indentedCode(i int) int {
 		}
 	}
 	var code []string
+	items, others := 0, 0
 	for _, line := range p.lines[i:stop] {
 		if rest, ok := strings.CutPrefix(line, "\t"); ok {
 			code = append(code, rest)
 		} else {
 			code = append(code, strings.TrimPrefix(line, "    "))
 		}
+		if text := strings.TrimSpace(line); bullet.MatchString(text) {
+			items++
+		} else if text != "" {
+			others++
+		}
 	}
-	p.fence(outdentAll(code), "", "")
+	code = outdentAll(code)
+	if items > 0 && others == 0 && !looksYAML(strings.Join(code, "\n")) { // a list that was pushed to the right
+		copy(p.lines[i:stop], code)
+		return 0
+	}
+	p.fence(code, "", "")
 	return stop - i
 }
 
@@ -360,10 +380,15 @@ func outdentAll(code []string) []string {
 // a block of that step: after a colon, or with a prompt. It returns how many
 // lines it took.
 func (p *page) stepCode(i int) int {
-	if strings.TrimLeft(p.lines[i], " \t") == p.lines[i] || len(p.body) == 0 || p.lost {
+	if strings.TrimLeft(p.lines[i], " \t") == p.lines[i] || strings.TrimSpace(p.lines[i]) == "" || len(p.body) < 2 || p.lost {
 		return 0
 	}
-	m := itemLine.FindStringSubmatch(p.body[len(p.body)-1])
+	above := p.body[len(p.body)-1]
+	apart := strings.TrimSpace(above) == "" // set apart by blank lines, commands need nothing to call for them
+	if apart {
+		above = p.body[len(p.body)-2]
+	}
+	m := itemLine.FindStringSubmatch(above)
 	if m == nil {
 		return 0
 	}
@@ -371,16 +396,19 @@ func (p *page) stepCode(i int) int {
 	for ; stop < len(p.lines) && !p.code[stop]; stop++ {
 		text := strings.TrimSpace(p.lines[stop])
 		if strings.TrimLeft(p.lines[stop], " \t") == p.lines[stop] || itemLine.MatchString(p.lines[stop]) ||
-			!prompt.MatchString(text) && !(strings.HasSuffix(m[4], ":") || m[4][len(m[4])-1] == '\\') ||
+			!apart && !prompt.MatchString(text) && !(strings.HasSuffix(m[4], ":") || m[4][len(m[4])-1] == '\\') ||
 			!prompt.MatchString(text) && !isCommand(text) && !(stop > i && strings.HasSuffix(strings.TrimSpace(p.lines[stop-1]), "\\")) {
 			break
 		}
 	}
-	if stop == i {
-		return 0
+	if stop == i || apart && stop < len(p.lines) && strings.TrimSpace(p.lines[stop]) != "" && strings.TrimLeft(p.lines[stop], " \t") != p.lines[stop] {
+		return 0 // nothing, or a paragraph that begins like a command
 	}
 	pad := strings.Repeat(" ", len(m[1])+len(m[2])+1)
-	p.body = append(p.body, "", pad+"```bash")
+	if !apart {
+		p.body = append(p.body, "")
+	}
+	p.body = append(p.body, pad+"```bash")
 	for _, line := range outdentAll(p.lines[i:stop]) {
 		p.body = append(p.body, pad+line)
 	}
@@ -392,14 +420,18 @@ func isIndented(line string) bool {
 	return strings.TrimSpace(line) != "" && (strings.HasPrefix(line, "    ") || strings.HasPrefix(line, "\t"))
 }
 
-// inList tells whether the last line without indentation is a list item.
+// admonition begins a note whose text is indented below it.
+var admonition = regexp.MustCompile(`^\s*(?:!!!|\?\?\?\+?|===)\s+\S`)
+
+// inList tells whether the last line without indentation is a list item, or
+// begins a note.
 func (p *page) inList() bool {
 	for i := len(p.body) - 1; i >= 0; i-- {
 		line := p.body[i]
 		if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "  ") || strings.HasPrefix(line, "\t") {
 			continue
 		}
-		return itemLine.MatchString(line)
+		return itemLine.MatchString(line) || admonition.MatchString(line)
 	}
 	return false
 }

@@ -206,6 +206,9 @@ func (p *page) looseCode(i int) int {
 	if stop == j || j > i && language == "" && Language(strings.Join(p.lines[j:stop], "\n")) == "" {
 		return 0
 	}
+	if language == "" && p.calledFor(j) {
+		language = "bash"
+	}
 	code := p.lines[j:stop]
 	if stop < len(p.lines) && copyButton.MatchString(p.lines[stop]) {
 		note = append(note, strings.TrimSpace(p.lines[stop]))
@@ -234,7 +237,7 @@ func (p *page) codeEnd(from int, language string) int {
 			}
 			continue
 		}
-		if isCommand(line) || p.besideHash(i) || i > from && strings.HasSuffix(strings.TrimSpace(p.lines[i-1]), "\\") {
+		if isCommand(line) || p.calledFor(i) || p.besideHash(i) || i > from && strings.HasSuffix(strings.TrimSpace(p.lines[i-1]), "\\") {
 			continue
 		}
 		break
@@ -251,6 +254,25 @@ func (p *page) codeEnd(from int, language string) int {
 		return from + 1
 	}
 	return from
+}
+
+// calledFor tells a command whose words are English too, such as vault status:
+// it follows, set apart, what ends in a colon, or such a command.
+func (p *page) calledFor(i int) bool {
+	line := strings.TrimSpace(p.lines[i])
+	word, rest, _ := strings.Cut(line, " ")
+	if !commands[word] || rest != strings.ToLower(rest) || sentence.MatchString(line) || strings.HasSuffix(line, ":") || len(strings.Fields(line)) > 6 || i == 0 {
+		return false
+	}
+	if before := strings.TrimSpace(p.lines[i-1]); before != "" {
+		return p.calledFor(i - 1)
+	}
+	for j := i - 2; j >= 0; j-- {
+		if before := strings.TrimSpace(p.lines[j]); before != "" {
+			return strings.HasSuffix(before, ":")
+		}
+	}
+	return false
 }
 
 // fits tells whether a line can go on with code of a language whose lines can

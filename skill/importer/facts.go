@@ -2,6 +2,7 @@ package importer
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -82,6 +83,7 @@ func labelKey(text string) string {
 type pair struct{ key, value string }
 
 var (
+	quoted    = regexp.MustCompile(`^(?:\s*>)+\s?`)
 	bullet    = regexp.MustCompile(`^\s*(?:[-*+•◦▪‣]|\d{1,2}[.)])\s+`)
 	separated = regexp.MustCompile(`^(?:\*\*|__|_|\*)?([\p{L}][\p{L}\p{N} ()/&'_.-]{0,40}?)(?:\*\*|__|_|\*)?\s*(?::|=|\s[–—]\s)\s*(?:\*\*|__)?\s*(\S.*)$`)
 	pieces    = regexp.MustCompile(`\s+[·•|]\s+|\s*;\s+|\t+`)
@@ -92,7 +94,7 @@ var (
 
 // unmarked is a line without bullet, emphasis and white space around it.
 func unmarked(line string) string {
-	text := strings.TrimSpace(bullet.ReplaceAllString(line, ""))
+	text := strings.TrimSpace(bullet.ReplaceAllString(quoted.ReplaceAllString(line, ""), ""))
 	for _, mark := range []string{"**", "__", "*", "_"} {
 		if strings.HasPrefix(text, mark) && strings.HasSuffix(text, mark) && len(text) > 2*len(mark) && strings.Count(text, mark) == 2 {
 			text = strings.TrimSpace(text[len(mark) : len(text)-len(mark)])
@@ -131,11 +133,49 @@ func pairs(line string) []pair {
 			return []pair{{labelKey(parts[0]), parts[1]}}
 		}
 	}
+	if several := run(text); len(several) > 1 {
+		return several
+	}
 	if one, ok := onePair(text); ok {
 		return []pair{one}
 	}
 	return glued(text)
 }
+
+// labelled finds the known labels of a line, each with its colon.
+var labelled = func() *regexp.Regexp {
+	all := slices.Sorted(maps.Keys(labels))
+	slices.SortStableFunc(all, func(a, b string) int { return len(b) - len(a) })
+	for i, label := range all {
+		all[i] = regexp.QuoteMeta(label)
+	}
+	return regexp.MustCompile(`(?i)(?:^|\s)(` + strings.Join(all, "|") + `):\s+`)
+}()
+
+// run takes a line apart in which one fact follows another: "Version: 1.0 Owner:
+// @dana". Nil when it does not begin with one, or has only one.
+func run(text string) []pair {
+	plain := unstressed.Replace(text)
+	at := labelled.FindAllStringSubmatchIndex(plain, -1)
+	if len(at) < 2 || at[0][0] != 0 {
+		return nil
+	}
+	var out []pair
+	for i, m := range at {
+		stop := len(plain)
+		if i+1 < len(at) {
+			stop = at[i+1][0]
+		}
+		value := strings.TrimSpace(plain[m[1]:stop])
+		if value == "" || !unicode.IsUpper(rune(plain[m[2]])) {
+			return nil
+		}
+		out = append(out, pair{labelKey(plain[m[2]:m[3]]), value})
+	}
+	return out
+}
+
+var unstressed = strings.NewReplacer("**", "", "__", "")
 
 func onePair(text string) (pair, bool) {
 	text = strings.TrimSpace(text)
@@ -147,7 +187,7 @@ func onePair(text string) (pair, bool) {
 			return pair{key, strings.TrimSpace(strings.TrimRight(strings.TrimPrefix(m[2], "**"), "\\"))}, true
 		}
 	}
-	words := strings.Fields(strings.NewReplacer("**", "", "__", "").Replace(text))
+	words := strings.Fields(unstressed.Replace(text))
 	for n := min(3, len(words)-1); n > 0; n-- {
 		key := labelKey(strings.Join(words[:n], " "))
 		value := strings.Join(words[n:], " ")

@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	pagePath   = regexp.MustCompile(`^\S*[\w-]\.(?:skill\.)?mdx?$|^(?:wiki|docs|runbooks|skills)/\S+$`)
+	pagePath   = regexp.MustCompile(`^\S*[\w-]\.(?:skill\.)?mdx?$|^(?:wiki|docs|runbooks|skills)/(?:\S+/)?[^\s/]+$`)
 	backLink   = regexp.MustCompile(`^(?:←|‹|«|<-|⟵|⬅)\s*(.*)$|^(Back to .*|All (?:skills|runbooks|playbooks|pages|docs|articles|documents)(?:\p{Lu}.*)?)$`)
 	gluedBadge = regexp.MustCompile(`^((?:Back to )?All [a-z]+)(\p{Lu}[\p{L} &-]*)$`)
 	crumbs     = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N} _.-]*(?:\s*[/>›»→]\s*[\p{L}\p{N}][\p{L}\p{N} _.-]*)+$`)
@@ -160,6 +160,8 @@ func (p *page) more(i, stop int, key string, fact func(int, string, string)) int
 	for j := i + 1; j < stop && key != ""; j++ {
 		line, text := p.lines[j], unmarked(p.lines[j])
 		switch {
+		case text == "" && j+1 < stop:
+			continue // what follows may still belong to it
 		case key == "extracted-from" && text != "" && labelKey(text) == "" && len(pairs(line)) == 0 && sourceLine.MatchString(line):
 		case key == "owners" && strings.HasPrefix(text, "@") && len(pairs(line)) == 0:
 		default:

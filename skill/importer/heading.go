@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -54,9 +55,14 @@ func (p *page) headingsSpaced() bool {
 func (p *page) spacedHeading(i int) string {
 	text := strings.TrimSpace(p.lines[i])
 	next := p.next(i)
+	if m := numberedHead.FindStringSubmatch(text); m != nil {
+		text = m[1]
+	}
 	switch {
 	case text == "" || len(text) > 70 || p.code[i] || i == 0 || strings.TrimSpace(p.lines[i-1]) != "" || next <= i+1:
 		return ""
+	case bareHeading(text) != "":
+		return strings.TrimSpace(p.lines[i])
 	case startsBlock.MatchString(text) || strings.ContainsAny(text, "`:=/@{}<>|$") || strings.ContainsAny(text[len(text)-1:], ".,;!?\"'") || isCommand(text) || isChrome(text):
 		return ""
 	}
@@ -69,12 +75,15 @@ func (p *page) spacedHeading(i int) string {
 	if r := []rune(text)[0]; !unicode.IsUpper(r) || len(names) > 7 {
 		return ""
 	}
-	return text
+	return strings.TrimSpace(p.lines[i])
 }
+
+// numberedHead is a heading with its number: "2. Triage", "3.1 Rollback".
+var numberedHead = regexp.MustCompile(`^\d{1,2}(?:\.\d{1,2})*[.)]?\s+(\p{Lu}.*)$`)
 
 // common are headings that runbooks have besides those of the format.
 var common = setOf("meaning|impact|overview|summary|description|background|verification|verify|validation|rollback|rollback plan|prerequisites|preconditions|" +
-	"notes|context|purpose|scope|dashboards|metrics|monitoring|alert behavior|alert behaviour|alert details|recent changes|dependencies|definitions|timeline|lessons learned|" +
+	"changelog|change log|revision history|notes|context|purpose|scope|dashboards|metrics|monitoring|alert behavior|alert behaviour|alert details|recent changes|dependencies|definitions|timeline|lessons learned|" +
 	"post-checks|when to use|when to use this|introduction|architecture|services|severities|full context|example|examples|appendix|tools|access|risks|caveats|limitations")
 
 func setOf(words string) map[string]bool {
@@ -270,6 +279,27 @@ func (p *page) findLostTitle() int {
 		p.title = strings.TrimSpace(p.lines[start])
 		p.settleTitle(start)
 		return start
+	}
+	for i := start; p.spaced && i < len(p.lines) && skill.SectionNamed(p.lines[i]) == ""; i++ { // said again above the first section
+		text := strings.TrimSpace(p.lines[i])
+		if next := p.next(i); text != "" && next > 0 && skill.SectionNamed(p.spacedHeading(next)) != "" &&
+			slices.ContainsFunc(p.lines[:i], func(line string) bool { return slug(line) == slug(text) }) {
+			p.title = text
+			p.settleTitle(i)
+			return i
+		}
+	}
+	for i, line := range p.lines { // headings of the site can stand above the title
+		if text := strings.TrimSpace(line); strings.HasSuffix(text, ".md") && pagePath.MatchString(text) {
+			for j := start + 1; j < len(p.lines); j++ {
+				if j > i && titleLike(p.lines[j]) && slug(p.lines[j]) == slug(fileName(text)) {
+					p.title = strings.TrimSpace(p.lines[j])
+					p.settleTitle(j)
+					return j
+				}
+			}
+			break
+		}
 	}
 	var candidates []int
 	name, value, last := "", false, -1

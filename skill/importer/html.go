@@ -15,6 +15,8 @@ import (
 
 var (
 	htmlStart  = regexp.MustCompile(`(?i)^\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?s:.*?)-->\s*)*<(?:!doctype html|html|head|body|h[1-6]|p|div|section|article|main|header|table|ul|ol|dl|pre|blockquote|ac:[\w-]+|meta|title)[\s>/]`)
+	wholeHTML  = regexp.MustCompile(`(?i)^\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?s:.*?)-->\s*)*<(?:!doctype html|html|head|body)[\s>/]`)
+	verbatimIn = regexp.MustCompile(`(?is)<pre[\s>].*?</pre>|<ac:plain-text-body>.*?</ac:plain-text-body>|<!--.*?-->`)
 	htmlBlock  = regexp.MustCompile(`(?i)</?(?:h[1-6]|p|div|section|article|table|tr|td|th|ul|ol|li|pre|br|body|html|dl|dt|dd|ac:[\w-]+)[\s>/]`)
 	cdata      = regexp.MustCompile(`(?s)<!\[CDATA\[(.*?)\]\]>`)
 	selfClosed = regexp.MustCompile(`<((?:ac|ri):[\w-]+)((?:\s[^<>]*?)?)/>`)
@@ -27,13 +29,14 @@ func isHTML(text string) bool {
 	if !htmlStart.MatchString(text) {
 		return false
 	}
-	blocks := len(htmlBlock.FindAllStringIndex(text, 200))
-	for line := range strings.SplitSeq(text, "\n") {
-		if level, heading := hash(line); level > 0 && heading != "" && !strings.Contains(text, "<h") {
-			return false
+	if !wholeHTML.MatchString(text) {
+		for line := range strings.SplitSeq(verbatimIn.ReplaceAllString(text, ""), "\n") {
+			if level, heading := hash(line); level > 0 && heading != "" || fenceLine.MatchString(line) {
+				return false
+			}
 		}
 	}
-	return blocks >= 3
+	return len(htmlBlock.FindAllStringIndex(text, 200)) >= 3
 }
 
 // fromHTML turns a page of HTML into Markdown. What stands around the text of

@@ -104,6 +104,7 @@ func Import(path string, b []byte) (*Result, error) {
 		}
 	}
 	text = strings.Map(printable, strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text))
+	text = unseen.ReplaceAllString(text, "$1")
 	p := &page{path: path}
 	p.read(text)
 	file, err := p.file()
@@ -151,10 +152,17 @@ func source(path string, b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// printable replaces what is no text, such as NUL, by a space.
+// unseen are marks without width that copies have where a line or an item begins.
+var unseen = regexp.MustCompile(`(?m)^([ \t]*(?:(?:[-*+•◦▪‣]|\d{1,3}[.)])[ \t]+)?)[\x{200b}-\x{200f}\x{2060}\x{2066}-\x{2069}]+`)
+
+// printable replaces what is no text, such as NUL, by a space, and so the wide,
+// narrow and unbreakable spaces of a copy.
 func printable(r rune) rune {
 	if r == '\n' || r == '\t' {
 		return r
+	}
+	if unicode.Is(unicode.Zs, r) {
+		return ' '
 	}
 	if r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef {
 		return ' '

@@ -113,10 +113,10 @@ func prose(text string) []string {
 // No word is lost, and Text gives the words back in their order.
 func TestNoWordIsLost(t *testing.T) {
 	for _, file := range pages(t) {
-		if file == "testdata/payment-queue.txt" || strings.HasSuffix(file, "ml") { // written in another markup
+		page := string(load(t, file))
+		if strings.HasPrefix(page, "h1. ") || strings.HasSuffix(file, "ml") { // written in another markup
 			continue
 		}
-		page := string(load(t, file))
 		r, err := importer.Import(file, []byte(page))
 		if err != nil {
 			t.Fatal(err)

@@ -16,7 +16,9 @@ var (
 	tomlList         = strings.NewReplacer(`["`, "", `"]`, "", `", "`, ", ", `","`, ", ")
 	wikiHeading      = regexp.MustCompile(`^h([1-6])\.\s+(.*)$`)
 	wikiCode         = regexp.MustCompile(`^\s*\{(?:code|noformat)(?::([^}]*))?\}\s*$`)
-	wikiNumber       = regexp.MustCompile(`^#\s+(\S.*)$`)
+	wikiItem         = regexp.MustCompile(`^([#*-]{1,6})\s+(\S.*)$`)
+	wikiHead         = regexp.MustCompile(`^\|\|(.*?)\|*\s*$`)
+	wikiCell         = regexp.MustCompile(`\|{1,2}`)
 )
 
 // fences marks the lines of fenced blocks, fences included.
@@ -118,22 +120,38 @@ func (p *page) confluence() {
 	if !isConfluence(p.lines) {
 		return
 	}
-	open, count := false, 0
-	for i, line := range p.lines {
-		code, heading, item := wikiCode.FindStringSubmatch(line), wikiHeading.FindStringSubmatch(line), wikiNumber.FindStringSubmatch(line)
+	open, count := false, [7]int{} // items counted so far, by their depth
+	var lines []string
+	for _, line := range p.lines {
+		code, heading, item, head := wikiCode.FindStringSubmatch(line), wikiHeading.FindStringSubmatch(line), wikiItem.FindStringSubmatch(line), wikiHead.FindStringSubmatch(line)
 		switch {
 		case code != nil && open:
-			p.lines[i], open = "```", false
+			line, open = "```", false
 		case code != nil:
-			p.lines[i], open = "```"+strings.TrimPrefix(code[1], "language="), true
+			line, open = "```"+strings.TrimPrefix(code[1], "language="), true
 		case open:
 		case heading != nil:
-			p.lines[i], count = strings.Repeat("#", int(heading[1][0]-'0'))+" "+heading[2], 0
+			line, count = strings.Repeat("#", int(heading[1][0]-'0'))+" "+heading[2], [7]int{}
 		case item != nil:
-			count++
-			p.lines[i] = number(count) + ". " + item[1]
+			depth := len(item[1])
+			count[depth]++
+			clear(count[depth+1:])
+			mark := "- "
+			if item[1][depth-1] == '#' {
+				mark = number(count[depth]) + ". "
+			}
+			line = strings.Repeat("   ", depth-1) + mark + item[2]
+		case head != nil:
+			cells := wikiCell.Split(strings.TrimSpace(head[1]), -1)
+			for i := range cells {
+				cells[i] = strings.TrimSpace(cells[i])
+			}
+			lines = append(lines, "| "+strings.Join(cells, " | ")+" |")
+			line = "|" + strings.Repeat("---|", len(cells))
 		}
+		lines = append(lines, line)
 	}
+	p.lines = lines
 }
 
 func isConfluence(lines []string) bool {

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -89,7 +90,13 @@ func (p *page) frontPart(symptom string) string {
 		{Key: "claimed-confidence", Value: f.values["claimed-confidence"]}, {Key: "last-verified", Value: f.lastVerified()},
 		{Key: "owners", Value: strings.Join(f.owners, ", ")}, {Key: "extracted-from", Value: strings.Join(f.sources, "; ")}}
 	for _, key := range f.order {
-		pairs = append(pairs, skill.Pair{Key: key, Value: f.values[key]})
+		pair := skill.Pair{Key: key, Value: f.values[key]}
+		if taken[key] {
+			pair.Key = "said-" + key
+		}
+		if !slices.ContainsFunc(pairs, func(other skill.Pair) bool { return other.Key == pair.Key }) {
+			pairs = append(pairs, pair)
+		}
 	}
 	steps := ""
 	if p.stepsAdded {
@@ -99,6 +106,9 @@ func (p *page) frontPart(symptom string) string {
 		skill.Pair{Key: "page-facts", Value: verbatim(p.below)})
 	return skill.FrontMatter(name, describe(p.title, f.trigger, symptom), pairs)
 }
+
+// taken are keys that the file itself gives a meaning.
+var taken = setOf("name|description|metadata|page-title|page-steps|page-head|page-facts")
 
 func verbatim(lines []string) string {
 	return strings.Trim(strings.Join(lines, "\n"), "\n")
