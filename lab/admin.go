@@ -152,7 +152,7 @@ func (w *World) present(ctx context.Context, token string, names []string) []cel
 				return
 			}
 			req.Header.Set("Authorization", "Bearer "+token)
-			res, err := w.client.Do(req)
+			res, err := w.prober.Do(req)
 			if err != nil {
 				out[i].reason = err.Error()
 				return

@@ -230,7 +230,7 @@ func injectAttack(ctx context.Context, w *World, p *faultParams, rate int, token
 	w.bg.Go(func() { a.run(run); close(done) })
 	revert := func(context.Context) error { cancel(); <-done; return nil }
 
-	wait, stop := context.WithTimeout(ctx, 5*time.Second)
+	wait, stop := context.WithTimeout(ctx, 2*patience)
 	defer stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

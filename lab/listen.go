@@ -84,7 +84,7 @@ func (d *door) close() error {
 }
 
 func newServer(h http.Handler) *http.Server {
-	return &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	return &http.Server{Handler: h, ReadHeaderTimeout: 2 * patience, IdleTimeout: time.Minute}
 }
 
 // serve runs until the server is shut down; the listener is its own.
@@ -103,11 +103,11 @@ func drain(ctx context.Context, srv *http.Server) error {
 }
 
 // newClient is an HTTP client with its own connections, so that closing it
-// leaves nothing behind.
+// leaves nothing behind. Its timeout is the only one: a connection that takes
+// long is a machine that stands still, and who waits decides for how long.
 func newClient(timeout time.Duration) *http.Client {
 	return &http.Client{Timeout: timeout, Transport: &http.Transport{
 		MaxIdleConnsPerHost: 16,
 		IdleConnTimeout:     30 * time.Second,
-		DialContext:         (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
 	}}
 }

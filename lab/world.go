@@ -37,7 +37,8 @@ type World struct {
 	control  *control
 	admin    *adminClient
 	traffic  *traffic
-	client   *http.Client // the world's own probes
+	client   *http.Client // reads the key set
+	prober   *http.Client // the world's own probes
 	operator *http.Client // of the key API: a busy machine may take seconds to make an RSA key
 	mirrored *http.Client // of the agents' mirrors; nil unless the issuer is on rotation
 	rng      *mrand.Rand  // faults pick with it; guarded by faultMu
@@ -74,7 +75,7 @@ func Start(ctx context.Context, spec Spec) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &World{spec: spec, nodes: map[string]*node{}, client: newClient(3 * time.Second), operator: newClient(30 * time.Second),
+	w := &World{spec: spec, nodes: map[string]*node{}, client: newClient(3 * time.Second), prober: newClient(patience), operator: newClient(30 * time.Second),
 		rng:     mrand.New(mrand.NewPCG(uint64(spec.Seed), 0x6c6162)),
 		secrets: secrets{newSecret(), newSecret(), newSecret(), newSecret()}}
 	if spec.Keyset == keysetHealthy {
@@ -330,6 +331,7 @@ func (w *World) Stop(ctx context.Context) error {
 		errs = append(errs, c.Close())
 	}
 	w.client.CloseIdleConnections()
+	w.prober.CloseIdleConnections()
 	w.operator.CloseIdleConnections()
 	if w.mirrored != nil {
 		w.mirrored.CloseIdleConnections()

@@ -100,7 +100,7 @@ func TestHealthyWorld(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
 	w := start(t, lab.Spec{Profile: "cached", Alg: "RS256", Seed: 3, ServiceCount: 12, NoiseShare: 0.05})
-	if took := time.Since(began); took > 5*time.Second { // 2 s on an idle machine
+	if took := time.Since(began); took > 15*time.Second { // 2 s on an idle machine, 5 s on a busy one
 		t.Errorf("start took %s", took)
 	}
 	eventually(t, 10*time.Second, "300 calls", func() bool { return w.Counts(time.Time{}).Total >= 300 })

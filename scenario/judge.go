@@ -112,6 +112,7 @@ func (d *drill) judge() []prunella.ReportCheck {
 			state = string(d.views[0].Incident.State)
 		}
 		s.add("settled", "within "+span(d.s.Watch.Bound), state, false)
+		d.noteStood(s)
 	}
 	if e.Incidents != nil {
 		s.add("incidents", e.Incidents.String(), strconv.Itoa(len(d.views)), e.Incidents.holds(len(d.views)))
@@ -168,6 +169,7 @@ func (d *drill) judge() []prunella.ReportCheck {
 	})
 	for _, b := range e.Within {
 		judgeBound(s, b, rep.Timings)
+		d.noteStood(s)
 	}
 	if e.Failed != nil {
 		switch n := rep.Requests.FailedAfterHeal; {
@@ -311,6 +313,15 @@ func (d *drill) judgeSteps(s *sheet) {
 			}
 		}
 		s.add("never", "no "+n.Effect+" step", orElse(strings.Join(bad, ", "), "none"), len(bad) == 0)
+	}
+}
+
+// noteStood says at a bound that was missed for how long the run itself did not
+// get its turn, so that a machine that was held up can be told from an engine
+// that is slow. It excuses nothing.
+func (d *drill) noteStood(s *sheet) {
+	if c := &s.checks[len(s.checks)-1]; c.Result == prunella.Failed && d.stood > 0 {
+		c.Note = strings.TrimPrefix(c.Note+"; ", "; ") + "the run itself stood still for " + span(d.stood) + ": the machine was stopped or is overloaded"
 	}
 }
 

@@ -74,7 +74,7 @@ func StartLab(ctx context.Context, w World, seed int64) (LiveWorld, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &labWorld{World: started, http: &http.Client{Timeout: 5 * time.Second}}, nil
+	return &labWorld{World: started, http: &http.Client{Timeout: 10 * time.Second}}, nil
 }
 
 func (w *labWorld) ExportTo(url string) error { return w.World.ExportTo(url, "") }

@@ -8,7 +8,7 @@ import (
 
 func defaultGiven() Given {
 	return Given{
-		Steady:   Steady{Within: 30 * time.Second, FailingMax: 0.02, Baselines: true, Canaries: true},
+		Steady:   Steady{Within: time.Minute, FailingMax: 0.02, Baselines: true, Canaries: true},
 		Engine:   Engine{TimeScale: 20},
 		Operator: "absent",
 	}

@@ -109,6 +109,7 @@ type drill struct {
 	answered  map[string]bool // approvals
 	settledAt time.Time       // since when every incident is settled; zero while one is not
 	timedOut  bool
+	stood     time.Duration // for so long nobody looked, though it was time to
 	end       ending
 	failed    Tally // requests since the fault
 	afterHeal Tally // requests since the last change of the heal

@@ -179,6 +179,28 @@ func TestRunWithoutIncidentFailsAtTheBound(t *testing.T) {
 	}
 }
 
+func TestAMissedBoundTellsOfAMachineThatStoodStill(t *testing.T) {
+	t.Parallel()
+	e, w := healthy(), &fakeWorld{}
+	w.onInject = func(string, map[string]string) {
+		v := healed(time.Now())
+		v.Incident.ResolvedAt = v.Incident.OpenedAt.Add(time.Minute)
+		e.set(v)
+	}
+	r := scenario.Runner{World: world(w), Engine: e.start(t), Progress: func(p scenario.Progress) {
+		if p.Stage == "watch" && p.Kind == "cause" {
+			time.Sleep(600 * time.Millisecond) // whoever is told holds the run up
+		}
+	}}
+	rep := r.Run(t.Context(), parse(t, rotation, nil), 1)
+	if c := check(t, rep, "within.verified"); c.Result != prunella.Failed || !strings.Contains(c.Note, "stood still for ") {
+		t.Errorf("the bound that was missed: %+v", c)
+	}
+	if c := check(t, rep, "within.detected"); c.Result != prunella.Passed || c.Note != "" {
+		t.Errorf("the bound that was kept: %+v", c)
+	}
+}
+
 func TestControl(t *testing.T) {
 	const control = `{name: control, title: T, category: security, description: D,
   watch: {quiet: 250ms}, expect: {incidents: 0, never: [{effect: mutating}]}}`

@@ -18,7 +18,7 @@ func (d *drill) watch(ctx context.Context) error {
 	if control {
 		d.say("", "watching for %s that nothing is made of it", w.Quiet)
 	}
-	for {
+	for looked := began; ; {
 		if err := d.refresh(ctx); err != nil {
 			return err
 		}
@@ -26,6 +26,10 @@ func (d *drill) watch(ctx context.Context) error {
 			return err
 		}
 		now := time.Now()
+		if gap := now.Sub(looked); gap > 5*tick {
+			d.stood += gap - tick
+		}
+		looked = now
 		if control && now.Sub(began) >= w.Quiet {
 			return nil
 		}
