@@ -11,6 +11,7 @@ import (
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
+	extast "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/parser"
 	nodes "github.com/yuin/goldmark/renderer"
 	"github.com/yuin/goldmark/renderer/html"
@@ -158,6 +159,19 @@ func (plainNodes) RegisterFuncs(r nodes.NodeRendererFuncRegisterer) {
 	r.Register(ast.KindImage, imageAsLink)
 	r.Register(ast.KindFencedCodeBlock, fenced)
 	r.Register(kindWikiLink, renderWikiLink)
+	r.Register(extast.KindTaskCheckBox, checkBox)
+}
+
+// checkBox says in words whether an item is done: its box cannot be ticked here.
+func checkBox(w util.BufWriter, _ []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
+	switch {
+	case !entering:
+	case node.(*extast.TaskCheckBox).IsChecked:
+		w.WriteString(`<input type="checkbox" aria-label="done" checked disabled> `)
+	default:
+		w.WriteString(`<input type="checkbox" aria-label="open" disabled> `)
+	}
+	return ast.WalkContinue, nil
 }
 
 func rawInline(w util.BufWriter, source []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,6 +99,8 @@ func checkSound(t *testing.T, page string) {
 				if !strings.HasPrefix(a.Val, "/assets/") {
 					t.Errorf("<%s> loads %q", n.Data, a.Val)
 				}
+			case a.Val == "checkbox" && !slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == "aria-label" }):
+				t.Errorf("a box without a name: %v", n.Attr)
 			case a.Key == "href" && strings.HasPrefix(strings.ToLower(strings.TrimSpace(a.Val)), "javascript:"):
 				t.Errorf("link to %q", a.Val)
 			case a.Key == "id":
