@@ -44,11 +44,11 @@ type service struct {
 	Instances   map[string]exports `json:"instances"`
 	Buckets     []bucket           `json:"buckets"` // contiguous, ascending
 	Watermark   time.Time          `json:"watermark"`
-	Lag         time.Duration      `json:"lag"`     // longest time between two points, fading
-	Learned     int64              `json:"learned"` // buckets up to here are learned or skipped
-	Emitted     int64              `json:"emitted"` // buckets up to here became Points
-	Quiet       map[string]*quiet  `json:"quiet"`   // by status
-	Spikes      map[string]*spike  `json:"spikes"`  // by status
+	Lag         time.Duration      `json:"lag"`        // longest time between two points, fading
+	Learned     [3]int64           `json:"learned_to"` // buckets up to here are learned or skipped, by statuses
+	Emitted     int64              `json:"emitted"`    // buckets up to here became Points
+	Quiet       map[string]*quiet  `json:"quiet"`      // by status
+	Spikes      map[string]*spike  `json:"spikes"`     // by status
 	Tokens      tokens             `json:"tokens"`
 	Blames      blames             `json:"blames,omitempty"`
 	LastFailing []prunella.Signal  `json:"last_failing,omitempty"` // a metric point that counted failures
@@ -195,30 +195,35 @@ func (d *Detector) Baselines() []Baseline {
 }
 
 // learn moves the baselines forward over buckets that left the window. Buckets
-// from an onset until its recovery are skipped.
+// from an onset until its recovery are skipped, and those that may belong to a
+// failure that is not found yet wait until that is known, for half the ring at
+// most: a weak failure would else be called normal before it is found.
 func (d *Detector) learn(sv *service) {
 	if len(sv.Buckets) == 0 {
 		return
 	}
 	until := d.index(sv.Watermark.Add(-d.cfg.Window)) - 1
 	keep := math.Exp2(-d.cfg.Bucket.Seconds() / d.cfg.HalfLife.Seconds())
-	for _, b := range sv.from(sv.Learned + 1) {
-		if b.N > until {
-			break
+	for k, status := range statuses {
+		sp, q, end := sv.Spikes[status], sv.Quiet[status], until
+		if q == nil {
+			q = &quiet{}
+			sv.Quiet[status] = q
 		}
-		for k, status := range statuses {
-			if sp := sv.Spikes[status]; sp != nil && (sp.Active && b.N >= d.index(sp.Onset)-1 || b.N <= sp.SkipTo) {
-				continue
+		if first, suspect := d.suspect(sv, k, status); suspect {
+			end = min(until, max(first-1, until-ringBuckets/2))
+		}
+		for _, b := range sv.from(sv.Learned[k] + 1) {
+			if b.N > end {
+				break
 			}
-			q := sv.Quiet[status]
-			if q == nil {
-				q = &quiet{}
-				sv.Quiet[status] = q
+			if sp != nil && (sp.Active && b.N >= d.index(sp.Onset)-1 || b.N <= sp.SkipTo) {
+				continue
 			}
 			q.learn(b.Requests, b.Failed[k], d.cfg.Bucket.Seconds(), keep)
 		}
+		sv.Learned[k] = max(sv.Learned[k], end)
 	}
-	sv.Learned = max(sv.Learned, until)
 }
 
 // points emits the buckets that no instance is expected to add to any more.

@@ -142,6 +142,30 @@ func (d *Detector) lookBack(sv *service, k int, limit, quietShare float64, skipT
 	return d.since(sv, k, d.onsetIn(sv, k, best), limit), true
 }
 
+// suspicion is how much must speak for a failure, in nats, before its buckets
+// wait to be learned. It is little: to wait costs nothing.
+const suspicion = 2
+
+// suspect returns the first of the buckets that may belong to a failure which is
+// not found yet: where the sum of what speaks for one, over the buckets that are
+// not learned, last rose from nothing (Page's CUSUM).
+func (d *Detector) suspect(sv *service, k int, status string) (first int64, yes bool) {
+	sp, base := sv.Spikes[status], sv.Quiet[status].view("", status, d.cfg.MinHistory)
+	if sp == nil || sp.Active || !base.Known {
+		return 0, false
+	}
+	quietShare := sv.Quiet[status].expected()
+	q := clamp(d.threshold(base), 1.01*quietShare, 0.995)
+	odds := 0.0
+	for _, b := range sv.from(max(sv.Learned[k], sp.SkipTo) + 1) {
+		if odds <= 0 {
+			odds, first = 0, b.N
+		}
+		odds += logOdds(b, k, q, quietShare)
+	}
+	return first, odds >= suspicion
+}
+
 // logOdds is how much a bucket speaks for failing with share q against quiet, in nats.
 func logOdds(b bucket, k int, q, quietShare float64) float64 {
 	failed := min(b.Failed[k], b.Requests)
