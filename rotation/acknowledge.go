@@ -67,7 +67,7 @@ func (r *Rotator) Acknowledge(ctx context.Context, verifier string, header http.
 		return Granted{}, fault(NotFound, fmt.Sprintf("no answering verifier %.64q is declared", verifier), "declare it on every node, or correct the URL")
 	}
 	if len(body) > maxTold {
-		return Granted{}, fault(TooLarge, fmt.Sprintf("the acknowledgement is larger than %d bytes", maxTold), "")
+		return Granted{}, fault(TooLarge, fmt.Sprintf("the acknowledgement is larger than %d bytes", maxTold), "send less")
 	}
 	signed := slices.ContainsFunc(v.hooks, func(h *standardwebhooks.Webhook) bool { return h.Verify(body, header) == nil })
 	if !signed {
@@ -84,7 +84,7 @@ func (r *Rotator) Acknowledge(ctx context.Context, verifier string, header http.
 	next := r.instance(v, told, now)
 	err = r.cfg.Store.Told(ctx, next.Who, func(old *Instance) (Instance, error) {
 		if old != nil && !next.Sent.After(old.Sent) {
-			return *old, fault(Conflict, "this cache has told something newer, or just this, before", "")
+			return *old, fault(Conflict, "this cache has told something newer, or just this, before", "nothing is to be done; if it stays, its clock was set back: restart it")
 		}
 		next.Refusals = count(told.Refused, old, ring)
 		return next, nil
@@ -105,13 +105,14 @@ func (r *Rotator) Acknowledge(ctx context.Context, verifier string, header http.
 				typ = "JWT"
 			}
 			token, err := r.canary(ctx, k, v, typ, now)
-			if errors.Is(err, NotFound) { // another program holds the private key: nobody can prove it here
-				return granted, nil
+			switch {
+			case err == nil:
+				r.mute.Store(false)
+				granted.Canaries = []Canary{{k.ID, k.Thumbprint, token}}
+			case errors.Is(err, NotFound): // another program holds the private key: nobody can prove it here
+			case !r.mute.Swap(true): // a verifier whose lease this refused would go out of service for a fault of ours
+				r.log.Error("no canary can be signed", "error", err)
 			}
-			if err != nil {
-				return granted, err
-			}
-			granted.Canaries = []Canary{{k.ID, k.Thumbprint, token}}
 		}
 	}
 	return granted, nil
@@ -132,7 +133,7 @@ func (r Ring) differs(held []Held) bool {
 func readTold(body []byte, p Policy, now time.Time) (Told, error) {
 	var t Told
 	if err := json.Unmarshal(body, &t); err != nil {
-		return t, &Error{Kind: Invalid, Detail: "the acknowledgement is not readable", Cause: err}
+		return t, &Error{Kind: Invalid, Detail: "the acknowledgement is not readable", Cause: err, Remedy: "send what docs/keyset.md says under: The wire"}
 	}
 	lease := time.Duration(t.Lease) * time.Second
 	wrong := ""
@@ -151,7 +152,7 @@ func readTold(body []byte, p Policy, now time.Time) (Told, error) {
 		wrong = "a count is negative"
 	}
 	if wrong != "" {
-		return t, fault(Invalid, "the acknowledgement is refused: "+wrong, "")
+		return t, fault(Invalid, "the acknowledgement is refused: "+wrong, "correct the verifier; for a lease also max_lease in the policy, for the time the clocks")
 	}
 	t.Lease = int(lease / time.Second)
 	return t, nil
@@ -221,7 +222,7 @@ func (r *Rotator) Acknowledgements() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
-			problem(w, http.StatusMethodNotAllowed, fault(Invalid, "an acknowledgement is a POST", ""))
+			problem(w, http.StatusMethodNotAllowed, fault(Invalid, "an acknowledgement is a POST", "use POST"))
 			return
 		}
 		body, err := readBody(w, req, maxTold)
@@ -246,10 +247,10 @@ func readBody(w http.ResponseWriter, req *http.Request, limit int64) ([]byte, er
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, limit))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return nil, fault(TooLarge, fmt.Sprintf("the body is larger than %d bytes", limit), "")
+		return nil, fault(TooLarge, fmt.Sprintf("the body is larger than %d bytes", limit), "send less")
 	}
 	if err != nil {
-		return nil, &Error{Kind: Invalid, Detail: "the body cannot be read", Cause: err}
+		return nil, &Error{Kind: Invalid, Detail: "the body cannot be read", Cause: err, Remedy: "send it whole, again"}
 	}
 	return body, nil
 }

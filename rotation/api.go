@@ -71,7 +71,7 @@ func (r *Rotator) API(who func(*http.Request) (string, error)) http.Handler {
 			raw, err := readBody(w, req, maxOrder)
 			if err == nil && len(raw) > 0 {
 				if err = json.Unmarshal(raw, &b); err != nil {
-					err = &Error{Kind: Invalid, Detail: "the order is not readable", Cause: err}
+					err = &Error{Kind: Invalid, Detail: "the order is not readable", Cause: err, Remedy: `send {"note": "why", "override": false} as JSON`}
 				}
 			}
 			var reason Reason
@@ -144,7 +144,7 @@ func known(who func(*http.Request) (string, error), next http.Handler) http.Hand
 		}
 		if err != nil || name == "" {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			problem(w, http.StatusUnauthorized, &Error{Kind: Unauthorized, Detail: "this is for operators", Cause: err})
+			problem(w, http.StatusUnauthorized, &Error{Kind: Unauthorized, Detail: "this is for operators", Cause: err, Remedy: "send an operator's token: Authorization: Bearer TOKEN"})
 			return
 		}
 		next.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), operatorKey{}, name)))
@@ -175,7 +175,7 @@ func limitOf(req *http.Request) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > 10000 {
-		return 0, fault(Invalid, fmt.Sprintf("limit %.20q is not 1 to 10000", text), "")
+		return 0, fault(Invalid, fmt.Sprintf("limit %.20q is not 1 to 10000", text), "ask for 1 to 10000")
 	}
 	return n, nil
 }
@@ -199,6 +199,9 @@ func problem(w http.ResponseWriter, status int, err error) {
 	var e *Error
 	if errors.As(err, &e) {
 		p.Detail, p.Kind, p.Remedy = e.Detail, e.Kind, e.Remedy
+		if e.Kind == Invalid && e.Cause != nil { // what was sent is known to who sent it
+			p.Detail += fmt.Sprintf(": %.200s", e.Cause)
+		}
 		if e.Reason.Gate != "" {
 			p.Reason = &e.Reason
 		}

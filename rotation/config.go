@@ -54,15 +54,21 @@ func (cfg Config) settled() (Config, map[string]*declared, error) {
 	if err := checkURL("Issuer", cfg.Issuer); err != nil {
 		return cfg, nil, err
 	}
+	if strings.Contains(cfg.Issuer, "?") {
+		return cfg, nil, fault(Invalid, fmt.Sprintf("Issuer %.200q has a query", cfg.Issuer), "an issuer is a URL of scheme, host and path (OpenID Connect Discovery 1.0, section 3)")
+	}
 	if cfg.JWKS == "" {
 		cfg.JWKS = strings.TrimSuffix(cfg.Issuer, "/") + "/.well-known/jwks.json"
 	}
 	if err := checkURL("JWKS", cfg.JWKS); err != nil {
 		return cfg, nil, err
 	}
+	if cfg.JWKS == strings.TrimSuffix(cfg.Issuer, "/")+wellKnown {
+		return cfg, nil, fault(Invalid, "JWKS is the URL of the discovery document", "the key set has a URL of its own: leave it out for "+strings.TrimSuffix(cfg.Issuer, "/")+"/.well-known/jwks.json")
+	}
 	cfg.Algorithm = cmp.Or(cfg.Algorithm, "RS256")
 	if !slices.Contains(Algorithms, cfg.Algorithm) {
-		return cfg, nil, fault(Invalid, fmt.Sprintf("there is no algorithm %q", cfg.Algorithm), "")
+		return cfg, nil, fault(Invalid, fmt.Sprintf("there is no algorithm %q", cfg.Algorithm), "use one of RS, PS or ES with 256, 384 or 512, or EdDSA")
 	}
 	if cfg.Tick == 0 {
 		cfg.Tick = min(time.Second, cfg.Policy.Stale/4)
@@ -86,7 +92,7 @@ func (cfg Config) settled() (Config, map[string]*declared, error) {
 			return cfg, nil, err
 		}
 		if byName[v.Name] != nil {
-			return cfg, nil, fault(Invalid, fmt.Sprintf("the verifier %q is declared twice", v.Name), "")
+			return cfg, nil, fault(Invalid, fmt.Sprintf("the verifier %q is declared twice", v.Name), "name each once; one declaration covers every instance")
 		}
 		byName[v.Name] = d
 		cfg.Verifiers[i] = d.Verifier
@@ -95,7 +101,9 @@ func (cfg Config) settled() (Config, map[string]*declared, error) {
 }
 
 func (v Verifier) declare() (*declared, error) {
-	wrong := func(why string) error { return fault(Invalid, fmt.Sprintf("the verifier %.64q %s", v.Name, why), "") }
+	wrong := func(why string) error {
+		return fault(Invalid, fmt.Sprintf("the verifier %.64q %s", v.Name, why), "correct its declaration; docs/rotation.md says what each class has")
+	}
 	switch {
 	case !goodName.MatchString(v.Name):
 		return nil, wrong("is not named with 1 to 64 letters, digits, dots, dashes and underscores")
@@ -141,7 +149,7 @@ func (v Verifier) declare() (*declared, error) {
 func checkURL(what, text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
-		return fault(Invalid, fmt.Sprintf("%s %.200q is not an absolute URL of http or https without credentials", what, text), "")
+		return fault(Invalid, fmt.Sprintf("%s %.200q is not an absolute URL of http or https without credentials", what, text), "write https://HOST/PATH")
 	}
 	return nil
 }

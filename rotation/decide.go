@@ -14,6 +14,7 @@ import (
 //	no signer, or Due is near     plan, create, publish
 //	verifiers showed something    judge
 //	the new signer is refused     return
+//	MaxLifetime was raised        extend
 //	Due, and everybody is ready   promote
 //	nobody needs a previous key   remove, destroy
 func Decide(s Snapshot, now time.Time) (Step, bool) {
@@ -25,6 +26,9 @@ func Decide(s Snapshot, now time.Time) (Step, bool) {
 	}
 	if r := MustReturn(s, now); r.Open {
 		return s.back(r, now), true
+	}
+	if k, signs := s.Ring.Signer(); signs && k.Lifetime > 0 && k.Lifetime < s.Policy.MaxLifetime {
+		return Step{Action: Extend, Key: k.ID, Lifetime: s.Policy.MaxLifetime}, true
 	}
 	if step, ok := s.forward(now); ok {
 		return step, true
@@ -62,7 +66,7 @@ func (s *Snapshot) forward(now time.Time) (Step, bool) {
 		}
 	}
 	r := CanPromote(*s, k.ID, now)
-	return Step{Action: Promote, Key: k.ID, Reason: r, Due: now.Add(s.Policy.Period)}, r.Open
+	return Step{Action: Promote, Key: k.ID, Reason: r, Due: now.Add(s.Policy.Period), Lifetime: s.Policy.MaxLifetime}, r.Open
 }
 
 // judge is the step that gives a waiting key the state that it has earned.
@@ -79,7 +83,7 @@ func (s *Snapshot) judge(k Key, now time.Time) (Step, bool) {
 
 // back is the step that makes the previous key the signer again.
 func (s *Snapshot) back(r Reason, now time.Time) Step {
-	step := Step{Action: Return, Key: r.Key, Reason: r}
+	step := Step{Action: Return, Key: r.Key, Reason: r, Lifetime: s.Policy.MaxLifetime}
 	signer, _ := s.Ring.Signer()
 	step.Hold = now.Add(s.Policy.Hold << min(signer.Returns, 16))
 	if signer.Returns+1 >= s.Policy.Returns {

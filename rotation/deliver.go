@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/http"
@@ -21,7 +22,7 @@ import (
 
 const (
 	hintTime   = 10 * time.Second // for one try
-	atOnce     = 8                // tries side by side
+	atOnce     = 32               // tries side by side
 	batch      = 32               // deliveries claimed together
 	claimTime  = 2 * time.Minute  // longer than a batch takes
 	maxPause   = time.Hour        // of a receiver's Retry-After
@@ -83,31 +84,34 @@ func (r *Rotator) hints(ring Ring, s Step, now time.Time) []Delivery {
 // Deliver sends the hints that are due. What fails is tried again when its time
 // comes; that is not an error.
 func (r *Rotator) Deliver(ctx context.Context, now time.Time) error {
-	for {
-		list, err := r.cfg.Store.Claim(ctx, now, now.Add(claimTime), batch)
-		if err != nil || len(list) == 0 {
-			return err
-		}
-		var mu sync.Mutex
-		var all []error
-		side(list, func(d Delivery) {
-			d = r.try(ctx, d, now)
-			err := r.cfg.Store.Tried(ctx, d)
-			mu.Lock()
-			defer mu.Unlock()
-			all = append(all, err)
-		})
-		if err := errors.Join(all...); err != nil || len(list) < batch {
-			return err
-		}
+	began := time.Now()
+	at := func() time.Time { return now.Add(time.Since(began)) } // many receivers that hang make this long
+	var mu sync.Mutex
+	var all error
+	fails := func(err error) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		all = errors.Join(all, err)
+		return all != nil
 	}
+	side(func(yield func(Delivery) bool) {
+		for more := true; more; {
+			list, err := r.cfg.Store.Claim(ctx, at(), at().Add(claimTime), batch)
+			for _, d := range list {
+				more = more && yield(d)
+			}
+			more = more && !fails(err) && len(list) == batch
+		}
+	}, func(d Delivery) { fails(r.cfg.Store.Tried(ctx, r.try(ctx, d, at()))) })
+	return all
 }
 
-// side does something for each of a list, a few side by side.
-func side[T any](list []T, do func(T)) {
+// side does something for each of a sequence, a few side by side: one that takes
+// long holds up nobody but the last.
+func side[T any](each iter.Seq[T], do func(T)) {
 	var done sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
-	for _, one := range list {
+	for one := range each {
 		slots <- struct{}{}
 		done.Go(func() {
 			defer func() { <-slots }()
@@ -190,10 +194,19 @@ func (m *messenger) send(ctx context.Context, v *declared, d Delivery) (status i
 	if err != nil {
 		return 0, 0, err
 	}
-	if n, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && n > 0 {
-		pause = time.Duration(min(n, int(maxPause/time.Second))) * time.Second
+	return resp.StatusCode, retryAfter(resp.Header.Get("Retry-After"), now), nil
+}
+
+// retryAfter reads seconds or a date (RFC 9110, 10.2.3); 0 when it is neither.
+func retryAfter(text string, now time.Time) time.Duration {
+	if n, err := strconv.ParseUint(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(n, uint64(maxPause/time.Second))) * time.Second
 	}
-	return resp.StatusCode, pause, nil
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	return min(max(0, at.Sub(now)), maxPause)
 }
 
 // do sends a request and reads its answer away.

@@ -272,8 +272,12 @@ func (p Probe) rejects(signer Key) bool {
 // Expiry is when the last token of a key that has signed is past, by every
 // clock. A node that was cut off may sign for Policy.Stale longer than it should.
 func Expiry(p Policy, k Key) time.Time {
-	return k.Signed.Add(p.Stale + p.MaxLifetime + p.Skew)
+	return k.Signed.Add(p.Stale + p.lifetime(k) + p.Skew)
 }
+
+// lifetime is of the longest token of k: a policy that was made shorter shortens
+// no token that is out.
+func (p Policy) lifetime(k Key) time.Duration { return max(p.MaxLifetime, k.Lifetime) }
 
 // CanRemove answers MayRemove: whether nobody needs a key any more. It names
 // those who would refuse valid tokens.
@@ -322,7 +326,7 @@ func (s *Snapshot) needs(r *Reason, k Key, expiry, known, now time.Time) {
 	}
 	s.each(now, func(v Verifier, i Instance) {
 		h, _ := i.holds(k.ID)
-		late := h.Seen.Add(s.Policy.MaxLifetime + s.Policy.Skew)
+		late := h.Seen.Add(s.Policy.lifetime(k) + s.Policy.Skew)
 		switch {
 		case s.presence(v, i, now) == doubtful && now.After(expiry):
 			r.block(i.Who, LeaseExpired, time.Time{}, "its lease ran out at %s, and it may still serve", clock(i.until()))
@@ -351,7 +355,7 @@ func CanRevoke(s Snapshot, id, heir KeyID, now time.Time) Reason {
 	}
 	expiry := Expiry(s.Policy, k)
 	if k.State == Active {
-		expiry = now.Add(s.Policy.MaxLifetime + s.Policy.Skew)
+		expiry = now.Add(s.Policy.lifetime(k) + s.Policy.Skew)
 	}
 	if k.State == Active || !k.Signed.IsZero() {
 		s.needs(&r, k, expiry, time.Time{}, now)

@@ -44,7 +44,7 @@ type JWK struct {
 func NewJWK(id KeyID, alg Algorithm, pub crypto.PublicKey) (JWK, error) {
 	j := JWK{ID: id, Algorithm: alg, Use: "sig"}
 	unfit := func(why string) error {
-		return fault(Invalid, fmt.Sprintf("the key %s cannot be used for %s: %s", id, alg, why), "")
+		return fault(Invalid, fmt.Sprintf("the key %s cannot be used for %s: %s", id, alg, why), "let the signer make keys for the algorithm that is configured")
 	}
 	if !slices.Contains(Algorithms, alg) {
 		return j, fault(Invalid, fmt.Sprintf("there is no algorithm %q", alg), "use one of RS, PS or ES with 256, 384 or 512, or EdDSA")

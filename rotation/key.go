@@ -72,7 +72,13 @@ type Key struct {
 	Returns   int       `json:"returns,omitempty"`  // how often the signer was taken back from it
 	Hold      time.Time `json:"hold,omitzero"`      // not to be promoted before
 	Forced    bool      `json:"forced,omitempty"`   // it signs because a person insisted
-	Destroyed bool      `json:"destroyed,omitempty"`
+
+	// Lifetime is of the longest token that it may have signed: the greatest
+	// Policy.MaxLifetime that any node had while it was the signer; 0 when nobody
+	// noted it, as of an issuer that is only observed.
+	Lifetime time.Duration `json:"max_lifetime,omitempty"`
+
+	Destroyed bool `json:"destroyed,omitempty"`
 }
 
 // Ring is all that is decided about an issuer's keys. It is stored whole and

@@ -20,11 +20,11 @@ type Order struct {
 func (o Order) check() error {
 	switch {
 	case strings.TrimSpace(o.By) == "":
-		return fault(Invalid, "the order does not say who gives it", "")
+		return fault(Invalid, "the order does not say who gives it", "name the operator; the audit trail goes by it")
 	case o.Override && strings.TrimSpace(o.Note) == "":
 		return fault(Invalid, "an override needs a reason; it is recorded", "say why in the note")
 	case len(o.By) > 200 || len(o.Note) > 2000:
-		return fault(Invalid, "the order's name or note is too long", "")
+		return fault(Invalid, "the order's name or note is too long", "write at most 200 and 2000 bytes")
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (r *Rotator) Publish(ctx context.Context, o Order) (Key, error) {
 			return k, err
 		}
 	}
-	return k, fault(Conflict, "another node takes back what this one publishes", "")
+	return k, fault(Conflict, "another node takes back what this one publishes", "see who gives orders in the history, and try again")
 }
 
 // Promote makes a waiting key the signer; "" is the one there is. It is Refused
@@ -143,54 +143,54 @@ func (r *Rotator) Promote(ctx context.Context, id KeyID, o Order) (Reason, error
 			key = k.ID
 		}
 		if _, ok := s.Ring.Key(key); !ok {
-			return Step{}, fault(NotFound, fmt.Sprintf("there is no key %q to promote", key), "publish one first")
+			return Step{}, fault(NotFound, fmt.Sprintf("there is no key %.100q to promote", key), "publish one first")
 		}
-		return Step{Action: Promote, Key: key, Reason: CanPromote(s, key, now), Due: now.Add(s.Policy.Period)}, nil
+		return Step{Action: Promote, Key: key, Reason: CanPromote(s, key, now), Due: now.Add(s.Policy.Period), Lifetime: s.Policy.MaxLifetime}, nil
 	})
 }
 
 // Return makes the previous key the signer again: what heals a promotion that
 // somebody was not ready for. Publishing an old key again would not.
 func (r *Rotator) Return(ctx context.Context, o Order) (Reason, error) {
-	return r.order(ctx, o, func(s Snapshot, now time.Time) (Step, error) {
-		reason := CanReturn(s, now)
-		if reason.Code == NoPrevious {
-			return Step{Reason: reason}, &Error{Kind: Refused, Reason: reason, Detail: "there is no previous key to return to", Remedy: "publish and promote another key"}
-		}
-		step := s.back(reason, now)
-		step.Halt = "" // a person is here
-		return step, nil
-	})
+	return r.order(ctx, o, goBack)
+}
+
+func goBack(s Snapshot, now time.Time) (Step, error) {
+	reason := CanReturn(s, now)
+	if reason.Code == NoPrevious {
+		return Step{Reason: reason}, &Error{Kind: Refused, Reason: reason, Detail: "there is no previous key to return to", Remedy: "publish and promote another key"}
+	}
+	step := s.back(reason, now)
+	step.Halt = "" // a person is here
+	return step, nil
 }
 
 // Retire takes a key out of service in order: the signer by Return, a waiting
 // key that has signed before by making it a previous one, any other by Remove.
 func (r *Rotator) Retire(ctx context.Context, id KeyID, o Order) (Reason, error) {
-	ring, err := r.read(ctx, time.Now())
-	if err != nil {
-		return Reason{}, err
-	}
-	k, ok := ring.Key(id)
-	switch {
-	case !ok:
-		return Reason{}, fault(NotFound, fmt.Sprintf("there is no key %q", id), "")
-	case k.State == Active:
-		return r.Return(ctx, o)
-	case k.State.Waiting() && !k.Signed.IsZero():
-		return r.order(ctx, o, func(Snapshot, time.Time) (Step, error) { return Step{Action: Retire, Key: id}, nil })
-	}
-	return r.Remove(ctx, id, o)
+	return r.order(ctx, o, func(s Snapshot, now time.Time) (Step, error) {
+		k, ok := s.Ring.Key(id)
+		switch {
+		case ok && k.State == Active:
+			return goBack(s, now)
+		case ok && k.State.Waiting() && !k.Signed.IsZero():
+			return Step{Action: Retire, Key: id}, nil
+		}
+		return takeOut(s, id, now)
+	})
 }
 
 // Remove takes a key that does not sign out of the document. It is Refused while
 // somebody needs it.
 func (r *Rotator) Remove(ctx context.Context, id KeyID, o Order) (Reason, error) {
-	return r.order(ctx, o, func(s Snapshot, now time.Time) (Step, error) {
-		if _, ok := s.Ring.Key(id); !ok {
-			return Step{}, fault(NotFound, fmt.Sprintf("there is no key %q", id), "")
-		}
-		return Step{Action: Remove, Key: id, Reason: CanRemove(s, id, now)}, nil
-	})
+	return r.order(ctx, o, func(s Snapshot, now time.Time) (Step, error) { return takeOut(s, id, now) })
+}
+
+func takeOut(s Snapshot, id KeyID, now time.Time) (Step, error) {
+	if _, ok := s.Ring.Key(id); !ok {
+		return Step{}, fault(NotFound, fmt.Sprintf("there is no key %.100q", id), "")
+	}
+	return Step{Action: Remove, Key: id, Reason: CanRemove(s, id, now)}, nil
 }
 
 // Revoke takes a key out at once, for good. When it signs, heir signs instead;
@@ -215,13 +215,13 @@ func (r *Rotator) Revoke(ctx context.Context, id, heir KeyID, o Order) (Reason, 
 func (r *Rotator) revoke(ctx context.Context, id, heir KeyID, o Order) (Reason, error) {
 	return r.order(ctx, o, func(s Snapshot, now time.Time) (Step, error) {
 		if _, ok := s.Ring.Key(id); !ok {
-			return Step{}, fault(NotFound, fmt.Sprintf("there is no key %q", id), "")
+			return Step{}, fault(NotFound, fmt.Sprintf("there is no key %.100q", id), "")
 		}
 		reason := CanRevoke(s, id, heir, now)
 		if reason.Code == NoPrevious {
 			return Step{Reason: reason}, fault(NotFound, fmt.Sprintf("no published key could sign instead of %q", id), "publish one, or override and a new one signs that nobody holds yet")
 		}
-		return Step{Action: Revoke, Key: id, Heir: KeyID(reason.Operands["heir"]), Reason: reason}, nil
+		return Step{Action: Revoke, Key: id, Heir: KeyID(reason.Operands["heir"]), Reason: reason, Lifetime: s.Policy.MaxLifetime}, nil
 	})
 }
 
@@ -247,7 +247,7 @@ func (r *Rotator) Confirm(ctx context.Context, verifier string, id KeyID, o Orde
 	}
 	k, ok := ring.Key(id)
 	if !ok || !k.State.Published() {
-		return fault(NotFound, fmt.Sprintf("there is no published key %q", id), "")
+		return fault(NotFound, fmt.Sprintf("there is no published key %.100q", id), "")
 	}
 	p := Probe{Who: Who{Verifier: verifier}, Thumbprint: k.Thumbprint, At: now.UTC(), Outcome: Accepted, Detail: o.Note, By: o.By}
 	defer r.wake()

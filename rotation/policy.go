@@ -51,18 +51,18 @@ func (p Policy) Settled() (Policy, error) {
 	}
 	for _, d := range []time.Duration{p.Period, p.Ahead, p.MaxLifetime, p.Skew, p.Stale, p.Grace, p.MaxLease, p.Quiet, p.Watch, p.Hold, p.MinAge, p.MaxAge} {
 		if d < 0 {
-			return p, fault(Invalid, fmt.Sprintf("the policy has the negative duration %s", d), "")
+			return p, fault(Invalid, fmt.Sprintf("the policy has the negative duration %s", d), "leave it out for the default")
 		}
 	}
 	switch {
 	case p.Ahead >= p.Period:
 		return p, fault(Invalid, "the policy publishes the next key before the last one signs: Ahead is not less than Period", "set Ahead to a quarter of Period")
 	case p.Stale < time.Second || p.MaxLease < time.Second:
-		return p, fault(Invalid, "the policy has a Stale or a MaxLease under a second", "")
+		return p, fault(Invalid, "the policy has a Stale or a MaxLease under a second", "set both to a second or more")
 	case p.MinAge > p.MaxAge:
-		return p, fault(Invalid, "the policy has a MinAge above its MaxAge", "")
+		return p, fault(Invalid, "the policy has a MinAge above its MaxAge", "set MinAge to at most MaxAge")
 	case p.Returns < 0 || p.Refusals < 0:
-		return p, fault(Invalid, "the policy has a negative count", "")
+		return p, fault(Invalid, "the policy has a negative count", "leave it out for the default")
 	}
 	return p, nil
 }

@@ -47,7 +47,7 @@ func (r *Rotator) Probe(ctx context.Context, now time.Time) error {
 	s.sort()
 	var mu sync.Mutex
 	var all []error
-	side(r.targets(&s, now), func(t target) {
+	side(slices.Values(r.targets(&s, now)), func(t target) {
 		p := Probe{Who: t.who, Thumbprint: t.key.Thumbprint, At: time.Now().UTC()}
 		var err error
 		if p.Outcome, p.Detail, err = r.show(ctx, t, now); err == nil {

@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -56,21 +58,36 @@ func (r *Rotator) Keys() http.Handler {
 // that a verifier needs. An issuer with more to say serves its own, with the
 // same jwks_uri.
 func (r *Rotator) Discovery() http.Handler {
-	doc, err := json.Marshal(map[string]any{
-		"issuer": r.cfg.Issuer, "jwks_uri": r.cfg.JWKS, "id_token_signing_alg_values_supported": []Algorithm{r.cfg.Algorithm},
-		"response_types_supported": []string{"id_token"}, "subject_types_supported": []string{"public"},
+	return r.public(func(ring Ring) []byte {
+		doc, err := json.Marshal(map[string]any{
+			"issuer": r.cfg.Issuer, "jwks_uri": r.cfg.JWKS, "id_token_signing_alg_values_supported": ring.algorithms(r.cfg.Algorithm),
+			"response_types_supported": []string{"id_token"}, "subject_types_supported": []string{"public"},
+		})
+		if err != nil {
+			panic(err) // strings
+		}
+		return doc
 	})
-	if err != nil {
-		panic(err) // strings
+}
+
+// algorithms are those of the published keys, and of the next: some verifiers
+// refuse every other, also while keys change from one to the other.
+func (r Ring) algorithms(next Algorithm) []Algorithm {
+	list := []Algorithm{next}
+	for _, k := range r.Keys {
+		if k.State.Published() && !slices.Contains(list, k.Algorithm) {
+			list = append(list, k.Algorithm)
+		}
 	}
-	return r.public(func(Ring) []byte { return doc })
+	slices.Sort(list)
+	return list
 }
 
 func (r *Rotator) public(body func(Ring) []byte) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method != http.MethodGet && req.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			problem(w, http.StatusMethodNotAllowed, fault(Invalid, "this is read with GET", ""))
+			problem(w, http.StatusMethodNotAllowed, fault(Invalid, "this is read with GET", "use GET"))
 			return
 		}
 		now := time.Now()
@@ -80,7 +97,7 @@ func (r *Rotator) public(body func(Ring) []byte) http.Handler {
 		}
 		ring, err := r.within(req.Context(), now, newest)
 		if _, signs := ring.Signer(); err == nil && !signs {
-			err = fault(Unavailable, "there is no key yet", "")
+			err = fault(Unavailable, "there is no key yet", "ask again in some seconds")
 		}
 		if err != nil {
 			w.Header().Set("Retry-After", "5")
@@ -129,13 +146,25 @@ func (r *Rotator) Handler(who func(*http.Request) (string, error)) http.Handler 
 	issuer, _ := url.Parse(r.cfg.Issuer) // checked by New
 	jwks, _ := url.Parse(r.cfg.JWKS)
 	base := strings.TrimSuffix(issuer.Path, "/")
-	mux := http.NewServeMux()
-	mux.Handle(base+"/.well-known/openid-configuration", r.Discovery())
-	mux.Handle(jwks.Path, r.Keys())
-	mux.Handle(base+"/keys/ack/", r.Acknowledgements())
-	mux.Handle(base+"/keys/", http.StripPrefix(base+"/keys", r.API(who)))
-	return mux
+	discovery, keys, told, api := r.Discovery(), r.Keys(), r.Acknowledgements(), http.StripPrefix(base+"/keys", r.API(who))
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { // no ServeMux: a URL's path may look like a pattern
+		switch path := req.URL.Path; {
+		case path == base+wellKnown:
+			discovery.ServeHTTP(w, req)
+		case path == cmp.Or(jwks.Path, "/"):
+			keys.ServeHTTP(w, req)
+		case strings.HasPrefix(path, base+"/keys/ack/"):
+			told.ServeHTTP(w, req)
+		case strings.HasPrefix(path, base+"/keys/"):
+			api.ServeHTTP(w, req)
+		default:
+			http.NotFound(w, req)
+		}
+	})
 }
+
+// wellKnown is where discovery lives, below the issuer.
+const wellKnown = "/.well-known/openid-configuration"
 
 func lastPart(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 

@@ -25,6 +25,7 @@ type Rotator struct {
 	hooks   *messenger
 
 	seen atomic.Pointer[view]
+	mute atomic.Bool   // the signer failed when it last signed
 	poke chan struct{} // something was told: look now
 	mu   sync.Mutex    // one step at a time in this node
 }
@@ -35,8 +36,15 @@ type view struct {
 	read time.Time
 }
 
+// age is by the clock that says more: one stands still while the machine sleeps,
+// the other may be set back.
+func (v *view) age(now time.Time) time.Duration {
+	return max(now.Sub(v.read), now.Round(0).Sub(v.read.Round(0)))
+}
+
 // New returns a rotator of a store's ring. It is Invalid when the configuration
-// is wrong and Unavailable when the store does not answer. Run starts the loop.
+// is wrong, Unavailable when the store does not answer, and Damaged when the
+// signer's key is there and cannot be used. Run starts the loop.
 func New(ctx context.Context, cfg Config) (*Rotator, error) {
 	cfg, byName, err := cfg.settled()
 	if err != nil {
@@ -48,8 +56,14 @@ func New(ctx context.Context, cfg Config) (*Rotator, error) {
 	}
 	r := &Rotator{cfg: cfg, policy: cfg.Policy, fleet: cfg.Verifiers, byName: byName, metrics: m,
 		log: cfg.Log.With("component", "rotation", "issuer", cfg.Issuer), hooks: newMessenger(cfg.Client), poke: make(chan struct{}, 1)}
-	if _, err := r.read(ctx, time.Now()); err != nil {
+	ring, err := r.read(ctx, time.Now())
+	if err != nil {
 		return nil, err
+	}
+	if k, signs := ring.Signer(); signs { // a node with another secret would take part and sign nothing
+		if _, err := cfg.Signer.Sign(ctx, k.ID, k.Algorithm, []byte("trial")); errors.Is(err, Damaged) || errors.Is(err, Invalid) {
+			return nil, fmt.Errorf("sign with %s: %w", k.ID, err)
+		}
 	}
 	return r, nil
 }
@@ -90,7 +104,7 @@ func (r *Rotator) current(ctx context.Context, now time.Time) (Ring, error) {
 // answers.
 func (r *Rotator) within(ctx context.Context, now time.Time, newest time.Duration) (Ring, error) {
 	v := r.seen.Load()
-	age := now.Sub(v.read)
+	age := v.age(now)
 	if age <= newest {
 		return v.ring, nil
 	}
@@ -176,8 +190,15 @@ func (r *Rotator) RunOnce(ctx context.Context, now time.Time) error {
 }
 
 func (r *Rotator) sweep(ctx context.Context, now time.Time) error {
-	kept := r.policy.MaxLease + r.policy.Grace + r.policy.Skew
-	_, err := r.cfg.Store.Forget(ctx, now.Add(-kept))
+	list, err := r.cfg.Store.Instances(ctx)
+	if err != nil {
+		return err
+	}
+	lease := r.policy.MaxLease
+	for _, i := range list {
+		lease = max(lease, i.Lease) // which another policy granted
+	}
+	_, err = r.cfg.Store.Forget(ctx, now.Add(-(lease + r.policy.Grace + r.policy.Skew)))
 	return errors.Join(err, r.cfg.Store.Prune(ctx, now.Add(-max(keepDone, 2*r.policy.Period))))
 }
 

@@ -21,6 +21,7 @@ const (
 	Remove   Action = "remove"   // take it out of the document
 	Revoke   Action = "revoke"   // take it out at once
 	Destroy  Action = "destroy"  // note that the signer has destroyed it
+	Extend   Action = "extend"   // let tokens of the signer live longer, before the first does
 	Schedule Action = "schedule" // set when the next key shall sign
 	Resume   Action = "resume"   // let the schedule run again after a halt
 
@@ -41,11 +42,15 @@ type Step struct {
 	Halt   string    // Return: why the schedule stops
 	Heir   KeyID     // Revoke of the signer: who signs instead
 
+	Lifetime time.Duration // Extend, and all that makes a signer: of its longest token
+
 	Reason   Reason // the gate's answer
 	By       string
 	Override bool
 	Note     string
 }
+
+const look = "somebody else changed it meanwhile: look at the status, and ask again if it is still wanted"
 
 // Apply returns the ring after a step, and the line of the audit trail. It is
 // the only place where a key changes its state; every change passes Transition.
@@ -62,7 +67,7 @@ func (r Ring) Apply(s Step, now time.Time) (Ring, Entry, error) {
 	switch s.Action {
 	case Plan:
 		if _, dup := r.Key(s.Key); dup || s.Key == "" {
-			return r, e, fault(Conflict, fmt.Sprintf("the ring had a key %q before", s.Key), "")
+			return r, e, fault(Conflict, fmt.Sprintf("the ring had a key %q before", s.Key), look)
 		}
 		r.shorten()
 		r.Keys = append(r.Keys, Key{ID: s.Key, Algorithm: s.Alg, State: Planned, Since: now})
@@ -91,13 +96,13 @@ func (r *Ring) change(k *Key, s Step, now time.Time) error {
 	switch s.Action {
 	case Create:
 		if k.State != Planned {
-			return fault(Conflict, fmt.Sprintf("the key %s is %s already", k.ID, k.State), "")
+			return fault(Conflict, fmt.Sprintf("the key %s is %s already", k.ID, k.State), look)
 		}
 		k.Public, k.Thumbprint = s.Public, s.Public.Thumbprint()
 		return nil
 	case Destroy:
 		if k.State != Removed && k.State != Revoked {
-			return fault(Conflict, fmt.Sprintf("the key %s is %s; it is not to be destroyed", k.ID, k.State), "")
+			return fault(Conflict, fmt.Sprintf("the key %s is %s; it is not to be destroyed", k.ID, k.State), look)
 		}
 		k.Destroyed = true
 		return nil
@@ -106,11 +111,17 @@ func (r *Ring) change(k *Key, s Step, now time.Time) error {
 		return k.move(Next, now, false)
 	case Judge:
 		if !k.State.Waiting() || !s.State.Waiting() {
-			return fault(Conflict, fmt.Sprintf("the key %s is %s; there is nothing to judge", k.ID, k.State), "")
+			return fault(Conflict, fmt.Sprintf("the key %s is %s; there is nothing to judge", k.ID, k.State), look)
 		}
 		return k.move(s.State, now, false)
+	case Extend:
+		if k.State != Active {
+			return fault(Conflict, fmt.Sprintf("the key %s is %s; it signs no token", k.ID, k.State), look)
+		}
+		k.Lifetime = max(k.Lifetime, s.Lifetime)
+		return nil
 	case Promote:
-		if err := r.succeed(signer, k, s.Override, now); err != nil {
+		if err := r.succeed(signer, k, s, now); err != nil {
 			return err
 		}
 		k.Forced = s.Override
@@ -118,7 +129,7 @@ func (r *Ring) change(k *Key, s Step, now time.Time) error {
 		return nil
 	case Return:
 		if signer == nil || k.State != Previous {
-			return fault(Conflict, fmt.Sprintf("the key %s is %s; the signer cannot return to it", k.ID, k.State), "")
+			return fault(Conflict, fmt.Sprintf("the key %s is %s; the signer cannot return to it", k.ID, k.State), look)
 		}
 		if err := signer.move(Next, now, false); err != nil {
 			return err
@@ -127,8 +138,11 @@ func (r *Ring) change(k *Key, s Step, now time.Time) error {
 		signer.Returns++
 		r.Due, r.Halted = s.Hold.UTC(), s.Halt
 		k.Forced = false
-		return k.sign(now, false)
+		return k.sign(now, s.Lifetime, false)
 	case Retire:
+		if !k.State.Waiting() { // least of all the signer, which would have no successor
+			return fault(Conflict, fmt.Sprintf("the key %s is %s; only a waiting key is given up", k.ID, k.State), look)
+		}
 		return k.move(Previous, now, false)
 	case Remove:
 		return k.move(Removed, now, false)
@@ -143,7 +157,7 @@ func (r *Ring) change(k *Key, s Step, now time.Time) error {
 				return err
 			}
 			heir.Forced = s.Override
-			return heir.sign(now, true)
+			return heir.sign(now, s.Lifetime, true)
 		}
 		return k.move(Revoked, now, true)
 	}
@@ -151,11 +165,11 @@ func (r *Ring) change(k *Key, s Step, now time.Time) error {
 }
 
 // succeed makes k the signer instead of signer, which may be nil.
-func (r *Ring) succeed(signer, k *Key, forced bool, now time.Time) error {
+func (r *Ring) succeed(signer, k *Key, s Step, now time.Time) error {
 	if !k.State.Waiting() {
-		return fault(Conflict, fmt.Sprintf("the key %s is %s; it cannot be promoted", k.ID, k.State), "")
+		return fault(Conflict, fmt.Sprintf("the key %s is %s; it cannot be promoted", k.ID, k.State), look)
 	}
-	if err := k.sign(now, forced || signer == nil); err != nil {
+	if err := k.sign(now, s.Lifetime, s.Override || signer == nil); err != nil {
 		return err
 	}
 	if signer == nil {
@@ -165,11 +179,12 @@ func (r *Ring) succeed(signer, k *Key, forced bool, now time.Time) error {
 	return signer.move(Previous, now, false)
 }
 
-func (k *Key) sign(now time.Time, forced bool) error {
+func (k *Key) sign(now time.Time, lifetime time.Duration, forced bool) error {
 	if err := k.move(Active, now, forced); err != nil {
 		return err
 	}
 	k.Promoted, k.Signed, k.Hold = now, time.Time{}, time.Time{}
+	k.Lifetime = max(k.Lifetime, lifetime)
 	return nil
 }
 

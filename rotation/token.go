@@ -43,12 +43,16 @@ func (r *Rotator) Token(ctx context.Context, typ string, claims map[string]any) 
 	if iss, given := claims["iss"]; given && iss != r.cfg.Issuer {
 		return "", fault(Invalid, "iss is another issuer", "leave it out")
 	}
-	latest := now.Add(r.policy.MaxLifetime)
+	life := r.policy.MaxLifetime
+	if signer.Lifetime > 0 { // a policy that was raised counts when the ring has it, so that every node waits for such tokens
+		life = min(life, signer.Lifetime)
+	}
+	latest := now.Add(life)
 	claims["iss"], claims["iat"] = r.cfg.Issuer, now.Unix()
 	if exp, given := claims["exp"]; !given {
 		claims["exp"] = latest.Unix()
 	} else if at, ok := seconds(exp); !ok || at > float64(latest.Unix()) {
-		return "", fault(Invalid, fmt.Sprintf("exp is no number, or more than %s from now", r.policy.MaxLifetime),
+		return "", fault(Invalid, fmt.Sprintf("exp is no number, or more than %s from now", life),
 			"ask for a shorter life, or raise MaxLifetime in the policy before such tokens are made")
 	}
 	token, err := r.sign(ctx, signer, cmp.Or(typ, "JWT"), claims)

@@ -145,7 +145,7 @@ func TestHintsAreDelivered(t *testing.T) {
 		w := newWorld(t, v)
 		var mu sync.Mutex
 		var got []time.Duration
-		answers := []int{500, 302, 0, 429, 200, 200, 200, 200}
+		answers := []int{500, 302, 0, 429, 503, 200, 200, 200}
 		began := time.Now()
 		w.host("o1", http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 			body, _ := io.ReadAll(req.Body)
@@ -168,6 +168,9 @@ func TestHintsAreDelivered(t *testing.T) {
 			if status == 429 {
 				rw.Header().Set("Retry-After", "60")
 			}
+			if status == 503 {
+				rw.Header().Set("Retry-After", time.Now().Add(90*time.Second).UTC().Format(http.TimeFormat))
+			}
 			rw.WriteHeader(status)
 		}))
 		gone := 0
@@ -179,7 +182,7 @@ func TestHintsAreDelivered(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		// publish and promote come together: the second hint replaces the first.
-		if len(got) != 5 || got[1] > 3*time.Second || got[3] > 15*time.Second || got[4]-got[3] < 60*time.Second || got[4]-got[3] > 65*time.Second {
+		if len(got) != 6 || got[1] > 3*time.Second || got[3] > 15*time.Second || got[4]-got[3] < 60*time.Second || got[4]-got[3] > 65*time.Second || got[5]-got[4] < 89*time.Second || got[5]-got[4] > 95*time.Second {
 			t.Errorf("tries at %v", got)
 		}
 		list, err := w.store.Deliveries(t.Context(), 10)
@@ -187,7 +190,7 @@ func TestHintsAreDelivered(t *testing.T) {
 		states := map[rotation.DeliveryState]int{}
 		for _, d := range list {
 			states[d.State]++
-			if d.State == rotation.Delivered && (d.Tries != 5 || d.Last != "200 OK") || d.State == rotation.Failed && d.Last != "410 Gone" {
+			if d.State == rotation.Delivered && (d.Tries != 6 || d.Last != "200 OK") || d.State == rotation.Failed && d.Last != "410 Gone" {
 				t.Errorf("%+v", d)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -107,16 +108,40 @@ func newKeyServer(ctx context.Context, cfg keysConfig, log *slog.Logger) (*keySe
 }
 
 // kept returns what a file of mode 0600 holds, which is made when it is missing.
+// It appears whole or not at all, and of several processes that make it one does:
+// what is sealed with a secret that another then replaced would be lost.
 func kept(file string, fresh func() string) (string, error) {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		b = []byte(fresh())
-		err = os.WriteFile(file, b, 0o600)
+		if err = made(file, fresh()); err == nil {
+			b, err = os.ReadFile(file)
+		}
 	}
 	if err != nil {
-		return "", &prunella.Error{Kind: prunella.Invalid, Op: "read", Where: file, Err: errors.Unwrap(err), Remedy: "make the folder writable, or state the value in the configuration"}
+		return "", &prunella.Error{Kind: prunella.Invalid, Op: "keep", Where: file, Err: cmp.Or(errors.Unwrap(err), err), Remedy: "see that the folder can be written and its disk has room, or state the value in the configuration"}
 	}
-	return strings.TrimSpace(string(b)), nil
+	text := strings.TrimSpace(string(b))
+	if text == "" {
+		return "", &prunella.Error{Kind: prunella.Invalid, Op: "read", Where: file, Reason: "the file is empty", Remedy: "restore it from a backup; if it never held anything, delete it and another is made"}
+	}
+	return text, nil
+}
+
+// made writes a file, and leaves it as it is when another process was first.
+func made(file, text string) error {
+	f, err := os.CreateTemp(filepath.Dir(file), ".kept-*") // of mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // its other name stays
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err = os.Link(f.Name(), file); errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
 }
 
 // signer holds the keys: in another process, or sealed in the store.
@@ -166,9 +191,14 @@ func (s *keyServer) start(ctx context.Context) error {
 		return err
 	}
 	s.loop, s.ready = r.Run, r.Ready
-	mux := s.mux(registry)
-	mux.Handle("/", r.Handler(byToken(s.cfg.Operators)))
-	mux.Handle("POST "+strings.TrimSuffix(at.Path, "/")+"/keys/sign", s.sign(r, byToken(s.cfg.Clients)))
+	below, sign, path := r.Handler(byToken(s.cfg.Operators)), s.sign(r, byToken(s.cfg.Clients)), strings.TrimSuffix(at.Path, "/")+"/keys/sign"
+	s.mux(registry).HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == path {
+			sign.ServeHTTP(w, req)
+			return
+		}
+		below.ServeHTTP(w, req)
+	})
 	return nil
 }
 
@@ -260,9 +290,17 @@ func (s *keyServer) sign(rotator *rotation.Rotator, who func(*http.Request) (str
 			w.WriteHeader(status)
 			_ = json.NewEncoder(w).Encode(v) // the client is gone, or has it
 		}
+		wrong := func(status int, detail, remedy string) {
+			answer(status, map[string]string{"detail": detail, "remedy": remedy})
+		}
+		if r.Method != http.MethodPost {
+			w.Header().Set("Allow", http.MethodPost)
+			wrong(http.StatusMethodNotAllowed, "a token is asked for with POST", "use POST")
+			return
+		}
 		if _, err := who(r); err != nil {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			answer(http.StatusUnauthorized, map[string]string{"detail": "no client has this token"})
+			wrong(http.StatusUnauthorized, "no client has this token", "send the token of one of clients: in the configuration, as Authorization: Bearer TOKEN")
 			return
 		}
 		var ask struct {
@@ -271,17 +309,29 @@ func (s *keyServer) sign(rotator *rotation.Rotator, who func(*http.Request) (str
 		}
 		dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxClaims))
 		dec.UseNumber()
-		if err := dec.Decode(&ask); err != nil {
-			answer(http.StatusBadRequest, map[string]string{"detail": "the request is no JSON of bounded size: " + err.Error()})
+		dec.DisallowUnknownFields() // claims under a wrong name would be left out of the token
+		err := dec.Decode(&ask)
+		if _, more := dec.Token(); err == nil && more != io.EOF {
+			err = errors.New("there is more after the first value")
+		}
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			wrong(http.StatusRequestEntityTooLarge, fmt.Sprintf("the request is larger than %d bytes", maxClaims), "put less into a token")
+			return
+		}
+		if err != nil {
+			wrong(http.StatusBadRequest, "the request is not readable: "+err.Error(), `send {"typ": "at+jwt", "claims": {}}`)
 			return
 		}
 		token, err := rotator.Token(r.Context(), ask.Type, ask.Claims)
+		var e *rotation.Error
 		switch {
-		case errors.Is(err, rotation.Invalid):
-			answer(http.StatusBadRequest, map[string]string{"detail": err.Error()})
+		case errors.Is(err, rotation.Invalid) && errors.As(err, &e):
+			wrong(http.StatusBadRequest, e.Detail, e.Remedy)
 		case err != nil:
 			s.log.Warn("a token could not be signed", "error", err)
-			answer(http.StatusServiceUnavailable, map[string]string{"detail": "no token can be signed now"})
+			w.Header().Set("Retry-After", "5")
+			wrong(http.StatusServiceUnavailable, "no token can be signed now", "ask again in some seconds, or another node")
 		default:
 			answer(http.StatusOK, map[string]string{"token": token})
 		}

@@ -48,14 +48,19 @@ func ParseSecret(text string) (Secret, error) {
 	if encoded, ok := strings.CutPrefix(text, "key:"); ok {
 		key, err := base64.StdEncoding.DecodeString(encoded)
 		if err != nil || len(key) != 32 {
-			return Secret{}, invalid("the master key is not 32 bytes of base64 after key:")
+			return Secret{}, wrongSecret("the master key is not 32 bytes of base64 after key:")
 		}
 		return Secret{key: key}, nil
 	}
 	if len(text) < leastPassphrase {
-		return Secret{}, invalid("the passphrase has fewer than %d bytes", leastPassphrase)
+		return Secret{}, wrongSecret("the passphrase has fewer than %d bytes", leastPassphrase)
 	}
 	return Secret{passphrase: []byte(text)}, nil
+}
+
+func wrongSecret(format string, args ...any) error {
+	return &rotation.Error{Kind: rotation.Invalid, Detail: "signer: " + fmt.Sprintf(format, args...),
+		Remedy: `state env:NAME or file:PATH, which holds "key:" and 32 bytes as base64 (openssl rand -base64 32), or a passphrase`}
 }
 
 // SecretFrom reads a secret from "env:NAME" or "file:PATH". A file that others
@@ -66,24 +71,24 @@ func SecretFrom(where string) (Secret, error) {
 	case "env":
 		text, ok := os.LookupEnv(name)
 		if !ok {
-			return Secret{}, invalid("the environment has no %s", name)
+			return Secret{}, wrongSecret("the environment has no %s", name)
 		}
 		return ParseSecret(text)
 	case "file":
 		info, err := os.Stat(name)
 		if err != nil {
-			return Secret{}, invalid("the secret's file: %v", err)
+			return Secret{}, wrongSecret("the secret's file: %v", err)
 		}
 		if info.Mode().Perm()&0o077 != 0 {
 			return Secret{}, invalid("the file %s is for more than its owner: run chmod 600 %s", name, name)
 		}
 		text, err := os.ReadFile(name)
 		if err != nil {
-			return Secret{}, invalid("the secret's file: %v", err)
+			return Secret{}, wrongSecret("the secret's file: %v", err)
 		}
 		return ParseSecret(string(text))
 	}
-	return Secret{}, invalid("a secret comes from env:NAME or file:PATH, not %q", kind)
+	return Secret{}, wrongSecret("a secret comes from env:NAME or file:PATH, not %q", kind)
 }
 
 // Sealed holds keys encrypted in a vault, and in memory those it has used.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
@@ -47,29 +48,35 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	scheme, _, isURL := strings.Cut(dsn, "://")
 	var db *sql.DB
 	var err error
-	dialect, begin := goose.DialectSQLite3, ""
 	switch {
 	case scheme == "postgres" || scheme == "postgresql":
-		dialect, begin = goose.DialectPostgres, notFrozen
 		if db, err = sql.Open("pgx", dsn); err == nil {
 			db.SetMaxOpenConns(8)
 			db.SetConnMaxIdleTime(time.Minute)
+			err = aloneInServer(ctx, db, func() error { return migrate(ctx, db, goose.DialectPostgres) })
 		}
+		return opened(db, notFrozen, err)
 	case isURL || dsn == "":
 		return nil, invalid("the store's address is neither a URL of PostgreSQL nor a file")
-	default:
-		db, err = openSQLite(dsn)
 	}
-	if err != nil {
+	if db, err = openSQLite(dsn); err == nil {
+		err = aloneInFolder(filepath.Dir(dsn), func() error { return migrate(ctx, db, goose.DialectSQLite3) })
+	}
+	return opened(db, "", err)
+}
+
+// opened is a store, or what kept it from being opened.
+func opened(db *sql.DB, begin string, err error) (*Store, error) {
+	var known *rotation.Error
+	switch {
+	case err == nil:
+		return &Store{db, begin}, nil
+	case db == nil:
 		return nil, invalid("the store cannot be opened: %v", err)
-	}
-	if err := db.PingContext(ctx); err != nil {
-		return nil, errors.Join(failed(err), db.Close())
-	}
-	if err := alone(ctx, db, dialect, func() error { return migrate(ctx, db, dialect) }); err != nil {
+	case errors.As(err, &known):
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Store{db, begin}, nil
+	return nil, errors.Join(failed(err), db.Close())
 }
 
 func openSQLite(file string) (*sql.DB, error) {
@@ -94,21 +101,30 @@ func openSQLite(file string) (*sql.DB, error) {
 // Close ends every connection.
 func (s *Store) Close() error { return s.db.Close() }
 
-// alone runs fn while no other node does. SQLite's nodes are one.
-func alone(ctx context.Context, db *sql.DB, dialect goose.Dialect, fn func() error) error {
-	if dialect != goose.DialectPostgres {
-		return fn()
-	}
+// aloneInServer runs fn while no other node does.
+func aloneInServer(ctx context.Context, db *sql.DB, fn func() error) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return failed(err)
+		return err
 	}
 	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, migrating); err != nil {
-		return errors.Join(failed(err), conn.Close())
+		return errors.Join(err, conn.Close())
 	}
 	err = fn()
 	_, unlocked := conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, migrating)
-	return errors.Join(err, failed(unlocked), failed(conn.Close()))
+	return errors.Join(err, unlocked, conn.Close())
+}
+
+// aloneInFolder runs fn while no other process does with a file of this folder.
+// SQLite's own locks do not order who makes a file use WAL, and then its tables.
+func aloneInFolder(dir string, fn func() error) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()                                 // which unlocks it
+	_ = syscall.Flock(int(d.Fd()), syscall.LOCK_EX) // some network file systems lock no folder: then start one after the other
+	return fn()
 }
 
 func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect) error {
@@ -147,5 +163,5 @@ func failed(err error) error {
 	if err == nil || errors.As(err, &known) {
 		return err
 	}
-	return &rotation.Error{Kind: rotation.Unavailable, Detail: "the store failed", Cause: err}
+	return &rotation.Error{Kind: rotation.Unavailable, Detail: "the store failed", Cause: err, Remedy: "see that the database can be reached and its disk has room"}
 }

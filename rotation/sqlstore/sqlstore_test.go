@@ -46,6 +46,26 @@ func TestSQLite(t *testing.T) {
 	conformance(t, func(t *testing.T) string { return filepath.Join(t.TempDir(), "keys", "keys.db") })
 }
 
+// Several processes on one machine may share a file, from its beginning on.
+func TestSQLiteIsMadeOnce(t *testing.T) {
+	for range 5 {
+		file := filepath.Join(t.TempDir(), "keys.db")
+		var done sync.WaitGroup
+		for range 4 {
+			done.Go(func() {
+				s, err := sqlstore.Open(context.Background(), file)
+				if err == nil {
+					err = s.Close()
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		done.Wait()
+	}
+}
+
 func TestPostgreSQL(t *testing.T) {
 	conformance(t, postgrestest.Start(t))
 }
