@@ -42,6 +42,7 @@ type cluster struct {
 	patches   []string       // content types
 	intervene func(*cluster) // runs once before the next ConfigMap patch
 	drop      bool           // take the next patch and cut the connection
+	asked     func()         // runs at each read of the Deployment
 }
 
 func newCluster(t testing.TB, config string) *cluster {
@@ -119,6 +120,9 @@ func (c *cluster) rollOut() {
 func (c *cluster) getDeployment(r *http.Request) (any, int) {
 	if r.PathValue("name") != c.d.Name {
 		return notFound("deployments.apps", r)
+	}
+	if c.asked != nil {
+		c.asked()
 	}
 	if c.d.Generation > c.d.Status.ObservedGeneration || c.left > 0 {
 		switch c.left--; {
@@ -241,15 +245,24 @@ func TestRolloutThatDoesNotEnd(t *testing.T) {
 	c := newCluster(t, "")
 	c.pace = 1 << 30
 	w := c.world(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
-	defer cancel()
-	_, err := w.Do(ctx, "kubernetes.rollout-restart", "s", userDeployment)
+	// Time is over at the third look: one finds the Deployment, one that its rollout goes on.
+	limited := func() context.Context {
+		ctx, cancel := context.WithCancel(t.Context())
+		looks := 0
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.asked = func() {
+			if looks++; looks == 3 {
+				cancel()
+			}
+		}
+		return ctx
+	}
+	_, err := w.Do(limited(), "kubernetes.rollout-restart", "s", userDeployment)
 	if !errors.Is(err, action.ErrLost) || !strings.Contains(err.Error(), "1 of 2 new replicas to be updated") {
 		t.Errorf("time over: %v", err)
 	}
-	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	if h, text, err := w.Happened(short, "kubernetes.rollout-restart", "s", userDeployment, nil); h != action.Unclear || err != nil || !strings.Contains(text, "not rolled out yet") {
+	if h, text, err := w.Happened(limited(), "kubernetes.rollout-restart", "s", userDeployment, nil); h != action.Unclear || err != nil || !strings.Contains(text, "not rolled out yet") {
 		t.Errorf("still going: %s (%s), %v", h, text, err)
 	}
 	c.mu.Lock()
