@@ -300,6 +300,9 @@ func TestSeverity(t *testing.T) {
 		{correlate.SeverityInput{Impacts: hit(1, 1, "normal")}, "critical half-of-services"},
 		{correlate.SeverityInput{Impacts: hit(1, 1, "normal"), Services: 7}, "high many-requests"},
 		{correlate.SeverityInput{Impacts: hit(0.3, 1, "low"), Services: 7}, "high many-requests"},
+		{correlate.SeverityInput{Impacts: hit(0.35, 1, "normal"), Services: 2}, "critical half-of-services"},
+		{correlate.SeverityInput{Impacts: hit(0.35, 1, "normal"), Services: 2, Beside: []string{"s0"}}, "high many-requests"}, // the issuer alone
+		{correlate.SeverityInput{Impacts: hit(0.35, 2, "normal"), Services: 2, Beside: []string{"s0"}}, "critical half-of-services"},
 		{correlate.SeverityInput{Impacts: hit(0.06, 1, "high"), Services: 7}, "high many-requests"},
 		{correlate.SeverityInput{Impacts: hit(0.1, 2, "normal"), Services: 7, Rising: true}, "high rising"},
 		{correlate.SeverityInput{Impacts: hit(0.1, 2, "normal"), Services: 7}, "warning some-requests"},

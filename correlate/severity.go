@@ -2,6 +2,7 @@ package correlate
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"time"
@@ -13,6 +14,7 @@ import (
 type SeverityInput struct {
 	Impacts     []prunella.Impact // measured or stated, with Criticality
 	Services    int               // services there are; 0 when unknown
+	Beside      []string          // of the Impacts, those that are none of these services: an issuer
 	StatedHit   int               // "4 of 7 services": see StatedBreadth
 	StatedTotal int
 	Rising      bool              // a share rises, or the cascade escalates
@@ -41,10 +43,11 @@ const (
 //	claimed   no impact is known: what the monitors claim, critical lowered to high               (claimed)
 //
 // A service is hit when its failing share is 2 points over its baseline. An
+// issuer that is hit counts like one more service that there is. An
 // impact that a text states ("100% of requests", "4 of 7 services") counts like
 // a measured one; the reason says so.
 func Severity(in SeverityInput) (prunella.Severity, prunella.Reason) {
-	var hit, most, mostHigh, large, some, someHigh int
+	var hit, beside, most, mostHigh, large, some, someHigh int
 	worst, stated := 0.0, false
 	name := ""
 	for _, im := range in.Impacts {
@@ -52,6 +55,7 @@ func Severity(in SeverityInput) (prunella.Severity, prunella.Reason) {
 			continue
 		}
 		hit++
+		beside += one(in.Services > 0 && slices.Contains(in.Beside, im.Service))
 		high := im.Criticality == "high"
 		if im.Share >= mostShare {
 			most++
@@ -65,7 +69,7 @@ func Severity(in SeverityInput) (prunella.Severity, prunella.Reason) {
 			worst, name = im.Share, im.Service
 		}
 	}
-	total := max(in.Services, hit)
+	total := max(in.Services+beside, hit)
 	breadthHit, breadthOf := hit, total
 	if in.StatedTotal > 0 && in.StatedHit > hit && (in.Services == 0 || in.StatedHit*in.Services > hit*in.StatedTotal) {
 		breadthHit, breadthOf, stated = in.StatedHit, in.StatedTotal, true

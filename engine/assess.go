@@ -71,7 +71,13 @@ func (p *Pipeline) judge(ctx context.Context, d *draft, graph correlate.Graph, n
 	if inc.Cascade.FullReason.Name == correlate.OldTokensExpire {
 		full = inc.Cascade.FullAt
 	}
-	severity, why := correlate.Severity(correlate.SeverityInput{FullBy: full, Impacts: inc.Impact, Services: len(graph.Services()), StatedHit: stated, StatedTotal: of, Rising: rising, Claimed: claimed})
+	var beside []string
+	for _, i := range inc.Impact {
+		if !slices.Contains(graph.Services(), i.Service) {
+			beside = append(beside, i.Service)
+		}
+	}
+	severity, why := correlate.Severity(correlate.SeverityInput{FullBy: full, Impacts: inc.Impact, Services: len(graph.Services()), Beside: beside, StatedHit: stated, StatedTotal: of, Rising: rising, Claimed: claimed})
 	if severity.Rank() > inc.Severity.Rank() || inc.SeverityReason.Name == "" || severity == inc.Severity && (!healing || grew) {
 		if severity != inc.Severity || inc.SeverityReason.Name == "" {
 			d.events = append(d.events, prunella.Event{Incident: inc.ID, At: now, Kind: "severity", Text: string(severity) + ": " + why.Text, Reason: why})
