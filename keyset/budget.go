@@ -23,8 +23,8 @@ import (
 // meanwhile, it was nothing.
 //
 // A kid that the issuer was asked for in vain, by whatever fetch, is asked for
-// again when as long has passed as it was known to be absent: a client that
-// sticks to an old key leaves the slots to others.
+// again when as long has passed as it was known to be absent, or a minute: a
+// client that sticks to an old key leaves the evidence slot to others.
 type budget struct {
 	open, evidence time.Time // when each slot was last spent for nothing
 	need           uint32    // sightings of one kid that are evidence; doubles when they turn out wrong
@@ -59,6 +59,7 @@ const (
 	mostNeed   = 4096
 	calmDown   = 10 * time.Minute
 	forgotten  = 5 * time.Minute  // a kid not seen for so long is a new one
+	doubtFor   = 2 * time.Second  // a key in use verifies something in that time
 	retryAfter = 10 * time.Second // a kid that was just asked for in vain may be published late
 )
 
@@ -74,6 +75,7 @@ const (
 	openSlot     slot = "open"
 	repeatedSlot slot = "repeated" // the evidence slot, for a kid seen often
 	calmSlot     slot = "calm"     // the evidence slot, for a kid out of rhythm
+	doubtSlot    slot = "doubt"    // the evidence slot, for a kid whose key verifies nothing any more
 )
 
 // sight notes a kid that is not in the set, which was asked for at asked, and
@@ -100,7 +102,7 @@ func (b *budget) sight(now, asked time.Time, kid string) (_ slot, first, often b
 // to ask again.
 func (b *budget) absent(now, asked time.Time, s *sighting) bool {
 	known := asked.Sub(b.made) - s.first // for how long
-	return known > 0 && now.Sub(asked) < min(max(known, retryAfter), calmDown)
+	return known > 0 && now.Sub(asked) < min(max(known, retryAfter), slotEvery)
 }
 
 func (b *budget) slotFor(now, asked time.Time, s *sighting) slot {
@@ -137,11 +139,20 @@ func (b *budget) unknown(now, asked time.Time, kid string, issued time.Time) slo
 // before says whether a token was evidently made before the set was asked for.
 func before(issued, asked time.Time) bool { return !issued.IsZero() && issued.Before(asked.Add(-skew)) }
 
-// forged decides about a signature that a known kid did not make: the kid may
-// have new material. It may take the open slot only.
-func (b *budget) forged(now, asked, issued time.Time) slot {
-	if now.Sub(b.open) >= slotEvery && !before(issued, asked) {
+// forged decides about a signature that k did not make: its kid may have new
+// material. That may take the open slot; and the evidence slot when k has
+// verified nothing since its signatures began to fail, nobody having asked since.
+func (b *budget) forged(now, asked, issued time.Time, k *key) slot {
+	if k.doubted.IsZero() || now.Sub(k.doubted) > forgotten {
+		k.doubted = now
+	}
+	switch {
+	case before(issued, asked):
+		return noSlot
+	case now.Sub(b.open) >= slotEvery:
 		return openSlot
+	case now.Sub(b.evidence) >= slotEvery && now.Sub(k.doubted) >= doubtFor && asked.Before(k.doubted) && k.seen.Load() <= k.doubted.Unix():
+		return doubtSlot
 	}
 	return noSlot
 }
@@ -151,7 +162,7 @@ func (b *budget) spend(s slot, now time.Time) {
 	switch s {
 	case openSlot:
 		b.open = now
-	case repeatedSlot, calmSlot:
+	case repeatedSlot, calmSlot, doubtSlot:
 		b.evidence = now
 	}
 }
@@ -203,13 +214,17 @@ func (b *budget) sighted(kid string) *sighting {
 }
 
 // published forgets what was seen of the kids that a set has, and remembers
-// which it had.
-func (b *budget) published(now time.Time, keys map[string]*key, removed []*key) {
+// which it had. One that was being forged when it was removed goes on being so,
+// and was asked for in vain by this very fetch.
+func (b *budget) published(now, asked time.Time, keys map[string]*key, removed []*key) {
 	for kid := range keys {
 		*b.sighted(kid) = sighting{}
 	}
 	for _, k := range removed {
 		s := b.sighted(k.kid)
 		*s = sighting{id: s.id, last: now.Sub(b.made), removed: true}
+		if !k.doubted.IsZero() && now.Sub(k.doubted) < forgotten {
+			s.count, s.first = 1, asked.Sub(b.made)-1
+		}
 	}
 }

@@ -41,8 +41,8 @@
 //     the first slot and is refused the second, in bursts, at random and from a
 //     list, too.
 //   - A kid that the issuer was asked for in vain is asked for again after ten
-//     seconds, and then after as long as it has been known to be absent. A client
-//     that sticks to an old key leaves the slots to others.
+//     seconds, and then each minute. A client that sticks to an old key leaves the
+//     evidence slot to others.
 //   - A fetch that fails teaches nothing: the open slot is back after 20 seconds.
 //   - Every other token of unknown kid is refused at once. No request ever
 //     waits for a limiter; one may wait for fetches that are under way, two
@@ -64,8 +64,9 @@
 //
 // A signature that a known kid did not make, or an algorithm that its key is not
 // for, may mean that the kid has new material. It may take the open slot, and the
-// token is judged again. So may the signature of a token without a kid, when the
-// set has one key.
+// token is judged again; the evidence slot, when the key has verified nothing in
+// two seconds. So may the signature of a token without a kid, when the set has one
+// key.
 //
 // # What is promised about old keys
 //
@@ -74,9 +75,9 @@
 // If-None-Match. A key that its issuer removed is refused after MaxAge at the
 // latest. When a fetch fails, or brings a document that the policy refuses, the
 // last good set stays in use, tries go on (after a second, then doubling to a
-// minute, a quarter of one while there is no set to use), and after Config.MaxStale every token is refused as Unavailable. A
-// set that became empty counts as failed, so removing the only key takes
-// MaxStale. Keys are told apart by their thumbprints (RFC 7638), not kids.
+// minute, a quarter of one while there is no set to use), and after
+// Config.MaxStale every token is refused as Unavailable. A set that became empty
+// counts as failed, so removing the only key takes MaxStale. Keys are told apart by their thumbprints (RFC 7638), not kids.
 //
 // A process that was suspended, by its machine or with it, finds out at its next
 // token that a fetch is long overdue, and fetches before it judges the token.

@@ -25,13 +25,14 @@ const (
 	maxExponent = 1<<31 - 1
 )
 
-// key is one verification key. It is never changed; a set that holds the same
-// material again keeps the same key, and so its last-seen time.
+// key is one verification key. Its material is never changed; a set that holds
+// the same again keeps the same key, and so its last-seen time.
 type key struct {
 	kid, alg, thumbprint string
 	public               crypto.PublicKey
 	hash                 crypto.Hash
 	seen                 atomic.Int64 // Unix seconds of the last token it verified
+	doubted              time.Time    // when tokens of its kid began to fail; the source's mu guards it
 }
 
 // skipped is a key of a document that is not used, and why.

@@ -233,7 +233,8 @@ func (s *source) land(f *flight, err error, removed []*key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
-		s.budget.published(time.Now(), s.snap.Load().keys, removed)
+		snap := s.snap.Load()
+		s.budget.published(time.Now(), snap.began, snap.keys, removed)
 	}
 	if f.slot != noSlot {
 		if now := time.Now(); err != nil {

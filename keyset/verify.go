@@ -327,7 +327,7 @@ func (s *source) askAgain(p *parsed, k *key, snap *snapshot, now time.Time) *fli
 	if f := s.underWay(snap); f != nil {
 		return f
 	}
-	slot := s.budget.forged(now, snap.began, moment(p.claims.iat))
+	slot := s.budget.forged(now, snap.began, moment(p.claims.iat), k)
 	if slot == noSlot {
 		return nil
 	}
