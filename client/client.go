@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -209,6 +210,10 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
+		var asked *url.Error // says once more what was asked
+		if errors.As(err, &asked) {
+			err = asked.Err
+		}
 		return nil, &prunella.Error{Kind: prunella.Unavailable, Op: method + " " + path, Where: c.base,
 			Reason: "the server does not answer", Remedy: "Start it with: prunella serve", Err: err}
 	}

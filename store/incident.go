@@ -117,7 +117,7 @@ const incidentColumns = `SELECT doc, signals FROM incidents`
 func incident(ctx context.Context, q querier, id prunella.IncidentID) (prunella.Incident, error) {
 	inc, err := scanIncident(q.QueryRowContext(ctx, incidentColumns+` WHERE id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) {
-		return inc, &prunella.Error{Kind: prunella.NotFound, Reason: "there is no incident " + string(id)}
+		return inc, &prunella.Error{Kind: prunella.NotFound, Reason: "there is no incident " + string(id), Remedy: "the list of incidents has those that there are"}
 	}
 	return inc, failed("read incident", err)
 }

@@ -85,7 +85,7 @@ func run(ctx context.Context, args []string, out, errw io.Writer) (code int) {
 	parser, err := kong.New(&root, kong.Name("prunella"), kong.Writers(out, errw),
 		kong.Description("An incident engine: it notices a failure, finds the cause, heals it with a runbook under a policy, and proves that it is healed.\n\nStart with: prunella demo"),
 		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
-		kong.Exit(func(code int) { exited, status = true, code }))
+		kong.ValueFormatter(valueHelp), kong.Exit(func(code int) { exited, status = true, code }))
 	if err != nil {
 		return c.complain(err)
 	}
@@ -97,11 +97,24 @@ func run(ctx context.Context, args []string, out, errw io.Writer) (code int) {
 		return status
 	}
 	if err != nil {
-		fmt.Fprintf(errw, "prunella: %s. Try: prunella %s--help\n", strings.TrimSuffix(err.Error(), "."), helpFor(err))
+		said := err.Error()
+		if !strings.HasSuffix(said, "?") {
+			said = strings.TrimSuffix(said, ".") + "."
+		}
+		fmt.Fprintf(errw, "prunella: %s Try: prunella %s--help\n", said, helpFor(err))
 		return exitUsage
 	}
 	c.debug = root.Debug
 	return c.complain(parsed.Run(c))
+}
+
+// valueHelp is the help of a flag, with the default that its placeholder hides.
+func valueHelp(v *kong.Value) string {
+	text := kong.DefaultHelpValueFormatter(v)
+	if v.Flag == nil || v.Flag.PlaceHolder == "" || v.Default == "" || strings.Contains(strings.ToLower(text), "default") {
+		return text
+	}
+	return text + " Default " + v.Default + "."
 }
 
 // recovered, deferred, turns a panic into a sentence and an exit code.
