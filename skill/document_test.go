@@ -107,7 +107,7 @@ func TestSetMetaChangesOneValueOnly(t *testing.T) {
 	for _, c := range []struct{ key, value, old, new string }{
 		{"version", "1.1.0", `"1.0.0"`, `"1.1.0"`},
 		{"name", "stuck-topic", "name: stuck-queue", "name: stuck-topic"},
-		{"description", `say "when"`, "'When a queue''s consumers stop.'", `"say \"when\""`},
+		{"description", `say "when"`, "'When a queue''s consumers stop.'", `'say "when"'`},
 		{"pattern", "a: b # c", "pattern: queue/stuck", `pattern: "a: b # c"`},
 		{"pattern", "1.0", "pattern: queue/stuck", `pattern: "1.0"`},
 		{"note", "one", "|\n      two\n      lines", "one"},
@@ -128,6 +128,29 @@ func TestSetMetaChangesOneValueOnly(t *testing.T) {
 			}
 			if got, _ := d.Meta(c.key); got != c.value {
 				t.Errorf("%s reads %q", c.key, got)
+			}
+		}
+	}
+}
+
+// Comments below and beside a value are none of it, and nothing is beyond the end
+// of the YAML.
+func TestSetMetaLeavesComments(t *testing.T) {
+	for _, before := range []string{
+		"---\nmetadata:\n  version: 1.0.0\n  # of whom\n  owners: x\n---\n# A\n",
+		"---\nmetadata:\n  version: 1.0.0\n  # the last\n# of all\n---\n",
+		"---\nmetadata:\n  version: 1.0.0\t# why\n  owners: x\n---\n",
+		"---\nmetadata:\n  version:\n    # why\n    1.0.0\n    # so\n\n  owners: x\n---\n",
+		"---\nmetadata:\n  version: '1.0.0'  # why\n---\n",
+		"---\nversion: 1.0.0\n...\nText with a rule.\n\n---\n\nversion: 2\n",
+	} {
+		for _, newline := range []string{"\n", "\r\n"} {
+			page := strings.ReplaceAll(before, "\n", newline)
+			d := parse(t, page)
+			if err := d.SetMeta("version", "1.0.1"); err != nil {
+				t.Errorf("%q: %v", page, err)
+			} else if want := strings.Replace(page, "1.0.0", "1.0.1", 1); string(d.Bytes()) != want {
+				t.Errorf("%q, want %q", d.Bytes(), want)
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -77,7 +78,8 @@ func (f *front) find(key string) *entry {
 	return nil
 }
 
-// fences finds the lines "---" around the front matter.
+// fences finds the lines "---" around the front matter; "...", as YAML ends, ends
+// it too.
 func (d *Document) fences() (open, closing int, ok bool) {
 	at := 0
 	if bytes.HasPrefix(d.src, []byte("\uFEFF")) {
@@ -89,7 +91,7 @@ func (d *Document) fences() (open, closing int, ok bool) {
 	}
 	for line := 2; line <= len(d.lines); line++ {
 		text := string(d.src[d.lines[line-1]:d.lineEnd(line)])
-		if strings.TrimRight(text, " \t\r\n") == "---" {
+		if end := strings.TrimRight(text, " \t\r\n"); end == "---" || end == "..." {
 			return 1, line, true
 		}
 	}
@@ -305,24 +307,45 @@ func (d *Document) valueSpan(e *entry) (Span, yaml.Style, error) {
 				return Span{start, start + i + 1}, n.Style, nil
 			}
 		}
-	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 || strings.Contains(strings.TrimRight(string(rest), " \t\r\n"), "\n"):
-		return Span{start, start + len(strings.TrimRight(string(rest), " \t\r\n"))}, n.Style, nil
+	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+		return Span{start, start + len(strings.TrimRight(within(string(rest), e.column-1, false), " \t\r\n"))}, n.Style, nil
 	}
-	text := string(rest)
-	if i := strings.IndexByte(text, '\n'); i >= 0 {
-		text = text[:i]
-	}
-	if i := strings.Index(text, " #"); i >= 0 {
-		text = text[:i]
-	}
-	return Span{start, start + len(strings.TrimRight(text, " \t\r\n"))}, n.Style, nil
+	return Span{start, start + len(strings.TrimRight(within(string(rest), e.column-1, true), " \t\r\n"))}, n.Style, nil
 }
+
+// within is the part of a text, from the value of a key on, that belongs to the
+// value: the lines below that are blank or begin right of the key's column, and of
+// a plain value none after a comment.
+func within(text string, column int, plain bool) string {
+	lines := strings.SplitAfter(text, "\n")
+	end := 0
+	for i, line := range lines {
+		trimmed := strings.TrimSpace(line)
+		if i > 0 && trimmed != "" && (len(line)-len(strings.TrimLeft(line, " ")) <= column || plain && trimmed[0] == '#') {
+			break
+		}
+		if at := comment.FindStringIndex(line); plain && at != nil {
+			return text[:end+at[0]]
+		}
+		end += len(line)
+	}
+	return text[:end]
+}
+
+var comment = regexp.MustCompile(`[ \t]#`)
 
 var plainText = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ._/+()-]*$`)
 
 // quote writes a value as YAML on one line: plain when that is a text for
-// every YAML reader and the old value was plain too, else in double quotes.
+// every YAML reader and the old value was plain too, in single quotes when the old
+// value was and they can hold it, else in double quotes.
 func quote(value string, style yaml.Style) string {
+	if style&yaml.SingleQuotedStyle != 0 && !strings.Contains(value, "---") && !strings.ContainsFunc(value, unicode.IsControl) && utf8.ValidString(value) {
+		var n yaml.Node
+		if single := "'" + strings.ReplaceAll(value, "'", "''") + "'"; yaml.Unmarshal([]byte(single), &n) == nil && len(n.Content) == 1 && n.Content[0].Value == value {
+			return single
+		}
+	}
 	quoted := style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0
 	if !quoted && plainText.MatchString(value) && !strings.HasSuffix(value, " ") && !strings.Contains(value, "---") {
 		var n yaml.Node

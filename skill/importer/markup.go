@@ -48,7 +48,7 @@ func (p *page) frontMatter() {
 		return
 	}
 	for i, line := range p.lines[1:] {
-		if strings.TrimRight(line, " \t") != fence {
+		if end := strings.TrimRight(line, " \t"); end != fence && (end != "..." || fence != "---") {
 			continue
 		}
 		inside := p.lines[1 : i+1]
