@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"prunella"
 	"prunella/rotation/audit"
@@ -170,7 +171,7 @@ func cacheWords(c audit.Cache) string {
 // cutText shortens what somebody else wrote, for one line of a terminal.
 func cutText(s string, n int) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) { // also what turns the direction of writing, or is a terminal's command in one rune
 			return ' '
 		}
 		return r

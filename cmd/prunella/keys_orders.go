@@ -370,7 +370,7 @@ func (cmd keysHistoryCmd) Run(c *console) error {
 		if e.Reason != nil && !e.Reason.Open {
 			why = strings.TrimSpace(why + " (" + inWords(*e.Reason, nil) + ")")
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", utc(e.At), e.By, e.Action, orDash(string(e.Key)), orDash(e.Who), orDash(state), orDash(why))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", utc(e.At), cutText(e.By, 200), e.Action, orDash(string(e.Key)), orDash(cutText(e.Who, 200)), orDash(state), orDash(cutText(why, 4000)))
 	}
 	return t.Flush()
 }

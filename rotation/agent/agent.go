@@ -5,14 +5,18 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,11 +66,12 @@ type Agent struct {
 	cache  string
 	nudge  chan struct{}
 
-	mu     sync.Mutex // one look at a time; guards what follows
-	jwks   string     // the URL, once discovered
-	loaded []keyset.Key
-	hash   string               // of the document that the service was made to load
-	seen   map[string]time.Time // by thumbprint: when the service accepted a canary
+	mu      sync.Mutex // one look at a time; guards what follows
+	jwks    string     // the URL, once discovered
+	loaded  []keyset.Key
+	current string               // the document that the service was made to load
+	written string               // and the one that was put into the file
+	seen    map[string]time.Time // by thumbprint: when the service accepted a canary
 }
 
 // New checks the configuration. It is rotation's Invalid when that is wrong.
@@ -95,7 +100,7 @@ func New(cfg Config) (*Agent, error) {
 			return nil, invalid("Acknowledge.Instance is missing, and this host has no name")
 		}
 	}
-	a := &Agent{cfg: cfg, log: cfg.Log.With("component", "agent", "file", cfg.File), cache: "file_" + rand.Text(),
+	a := &Agent{cfg: cfg, log: cfg.Log.With("component", "agent", "file", cfg.File), cache: cacheOf(cfg.File),
 		nudge: make(chan struct{}, 1), jwks: cfg.JWKS, seen: map[string]time.Time{}}
 	var err error
 	if a.hook, err = standardwebhooks.NewWebhook(ack.Secret); err != nil || ack.Secret == "" || ack.URL == "" {
@@ -113,6 +118,16 @@ func New(cfg Config) (*Agent, error) {
 		a.client.Transport = cfg.Client.Transport
 	}
 	return a, nil
+}
+
+// cacheOf names a file in acknowledgements: an agent that is started again speaks
+// for the same one, and no silent one is left that would be waited for.
+func cacheOf(file string) string {
+	if whole, err := filepath.Abs(file); err == nil {
+		file = whole
+	}
+	sum := sha256.Sum256([]byte(file))
+	return "file_" + hex.EncodeToString(sum[:8])
 }
 
 func invalid(format string, args ...any) error {
@@ -166,28 +181,41 @@ func (a *Agent) RunOnce(ctx context.Context) error {
 
 // update fetches, writes and reloads. The caller holds mu.
 func (a *Agent) update(ctx context.Context) error {
-	body, err := a.fetch(ctx)
-	if err != nil {
-		return err
-	}
-	hash := string(body)
-	if hash == a.hash {
+	body, failed := a.fetch(ctx)
+	intact := a.intact()
+	switch {
+	case failed == nil && intact && string(body) == a.current:
 		return nil
+	case failed != nil && (a.written == "" || intact && a.written == a.current):
+		return failed
+	case failed != nil: // what was there is better than what somebody else put there
+		body = []byte(a.written)
+	}
+	if a.written != "" && !intact {
+		a.log.Warn("somebody else changed the key file; it is written anew")
+		a.loaded = nil // nobody knows what the service has loaded
 	}
 	keys, err := a.write(ctx, body)
 	if err != nil {
-		return err
+		return errors.Join(failed, err)
 	}
+	a.written = string(body)
 	if a.cfg.Reload != nil {
 		if err := a.cfg.Reload(ctx); err != nil {
-			return fmt.Errorf("agent: the service does not load the file: %w", err)
+			return errors.Join(failed, fmt.Errorf("agent: the service does not load the file: %w", err))
 		}
 	}
 	for _, k := range keys {
 		a.log.Info("key in the file", "kid", k.ID, "alg", k.Algorithm, "thumbprint", k.Thumbprint)
 	}
-	a.hash, a.loaded, a.seen = hash, keys, map[string]time.Time{} // what was proven before, was of another file
-	return nil
+	a.current, a.loaded, a.seen = string(body), keys, map[string]time.Time{} // what was proven before, was of another file
+	return failed
+}
+
+// intact says whether the file is as it was written.
+func (a *Agent) intact() bool {
+	b, err := os.ReadFile(a.cfg.File)
+	return err == nil && string(b) == a.written
 }
 
 func (a *Agent) fetch(ctx context.Context) ([]byte, error) {
@@ -216,6 +244,9 @@ func (a *Agent) get(ctx context.Context, url string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
+	}
+	if host := req.URL.Hostname(); req.URL.Scheme != "https" && host != "localhost" && !net.ParseIP(host).IsLoopback() {
+		return nil, fmt.Errorf("agent: %s is not https: anybody on the way could put a key into the file", url)
 	}
 	req.Header.Set("Cache-Control", "no-cache")
 	resp, err := a.client.Do(req)

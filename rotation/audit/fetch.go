@@ -1,9 +1,13 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -96,8 +100,15 @@ func (r *Report) document(ctx context.Context, w *web, name, address string, typ
 	}
 	p, err = w.get(ctx, address)
 	if err != nil {
-		return p, false, &rotation.Error{Kind: rotation.Unavailable, Detail: fmt.Sprintf("the %s %s cannot be fetched", name, address), Cause: err,
-			Remedy: "see that the address is right and that this machine may reach it"}
+		remedy := "see that the address is right and that this machine may reach it"
+		var authority x509.UnknownAuthorityError
+		switch {
+		case errors.As(err, &authority):
+			remedy = "have its certificate signed by somebody whom verifiers know; if it is your own authority, name its file in SSL_CERT_FILE"
+		case errors.As(err, new(*tls.CertificateVerificationError)):
+			remedy = "renew its certificate, or name the host that it is for: verifiers fetch nothing there either"
+		}
+		return p, false, &rotation.Error{Kind: rotation.Unavailable, Detail: fmt.Sprintf("the %s %s cannot be fetched", name, address), Cause: err, Remedy: remedy}
 	}
 	rule := strings.ReplaceAll(name, " ", "-")
 	switch {
@@ -157,14 +168,23 @@ func (r *Report) discover(ctx context.Context, w *web, issuer string) error {
 	if err != nil || !ok {
 		return err
 	}
-	var doc struct {
-		Issuer string   `json:"issuer"`
-		JWKS   string   `json:"jwks_uri"`
-		Algs   []string `json:"id_token_signing_alg_values_supported"`
-	}
-	if err := json.Unmarshal(p.body, &doc); err != nil {
-		r.find(Error, "discovery-unreadable", address, "serve the provider metadata as JSON", "it is not readable: %v", err)
+	var doc struct{ Issuer, JWKS string }
+	var algs []string
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(p.body, &members); err != nil {
+		remedy := "serve the provider metadata as a JSON object (OpenID Connect Discovery 1.0, section 4.2)"
+		if text := bytes.TrimSpace(p.body); len(text) > 0 && text[0] == '<' {
+			remedy = "it is a page for people: name the issuer as its tokens do in iss, or its key set with --jwks URL"
+		}
+		var typed *json.UnmarshalTypeError
+		if errors.As(err, &typed) {
+			err = fmt.Errorf("it is a JSON %s", typed.Value)
+		}
+		r.find(Error, "discovery-unreadable", address, remedy, "it is not readable: %v", err)
 		return nil
+	}
+	for name, into := range map[string]any{"issuer": &doc.Issuer, "jwks_uri": &doc.JWKS, "id_token_signing_alg_values_supported": &algs} {
+		_ = json.Unmarshal(members[name], into) // of another type counts as missing
 	}
 	if doc.Issuer != issuer {
 		hint := "make issuer and this URL the same, to the byte"
@@ -176,7 +196,7 @@ func (r *Report) discover(ctx context.Context, w *web, issuer string) error {
 		}
 		r.find(Error, "issuer-differs", address, hint, "the document is of the issuer %.200q; iss of its tokens would be refused", doc.Issuer)
 	}
-	for _, a := range doc.Algs {
+	for _, a := range algs {
 		if a == "none" || strings.HasPrefix(a, "HS") {
 			r.find(Warning, "weak-algorithm-offered", address, "take it out of id_token_signing_alg_values_supported", "the issuer offers %s, which nobody else can verify", a)
 		}
@@ -255,14 +275,15 @@ func cacheOf(h http.Header) Cache {
 			return c
 		case "max-age", "s-maxage":
 			n, err := strconv.ParseInt(strings.Trim(value, `"`), 10, 64)
-			if err == nil && n >= 0 {
+			if (err == nil || errors.Is(err, strconv.ErrRange)) && n >= 0 { // too large a number is the largest
 				c.MaxAge = max(c.MaxAge, min(n, int64(100*365*24*time.Hour/time.Second)))
 			}
 		}
 	}
-	if c.MaxAge < 0 {
-		if at, err := http.ParseTime(h.Get("Expires")); err == nil {
-			c.Header = "Expires: " + h.Get("Expires")
+	if expires := h.Get("Expires"); c.MaxAge < 0 && expires != "" {
+		c.Header = "Expires: " + expires
+		c.MaxAge = 0 // what is no date is past (RFC 9111, 5.3)
+		if at, err := http.ParseTime(expires); err == nil {
 			from := time.Now()
 			if date, err := http.ParseTime(h.Get("Date")); err == nil {
 				from = date

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -10,7 +11,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 	"strings"
 
 	"prunella/keyset"
@@ -47,8 +50,8 @@ func (r *Report) judgeSet(body []byte) {
 	r.Usable = refused == nil
 	if refused != nil {
 		remedy := "see the findings about its keys"
-		if !json.Valid(body) {
-			remedy = `serve a JSON object with "keys", whole (RFC 7517, section 5)`
+		if is := mistaken(body); is != "" {
+			remedy = is
 		}
 		r.find(Error, "set-refused", r.JWKS, remedy, "a strict verifier uses nothing of it: %v", refused)
 	}
@@ -98,6 +101,47 @@ func (r *Report) judgeSet(body []byte) {
 			kids[j.kid] = k
 		}
 	}
+}
+
+// mistaken says what a document is that is no key set, and what to do about it; ""
+// when it is one, or none that is known.
+func mistaken(body []byte) string {
+	const whole = `serve a JSON object with "keys", whole (RFC 7517, section 5)`
+	text := bytes.TrimSpace(body)
+	var members map[string]json.RawMessage
+	switch {
+	case len(text) == 0:
+		return "the answer is empty: " + whole
+	case bytes.HasPrefix(text, []byte("\xef\xbb\xbf")):
+		return "it begins with a byte order mark, which JSON does not have (RFC 8259, section 8.1): save it without one"
+	case text[0] == '<':
+		return "it is a page for people, as an application or a login answers at every path: name the URL of the key set"
+	case bytes.HasPrefix(text, []byte("-----BEGIN ")):
+		return "it is PEM: " + whole
+	case text[0] == '[' && json.Valid(text):
+		return `it is a list: put it into an object, {"keys": …}`
+	case json.Unmarshal(text, &members) != nil:
+		if err := json.NewDecoder(bytes.NewReader(text)).Decode(&members); err == nil {
+			return "more follows after the object: " + whole
+		}
+		return whole
+	}
+	var at string
+	var pem map[string]string
+	_ = json.Unmarshal(members["jwks_uri"], &at) // what is no text is none
+	switch keys := bytes.TrimSpace(members["keys"]); {
+	case len(keys) > 0 && keys[0] != '[':
+		return `"keys" is to be a list (RFC 7517, section 5.1)`
+	case len(keys) > 0:
+		return ""
+	case at != "":
+		return fmt.Sprintf("it is a discovery document: its key set is at %.200s", at)
+	case members["kty"] != nil:
+		return `it is one key: put it into a set, {"keys": […]}`
+	case json.Unmarshal(text, &pem) == nil && slices.ContainsFunc(slices.Collect(maps.Values(pem)), func(v string) bool { return strings.HasPrefix(v, "-----BEGIN CERTIFICATE") }):
+		return "it is a map of certificates, as Google and Firebase also serve one: name the URL of the same keys as a JWK set (there, with /jwk/ in its path for /metadata/x509/)"
+	}
+	return whole
 }
 
 // duplicate says what two keys of one kid do to verifiers.
