@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"keyset":    {},                     // public: a team may use it alone
 	"rotation":  {"keyset"},             // public too
 	"scenario":  {"lab", "client"},
-	"app": {"action", "bus", "client", "correlate", "diagnose", "engine", "heal", "ingest", "match", "monitor",
+	"app": {"action", "bus", "client", "condition", "correlate", "diagnose", "engine", "heal", "ingest", "match", "monitor",
 		"notify", "skill", "store", "thread", "web", "wiki"},
 	"cmd/prunella": {"action", "app", "client", "keyset", "lab", "mcp", "rotation", "scenario", "scenarios", "skill", "thread", "web", "wiki"},
 }

@@ -124,6 +124,8 @@ func (c Config) validate() error {
 			return prunella.Errorf(prunella.Invalid, "world.services: %q is there twice", s.Name)
 		case s.Criticality != "" && !strings.Contains(" high normal low ", " "+s.Criticality+" "):
 			return prunella.Errorf(prunella.Invalid, "world.services: criticality of %s is %q; write high, normal or low", s.Name, s.Criticality)
+		case s.URL != "" && !strings.HasPrefix(s.URL, "https://") && !strings.HasPrefix(s.URL, "http://"):
+			return prunella.Errorf(prunella.Invalid, "world.services: the url of %s is %q; it begins with https:// or http://", s.Name, s.URL)
 		}
 		seen[s.Name] = true
 	}

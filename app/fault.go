@@ -13,6 +13,7 @@ const anew = 5 * time.Second
 
 // keep runs a loop until ctx ends, and begins it again when it panics.
 func (a *App) keep(ctx context.Context, name string, loop func(context.Context)) {
+	a.panics.WithLabelValues(name) // from 0: an alert sees the first one as an increase
 	for {
 		err := prunella.Caught(a.caught).Contain(name, func() error { loop(ctx); return nil })
 		if err == nil {

@@ -3,14 +3,17 @@ package app
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"prunella"
+	"prunella/condition"
 )
 
 // ParseYAML reads a configuration strictly into a struct: an unknown key or a
@@ -27,8 +30,12 @@ func ParseYAML(path string, b []byte, reference string, into any) error {
 	if n, name := environment.fill(&doc); n != nil {
 		return invalid(n, "the environment variable "+name+" is not set", "export it before starting")
 	}
-	if n := unknownKey(&doc, reflect.TypeOf(into)); n != nil {
-		return invalid(n, fmt.Sprintf("%q is not a known key here", n.Value), "check the spelling and the indentation; "+reference+" lists every key")
+	if n, known := unknownKey(&doc, reflect.TypeOf(into)); n != nil {
+		remedy := "check the spelling and the indentation"
+		if near := condition.Closest(n.Value, known); near != "" {
+			remedy = "did you mean " + near + "?"
+		}
+		return invalid(n, fmt.Sprintf("%q is not a known key here", n.Value), remedy+"; "+reference+" lists every key")
 	}
 	if doc.IsZero() { // an empty file is all defaults
 		return nil
@@ -99,8 +106,8 @@ func (p placeholders) fill(n *yaml.Node) (at *yaml.Node, missing string) {
 }
 
 // unknownKey finds the first key in a document that the type to be read has no
-// field for, nil when there is none.
-func unknownKey(n *yaml.Node, typ reflect.Type) *yaml.Node {
+// field for, and those that there are at its place; nil when there is none.
+func unknownKey(n *yaml.Node, typ reflect.Type) (bad *yaml.Node, known []string) {
 	for typ.Kind() == reflect.Pointer {
 		typ = typ.Elem()
 	}
@@ -113,14 +120,14 @@ func unknownKey(n *yaml.Node, typ reflect.Type) *yaml.Node {
 			typ = typ.Elem()
 		}
 		for _, c := range n.Content {
-			if bad := unknownKey(c, typ); bad != nil {
-				return bad
+			if bad, known = unknownKey(c, typ); bad != nil {
+				return bad, known
 			}
 		}
 	case n.Kind == yaml.MappingNode && typ.Kind() == reflect.Map:
 		for i := 1; i < len(n.Content); i += 2 {
-			if bad := unknownKey(n.Content[i], typ.Elem()); bad != nil {
-				return bad
+			if bad, known = unknownKey(n.Content[i], typ.Elem()); bad != nil {
+				return bad, known
 			}
 		}
 	case n.Kind == yaml.MappingNode && typ.Kind() == reflect.Struct:
@@ -130,14 +137,14 @@ func unknownKey(n *yaml.Node, typ reflect.Type) *yaml.Node {
 			fields[name] = typ.Field(i).Type
 		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			of, known := fields[n.Content[i].Value]
-			if !known {
-				return n.Content[i]
+			of, is := fields[n.Content[i].Value]
+			if !is {
+				return n.Content[i], slices.Sorted(maps.Keys(fields))
 			}
-			if bad := unknownKey(n.Content[i+1], of); bad != nil {
-				return bad
+			if bad, known = unknownKey(n.Content[i+1], of); bad != nil {
+				return bad, known
 			}
 		}
 	}
-	return nil
+	return nil, nil
 }

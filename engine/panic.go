@@ -16,8 +16,9 @@ const maxPanics = 3
 // and counted: one incident, one skill or one message that the code was not
 // written for must not take the others with it.
 func guarded(where string, m *Metrics, log *slog.Logger, work func() error) error {
+	panics := m.Panics.WithLabelValues(where) // from 0: an alert sees the first one as an increase
 	return prunella.Caught(func(p *prunella.Panic) {
-		m.Panics.WithLabelValues(where).Inc()
+		panics.Inc()
 		log.Error("panic", "in", where, "value", fmt.Sprint(p.Value), "stack", string(p.Stack))
 	}).Contain(where, work)
 }

@@ -261,6 +261,7 @@ func (s *Sender) report(ctx context.Context, r *receiver, n prunella.Notificatio
 		delete(d.failed, r)
 		return err
 	}
+	s.sent.WithLabelValues(n.Kind, "given-up") // from 0: an alert sees the first one as an increase
 	s.sent.WithLabelValues(n.Kind, result).Inc()
 	clear(d.failed) // they are tried again
 	if over {
