@@ -2,6 +2,7 @@ package contest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
@@ -169,35 +170,55 @@ func revoked(w *world, f *findings, a, b issuer.Key, others ...issuer.Key) error
 	return nil
 }
 
-// flood is ten tokens of unknown kid a second, for three minutes (one in a fast
-// run), among ordinary traffic; a second of silence; then a rotation.
+// flood is ten tokens of unknown kid a second on average, for three minutes (one
+// in a fast run), among ordinary traffic: a third of it even, a third at random,
+// a third in bursts, some of whose kids come again, with pauses of 0.8 s as in a
+// process that was held up. Then three seconds of silence, and a rotation. It is
+// the same flood for everybody.
 func flood(w *world, f *findings) error {
 	a, b, _, err := ordinary(w)
 	if err != nil {
 		return err
 	}
-	length := 180
+	length := 180 * time.Second
 	if w.fast {
-		length = 60
+		length = 60 * time.Second
 	}
+	const usual = 100 * time.Millisecond
+	chance := rand.New(rand.NewPCG(1, 2))
 	began := w.now()
-	for n := range length * 10 {
-		if err := w.junk(fmt.Sprintf("junk-%d", n)); err != nil {
-			return err
-		}
-		if n%10 == 0 {
-			if _, err := w.present(a); err != nil {
+	sent := 0
+	for third := range 3 {
+		for n := 0; w.now().Sub(began) < length*time.Duration(third+1)/3; n++ {
+			kid, wait := fmt.Sprintf("junk-%d", sent), usual
+			switch {
+			case third == 1:
+				wait = time.Duration(chance.ExpFloat64() * float64(usual))
+			case third == 2 && n%9 < 8: // a burst
+				wait = usual / 8
+				if n%3 == 0 {
+					kid = fmt.Sprintf("again-%d", n%27)
+				}
+			case third == 2:
+				wait = 8 * usual
+			}
+			if err := w.junk(kid); err != nil {
+				return err
+			}
+			if sent++; sent%10 == 0 {
+				if _, err := w.present(a); err != nil {
+					return err
+				}
+			}
+			if err := w.pass(wait); err != nil {
 				return err
 			}
 		}
-		if err := w.pass(100 * time.Millisecond); err != nil {
-			return err
-		}
 	}
 	caused := issuer.Busiest(w.iss.Fetches(began), time.Minute)
-	f.note("%d junk, at most %d fetches a minute", length*10, caused)
+	f.note("%d junk, at most %d fetches a minute", sent, caused)
 	f.mustHold(caused <= floodFetches, "junk caused %d fetches in a minute", caused)
-	if err := w.pass(time.Second); err != nil {
+	if err := w.pass(3 * time.Second); err != nil {
 		return err
 	}
 	w.iss.Publish(a, b)
