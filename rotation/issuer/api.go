@@ -143,6 +143,8 @@ func pause(h http.Header, try int) time.Duration {
 	wait := time.Duration(try) * time.Second
 	if n, err := strconv.ParseInt(h.Get("Retry-After"), 10, 64); err == nil && n >= 0 {
 		wait = time.Duration(min(n, 3600)) * time.Second
+	} else if at, err := http.ParseTime(h.Get("Retry-After")); err == nil {
+		wait = time.Until(at)
 	} else if at, err := strconv.ParseInt(h.Get("x-ratelimit-reset"), 10, 64); err == nil {
 		wait = time.Until(time.Unix(at, 0))
 	}

@@ -94,7 +94,8 @@ func (a *auth0) list(ctx context.Context) ([]auth0Key, error) {
 func (a *auth0) Stage(context.Context) error { return nil }
 
 // Promote implements Driver. Rotation names no key, so it is looked first which
-// one is next, and afterwards which one became current.
+// one is next, and afterwards which one became current. A rotation whose answer
+// was lost has been done: asked again, it is not done twice.
 func (a *auth0) Promote(ctx context.Context, id rotation.KeyID) error {
 	is := func(k func(auth0Key) bool) (bool, error) {
 		list, err := a.list(ctx)
@@ -104,6 +105,10 @@ func (a *auth0) Promote(ctx context.Context, id rotation.KeyID) error {
 			}
 		}
 		return false, err
+	}
+	current, err := is(func(k auth0Key) bool { return k.Current })
+	if err != nil || current {
+		return err
 	}
 	next, err := is(func(k auth0Key) bool { return k.Next })
 	if err != nil {
@@ -115,7 +120,7 @@ func (a *auth0) Promote(ctx context.Context, id rotation.KeyID) error {
 	if _, err := a.do(ctx, http.MethodPost, "/api/v2/keys/signing/rotate", nil, nil); err != nil {
 		return err
 	}
-	current, err := is(func(k auth0Key) bool { return k.Current })
+	current, err = is(func(k auth0Key) bool { return k.Current })
 	if err == nil && !current {
 		err = &rotation.Error{Kind: rotation.Conflict, Detail: "issuer: Auth0 rotated, and another key than " + string(id) + " is current", Remedy: "somebody else rotated at the same time: look at status"}
 	}

@@ -155,6 +155,9 @@ func TestAuth0(t *testing.T) {
 	a.mu.Lock()
 	a.valid, a.limited = "another", 2 // the token ended, and the tenant is asked too often
 	a.mu.Unlock()
+	if err := d.Promote(ctx, "kid-1"); err != nil || states(t, o) != "kid-0:previous kid-1:active kid-2:next" {
+		t.Errorf("the current one again: %v, %s", err, states(t, o))
+	}
 	if err := d.Promote(ctx, "kid-2"); err != nil {
 		t.Error(err)
 	}

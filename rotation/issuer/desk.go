@@ -145,6 +145,8 @@ type difference struct {
 	text   string
 }
 
+const maxGone = 64 // keys that left the set and are still remembered
+
 // merge puts what was seen into a ring. Times are those of the first look that
 // showed it, which is never too early: a gate may wait too long for it, and not
 // too short.
@@ -200,6 +202,19 @@ func merge(ring rotation.Ring, seen []Key, now time.Time) (rotation.Ring, []diff
 			tell(rotation.Remove, k.ID, "left the set")
 		}
 	}
+	over := -maxGone
+	for _, k := range next.Keys {
+		if k.Destroyed {
+			over++
+		}
+	}
+	next.Keys = slices.DeleteFunc(next.Keys, func(k rotation.Key) bool { // the oldest first: an issuer may rotate every day for years
+		if over <= 0 || !k.Destroyed {
+			return false
+		}
+		over--
+		return true
+	})
 	weight := map[rotation.Action]int{rotation.Promote: 0, rotation.Revoke: 1, rotation.Remove: 2, rotation.Publish: 3, rotation.Judge: 4}
 	slices.SortStableFunc(told, func(a, b difference) int { return weight[a.action] - weight[b.action] })
 	return next, told

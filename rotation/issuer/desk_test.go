@@ -1,6 +1,7 @@
 package issuer_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -165,4 +166,39 @@ func TestAStrangersRotationIsAttributed(t *testing.T) {
 	a.logs = 0
 	a.mu.Unlock()
 	look("signs")
+}
+
+// daily is an issuer that publishes another key at every look.
+type daily struct{ day int }
+
+func (d *daily) Observe(context.Context) ([]issuer.Key, error) {
+	d.day++
+	var list []issuer.Key
+	for n, state := range []rotation.State{rotation.Previous, rotation.Active, rotation.Next} {
+		id := fmt.Sprintf("day-%d", d.day+n)
+		list = append(list, issuer.Key{ID: rotation.KeyID(id), Algorithm: "ES256", Thumbprint: rotation.Thumbprint(id), State: state})
+	}
+	return list, nil
+}
+
+// An issuer that rotates every day for years is remembered in bounded space.
+func TestKeysThatAreGoneAreForgotten(t *testing.T) {
+	store, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "keys.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	d, err := issuer.NewDesk(t.Context(), issuer.DeskConfig{Issuer: "https://id.example.test", At: &daily{}, Store: store, Node: "n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if err := d.Follow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ring, err := store.Ring(t.Context())
+	if k, signs := ring.Signer(); err != nil || len(ring.Keys) != 64+3 || !signs || k.ID != "day-101" {
+		t.Errorf("%d keys, %s signs, %v", len(ring.Keys), k.ID, err)
+	}
 }
