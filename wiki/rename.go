@@ -139,7 +139,9 @@ func (w *Wiki) target(from *Page, to string) (string, error) {
 		return "", &prunella.Error{Kind: prunella.Invalid, Op: "rename page", Where: to, Reason: "a skill's name is made of a-z, 0-9 and single -, at most 64", Remedy: "choose such a name"}
 	}
 	taken := &prunella.Error{Kind: prunella.Conflict, Op: "rename page", Where: to, Reason: "there is such a page already", Remedy: "choose another path"}
-	if other := slices.IndexFunc(slices.Collect(maps.Keys(w.known)), func(file string) bool { return fold(file) == fold(to) }); other >= 0 {
+	if other := slices.IndexFunc(slices.Collect(maps.Keys(w.known)), func(file string) bool {
+		return fold(file) == fold(to) && (file != from.Path || file == to) // Sam.md may follow on sam.md
+	}); other >= 0 {
 		return "", taken
 	}
 	if _, err := w.root.Lstat(to); err == nil {
@@ -217,10 +219,12 @@ func relink(before, after *catalog, p *Page, from, to string) []Rewrite {
 		if led == from {
 			led = to
 		}
-		if leads, _ := after.resolve(here, l); leads == led {
+		if leads, _ := after.resolve(here, l); leads == led && !(led == to && fold(from) == fold(to)) {
 			continue
 		}
-		out = append(out, Rewrite{Line: l.Line, Old: l.Target, New: rewritten(after, here, l, led), start: l.Start})
+		if text := rewritten(after, here, l, led); text != l.Target {
+			out = append(out, Rewrite{Line: l.Line, Old: l.Target, New: text, start: l.Start})
+		}
 	}
 	slices.SortFunc(out, func(a, b Rewrite) int { return cmp.Compare(a.start, b.start) })
 	return out

@@ -80,7 +80,7 @@ func (w *Wiki) Search(ctx context.Context, q Query) (Result, error) {
 		terms[len(terms)-1].forms = forms
 	}
 	if short := last.typing && len(terms) == 1 && !last.id && len([]rune(last.chunk)) < shortPrefix; short {
-		return w.byFirstLetters(q, last, limit), nil
+		return w.short(ctx, q, terms, limit)
 	}
 	for _, a := range attempts(terms) {
 		r, err := w.find(ctx, q, a, terms, limit)
@@ -117,6 +117,27 @@ func attempts(terms []term) []attempt {
 // everything lists pages by title.
 func (w *Wiki) everything(q Query, limit int) Result {
 	return w.listed(w.Pages(q.Filter), q, nil, limit)
+}
+
+// short finds one word of one or two letters: pages whose title or name has a word
+// that begins so, then those that have the very word, such as db.
+func (w *Wiki) short(ctx context.Context, q Query, terms []term, limit int) (Result, error) {
+	r := w.byFirstLetters(q, terms[0], limit)
+	if r.More || len([]rune(terms[0].chunk)) < 2 || stopWords[terms[0].words[0]] {
+		return r, nil
+	}
+	whole, err := w.find(ctx, q, attempt{terms: terms}, terms, limit)
+	for _, h := range whole.Hits {
+		switch known := slices.ContainsFunc(r.Hits, func(other Hit) bool { return other.Path == h.Path }); {
+		case known:
+		case len(r.Hits) == limit:
+			r.More = true
+		default:
+			r.Hits = append(r.Hits, h)
+		}
+	}
+	r.More = r.More || whole.More
+	return r, err
 }
 
 // byFirstLetters lists the pages of which a word of the title or name begins

@@ -53,6 +53,10 @@ func TestSearch(t *testing.T) {
 		"@sam":                    "skills/in-heading.skill.md skills/in-title.skill.md",
 		"in-heading":              "skills/in-heading.skill.md",
 		"errors/accents":          "errors/accents.md",
+		// a short word: titles that begin so, then the word itself
+		"id": "errors/config.md",
+		"ap": "errors/apart.md",
+		"e":  "",
 		// diacritics
 		"angstrom":    "errors/accents.md",
 		"CAFÉ naive":  "errors/accents.md",
