@@ -25,8 +25,21 @@ func (c *Conversation) judge(dir *Directory) {
 	if !c.worthReading() {
 		return
 	}
-	for _, f := range c.features(dir) {
+	t := listen(*c, dir)
+	if len(t.said) == 0 {
+		return
+	}
+	said := map[string]bool{}
+	for _, f := range t.speaks() {
 		add(f.name, f.weight, "%s", f.text)
+		said[f.name] = true
+	}
+	if c.Score >= doubtful {
+		w, why := t.impress()
+		if said["something-fails"] && said["commands"] && said["no-end"] {
+			w = max(w, 0) // it may have no end yet: the weights know whole conversations only
+		}
+		add("as-a-whole", w, "as a whole it looks like: %s", why)
 	}
 	c.Score = float64(int(c.Score*100+0.5)) / 100
 }
@@ -44,11 +57,9 @@ func (c *Conversation) worthReading() bool {
 	return bad && n >= 2
 }
 
-func (c *Conversation) features(dir *Directory) []feature {
-	t := listen(*c, dir)
-	if len(t.said) == 0 {
-		return nil
-	}
+// speaks are what rules say for and against an incident.
+func (t *talk) speaks() []feature {
+	c := t.c
 	var out []feature
 	add := func(name string, weight float64, format string, args ...any) {
 		out = append(out, feature{name, weight, fmt.Sprintf(format, args...)})
@@ -78,7 +89,7 @@ func (c *Conversation) features(dir *Directory) []feature {
 		if strong.MatchString(low) && !s.bot {
 			cause++
 		}
-		if noise.MatchString(low) {
+		if noise.MatchString(low) && !(isBad && s.msg == 0 && !s.bot) && !comingIf.MatchString(low) {
 			calm++
 			if s.msg < 3 {
 				calmFirst++
@@ -232,6 +243,9 @@ func (t *talk) lastWords() string {
 
 // takenBack are the ways to say that it was nothing.
 var takenBack = anyOf(`never ?mind`, `nvm`, `ignore (?:me|that|this)`, `my (?:bad|mistake|fault|error|wifi|vpn|password|laptop|browser|branch|token|token|typo|config|own fault)`, `false alarm`, `as you were`, `carry on`, `wrong (?:tab|env\w*|channel|window|cluster|context|tenant|url)`, `(?:sorry|oops|doh|sigh|ah|oh|right|yes)[,.!]* (?:for the noise|my|vpn|it was me|was me|user error|typo|staging)`, `user error`, `pebkac`, `(?:vpn|wifi) was off`, `nothing to see`, `not a problem after all`, `works for me`, `harmless`)
+
+// comingIf begins what is to be done another time.
+var comingIf = pattern.MustCompile(`^\W*(?:if|when|whenever|once|in case|should)\b`)
 
 // lacks is a statement that something is not as it should be, in words that
 // may be used of other things as well.

@@ -232,7 +232,7 @@ func unquoted(l string) (before, cmd string, ok bool) {
 		}
 		rest = strings.TrimSpace(emoji.ReplaceAllString(pictures.ReplaceAllString(rest, ""), "$1"))
 		rest = strings.TrimRight(rest, ".,!")
-		if len(strings.Fields(rest)) >= 2 && shell(rest, true) && (shellSign.MatchString(" "+strings.TrimPrefix(rest, word)) || start > 0 && len(strings.Fields(rest)) > 2 && plainArgs.MatchString(rest) && !preposition.MatchString(rest)) && !english.MatchString(outsideQuotes(rest)) {
+		if len(strings.Fields(rest)) >= 2 && shell(rest, true) && (shellSign.MatchString(" "+strings.TrimPrefix(rest, word)) || start == 0 && !everyday[word] && plainArgs.MatchString(rest) && !preposition.MatchString(rest) && orders(strings.TrimPrefix(bare(rest), word)) || start > 0 && len(strings.Fields(rest)) > 2 && plainArgs.MatchString(rest) && !preposition.MatchString(rest)) && !english.MatchString(outsideQuotes(rest)) {
 			return l[:start], rest, true
 		}
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	refit = flag.Bool("refit", false, "fit the weights anew and write weights.go")
+	refit = flag.Bool("refit", false, "fit the weights anew and write their tables")
 	folds = flag.Bool("folds", false, "fit without each bank in turn and say how well the weights do on it")
 	size  = flag.Int("size", 470, "features of each time")
 	seeds = flag.Int("seeds", 12, "archives of each bank")
@@ -72,24 +72,8 @@ func gather(t *testing.T, seeds int) *schooling {
 	r := rand.New(rand.NewPCG(7, 7))
 	for _, bank := range readable() {
 		for n := range seeds {
-			a := exportgen.Generate(exportgen.Options{Seed: uint64(90000 + n), Bank: bank, Chatter: 300})
-			dir := t.TempDir()
-			if err := a.WriteDir(dir); err != nil {
-				t.Fatal(err)
-			}
-			e, err := thread.OpenExport(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var messages []thread.Message
-			for m, err := range e.Messages() {
-				if err != nil {
-					t.Fatal(err)
-				}
-				messages = append(messages, m)
-			}
-			whole, begun := thread.Weigh(e.Directory(), messages, func(n int) int { return 2 + r.IntN(max(1, n-2)) })
-			e.Close()
+			a, dir, messages := played(t, exportgen.Options{Seed: uint64(90000 + n), Bank: bank, Chatter: 300})
+			whole, begun := thread.Weigh(dir, messages, func(n int) int { return 2 + r.IntN(max(1, n-2)) })
 			for i, in := range incidentsOf(a.Truth, whole) {
 				if in != nil {
 					c.examples = append(c.examples, c.example(bank, in, whole[i], false, ids), c.example(bank, in, begun[i], true, ids))
@@ -98,6 +82,29 @@ func gather(t *testing.T, seeds int) *schooling {
 		}
 	}
 	return c
+}
+
+// played is an archive as it is read.
+func played(t *testing.T, o exportgen.Options) (*exportgen.Archive, *thread.Directory, []thread.Message) {
+	t.Helper()
+	a := exportgen.Generate(o)
+	dir := t.TempDir()
+	if err := a.WriteDir(dir); err != nil {
+		t.Fatal(err)
+	}
+	e, err := thread.OpenExport(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	var messages []thread.Message
+	for m, err := range e.Messages() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		messages = append(messages, m)
+	}
+	return a, e.Directory(), messages
 }
 
 // incidentsOf finds the incident that most messages of each conversation belong to.
@@ -419,21 +426,27 @@ func (c *schooling) judge(k int, bank exportgen.Bank, w []float64) string {
 // write writes a table for each time.
 func (c *schooling) write(t *testing.T) {
 	for k, name := range toldTimes {
-		var rows []string
-		for f, w := range c.choose(k, "") {
-			if math.Abs(w) >= 0.05 {
-				rows = append(rows, fmt.Sprintf("\t%q: %.2f,\n", c.names[f], w))
-			}
-		}
-		slices.Sort(rows)
-		head := "package thread\n\n// " + name + "Weights are fitted, not written: go test ./thread -run TestFit -refit\nvar " + name + "Weights = map[string]float64{\n"
-		text, err := format.Source([]byte(head + strings.Join(rows, "") + "}\n"))
-		if err == nil {
-			err = os.WriteFile("weights_"+name+".go", text, 0o644)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("%s: %d features", name, len(rows))
+		writeTable(t, name, c.names, c.choose(k, ""))
 	}
+}
+
+// writeTable writes the weights that are worth a line.
+func writeTable(t *testing.T, name string, names []string, weights []float64) {
+	t.Helper()
+	var rows []string
+	for f, w := range weights {
+		if math.Abs(w) >= 0.05 {
+			rows = append(rows, fmt.Sprintf("\t%q: %.2f,\n", names[f], w))
+		}
+	}
+	slices.Sort(rows)
+	head := "package thread\n\n// " + name + "Weights are fitted, not written: go test ./thread -run TestFit -refit\nvar " + name + "Weights = map[string]float64{\n"
+	text, err := format.Source([]byte(head + strings.Join(rows, "") + "}\n"))
+	if err == nil {
+		err = os.WriteFile("weights_"+name+".go", text, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s: %d features", name, len(rows))
 }
