@@ -311,10 +311,18 @@ func TestMiddleware(t *testing.T) {
 		handler.ServeHTTP(w, r)
 		return w
 	}
-	if w := get("bearer " + a.fresh()); w.Code != 200 || w.Body.String() != "trueada" {
-		t.Errorf("%d %s", w.Code, w.Body)
+	for _, good := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer   "} { // RFC 9110, 11.1 and 11.4
+		if w := get(good + a.fresh()); w.Code != 200 || w.Body.String() != "trueada" {
+			t.Errorf("%q: %d %s", good, w.Code, w.Body)
+		}
 	}
-	for _, none := range [][]string{nil, {"Basic YTpi"}, {"Bearer "}, {"Bearer " + a.fresh(), "Bearer " + a.fresh()}} {
+	for _, two := range []string{a.fresh() + ", Bearer " + a.fresh(), a.fresh() + "," + a.fresh(), a.fresh() + " " + a.fresh(), "\t" + a.fresh(), `"` + a.fresh() + `"`} {
+		if w := get("Bearer " + two); w.Code != 401 || !strings.Contains(w.Header().Get("WWW-Authenticate"), `error="invalid_token"`) {
+			t.Errorf("%.20q: %d %q", two, w.Code, w.Header().Get("WWW-Authenticate"))
+		}
+	}
+	for _, none := range [][]string{nil, {"Basic YTpi"}, {"Bearer"}, {"Bearer "}, {"Bearer   "}, {"DPoP " + a.fresh()}, {a.fresh()}, {"Basic YTpi, Bearer " + a.fresh()},
+		{"Bearer " + a.fresh(), "Bearer " + a.fresh()}, {"Basic YTpi", "Bearer " + a.fresh()}} {
 		if w := get(none...); w.Code != 401 || w.Header().Get("WWW-Authenticate") != "Bearer" {
 			t.Errorf("%q: %d %q", none, w.Code, w.Header().Get("WWW-Authenticate"))
 		}

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -389,7 +390,6 @@ func TestLargeAnswers(t *testing.T) {
 	}
 }
 
-// A set that was refused must not be confirmed by the 304 that follows it.
 // Whatever strangers send, what is remembered of it has one size.
 func TestAFloodLeavesNothingBehind(t *testing.T) {
 	a := edSigner(t, "a")
@@ -427,6 +427,22 @@ func TestAFloodLeavesNothingBehind(t *testing.T) {
 	accepts(t, set, a.fresh())
 }
 
+// A path that is no file is refused at once, a pipe without a writer too.
+func TestFileThatIsNone(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, t.TempDir(), "/dev/zero", "/dev/null"} {
+		set := open(t, keyset.Config{File: path, AnyAudience: true, Log: quiet}, nil)
+		if set.Ready() == nil {
+			t.Errorf("%s is a key set", path)
+		}
+		set.Close()
+	}
+}
+
+// A set that was refused must not be confirmed by the 304 that follows it.
 func TestRefusedDocumentIsNotConfirmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := edSigner(t, "a")

@@ -80,13 +80,13 @@ func TestRotationsBesideAForgottenKey(t *testing.T) {
 				select {
 				case <-stop:
 					return
-				case <-time.After(100 * time.Millisecond):
+				case <-time.After(250 * time.Millisecond):
 					_, _ = set.Verify(t.Context(), old.fresh())
 				}
 			}
 		})
 		time.Sleep(100 * time.Second)
-		for n := range 12 {
+		for n := range 8 {
 			time.Sleep(97 * time.Second)
 			s := edSigner(t, fmt.Sprint("k", n))
 			iss.publish(s)
@@ -109,7 +109,7 @@ func TestFloodThatRepeatsItsKids(t *testing.T) {
 	}{{10, 10 * time.Millisecond, false}, {200, 5 * time.Millisecond, false}, {50, 50 * time.Millisecond, false}, {200, 5 * time.Millisecond, true}} {
 		t.Run(fmt.Sprint(one), func(t *testing.T) {
 			late := 0
-			const worlds = 5
+			const worlds = 3
 			for range worlds {
 				synctest.Test(t, func(t *testing.T) {
 					a, b := edSigner(t, "a"), edSigner(t, "b")
@@ -296,7 +296,7 @@ func TestSameKidWithNewMaterialDuringAFlood(t *testing.T) {
 		flood.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
 				_, _ = set.Verify(ctx, forge(fmt.Sprint("junk", n)))
-				time.Sleep(20 * time.Millisecond)
+				time.Sleep(100 * time.Millisecond)
 			}
 		})
 		for range 3 {
