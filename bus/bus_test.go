@@ -261,3 +261,25 @@ func TestClusterThatDoesNotAnswer(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// An acknowledgement that was cut off half way is finished by the next one: a
+// consumer that could not would soon hold all that it may, and read no more.
+func TestAcknowledgementThatWasCutOffIsFinished(t *testing.T) {
+	b := open(t, bus.Config{Dir: t.TempDir()})
+	c := consumer(t, b)
+	for i := range 3 {
+		publish(t, b, fmt.Sprint(i), 1)
+	}
+	last := drain(t, c, 3)[2].Seq
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.AckThrough(over, last); err == nil {
+		t.Fatal("acknowledged without an answer of the server")
+	}
+	if err := c.AckThrough(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.AckThrough(t.Context(), last); err != nil {
+		t.Fatal("nothing is left to acknowledge: ", err)
+	}
+}

@@ -221,12 +221,14 @@ func (c *Consumer) AckThrough(ctx context.Context, seq uint64) error {
 	if n == 0 {
 		return nil
 	}
+	// What a call before this one acknowledged, which then failed, is done: should
+	// the server not have heard of it, it delivers it again and Fetch sees to it.
 	for _, d := range c.unacked[:n-1] {
-		if err := d.msg.Ack(); err != nil {
+		if err := d.msg.Ack(); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
 			return unavailable("acknowledge", err)
 		}
 	}
-	if err := c.unacked[n-1].msg.DoubleAck(ctx); err != nil {
+	if err := c.unacked[n-1].msg.DoubleAck(ctx); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
 		return unavailable("acknowledge", err)
 	}
 	c.unacked = append(c.unacked[:0:0], c.unacked[n:]...)
