@@ -332,6 +332,8 @@ func (s *Snapshot) needs(r *Reason, k Key, expiry, known, now time.Time) {
 			r.block(i.Who, LeaseExpired, time.Time{}, "its lease ran out at %s, and it may still serve", clock(i.until()))
 		case h.Thumbprint == k.Thumbprint && h.Seen.After(expiry) && now.Before(late):
 			r.block(i.Who, SeenLate, late, "it verified a token at %s, when all should have expired: tokens live longer than the policy says", clock(h.Seen))
+		case h.Thumbprint == k.Thumbprint && now.Before(expiry) && i.Stays: // an agent: it sees canaries, and no token
+			r.block(i.Who, CannotTell, expiry, "it does not say which keys its tokens need")
 		case h.Thumbprint == k.Thumbprint && now.Before(expiry) && now.Before(late):
 			r.block(i.Who, SeesTokens, expiry, "it verified such a token at %s", clock(h.Seen))
 		case !now.Before(expiry) && s.told(i).Before(known):
@@ -361,6 +363,9 @@ func CanRevoke(s Snapshot, id, heir KeyID, now time.Time) Reason {
 		s.needs(&r, k, expiry, time.Time{}, now)
 	}
 	if k.State == Active {
+		if len(r.Blockers) == 0 && len(s.Verifiers) > 0 { // who verifies none yet may be shown one in a moment
+			r.block(Who{}, TokensLive, time.Time{}, "it signs, and its tokens live for %s", s.Policy.lifetime(k))
+		}
 		next, why := s.heir(k, heir, now)
 		if next.ID == "" {
 			return r.closed(NoPrevious)

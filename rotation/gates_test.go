@@ -317,6 +317,22 @@ func TestRevocationSaysWhoBreaks(t *testing.T) {
 	}
 }
 
+// That nobody has told of a token of the signer does not mean that there is none.
+func TestRevokingTheSignerIsNeverHarmless(t *testing.T) {
+	f := newFleet(t, orders)
+	f.tells("orders", "o1", "old", "new")
+	r := rotation.CanRevoke(f.Snapshot, "old", "new", f.now)
+	if r.Open || r.Blockers[0].Code != rotation.TokensLive {
+		t.Errorf("unseen: %s", r)
+	}
+	for n := range f.Instances {
+		f.Instances[n].Stays = true // an agent: it knows of no token
+	}
+	if r = rotation.CanRevoke(f.Snapshot, "old", "new", f.now); r.Open || r.Blockers[0].Code != rotation.CannotTell || r.Names()[0] != "orders" {
+		t.Errorf("beside a file: %s", r)
+	}
+}
+
 // TestTransitions holds the table of docs/rotation.md against Transition.
 func TestTransitions(t *testing.T) {
 	want := map[string]string{

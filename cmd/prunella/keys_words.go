@@ -143,6 +143,9 @@ func nextSteps(r rotation.Reason) []string {
 			continue
 		}
 		step := g.fill(w.next)
+		if r.Gate == rotation.MayRevoke && r.Again.IsZero() && g.code == rotation.TokensLive { // it signs on
+			step = "if it has not leaked: prunella keys rotate, and retire it when its tokens are past"
+		}
 		if len(g.names) == 1 {
 			step = strings.ReplaceAll(step, "VERIFIER KID", g.names[0]+" "+string(r.Key))
 		}
