@@ -119,6 +119,9 @@ func rowOf(inc prunella.Incident, now time.Time) incidentRow {
 // silentAfter is when a silent intake is itself worth saying.
 const silentAfter = time.Minute
 
+// waitingMany is from how many messages on that an intake of which nothing is read is stuck, not slow.
+const waitingMany = 100
+
 // sayNow is the one sentence of the overview. It never says that all is well
 // when it could not know.
 func sayNow(open []prunella.Incident, status client.Status, now time.Time) (sentence, detail, tone string) {
@@ -133,6 +136,9 @@ func sayNow(open []prunella.Incident, status client.Status, now time.Time) (sent
 		switch {
 		case last.IsZero():
 			return "Nothing has been heard yet.", "No signal has come in since the start, so nothing can be said about your services.", "plain"
+		case now.Sub(last) > silentAfter && status.Intake.BusDepth > waitingMany:
+			return "No incident is open that can be seen: signals wait to be read.",
+				count(int(status.Intake.BusDepth), "message") + " came in since the last one that was read, " + relative(now, last) + ". Look at the log of this server.", "warn"
 		case now.Sub(last) > silentAfter:
 			return "No incident is open, but nothing is heard either.",
 				"The last signal came " + relative(now, last) + ". Check that your services can still reach this server.", "warn"

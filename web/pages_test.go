@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 
@@ -329,4 +330,13 @@ func TestNowTellsThatNothingCanBeTaken(t *testing.T) {
 	if _, page := fetch(t, serve(t, w)+"/"); !strings.Contains(page, "No signal can be taken.</span> The folder of the bus cannot be written. Make room on the disk.") {
 		t.Error("it is not told")
 	}
+}
+
+// Signals that come in and are not read are not silence, and not peace.
+func TestNowTellsThatSignalsAreNotRead(t *testing.T) {
+	w := newWorld()
+	w.incidents = nil
+	w.status.Intake.LastSignal, w.status.Intake.BusDepth = time.Now().Add(-36*time.Minute), 37000
+	_, page := fetch(t, serve(t, w)+"/")
+	wants(t, page, "signals wait to be read", "Look at the log of this server")
 }
