@@ -7,9 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
-
-	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"prunella"
 	"prunella/client"
@@ -29,7 +28,7 @@ func (cmd mcpCmd) Run(c *console) error {
 	}
 	server := mcp.New(mcp.Config{API: client.New(cmd.Server), Version: version(), Log: log})
 	if cmd.HTTP == "" {
-		err := server.Run(c.ctx, &sdk.StdioTransport{})
+		err := server.Run(c.ctx, mcp.Lines(os.Stdin, os.Stdout))
 		if c.ctx.Err() != nil {
 			return nil
 		}
