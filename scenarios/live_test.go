@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -74,21 +75,14 @@ func catalogue(t *testing.T, program string) []string {
 	return names
 }
 
-// once runs one scenario and fails with what did not hold and the whole story.
+// once runs one scenario and fails with what did not hold and the whole story. A
+// run that missed bounds on time and nothing else, and that stood still itself,
+// says nothing about them: it is made again, once.
 func once(t *testing.T, program string, seed int64, name string, set ...string) prunella.Report {
-	report := filepath.Join(t.TempDir(), "report.json")
-	args := []string{"scenario", "run", name, "--seed", strconv.FormatInt(seed, 10), "--report", "json", "--out", report}
-	for _, s := range set {
-		args = append(args, "--set", s)
-	}
-	said, err := exec.Command(program, args...).CombinedOutput()
-	b, readErr := os.ReadFile(report)
-	if readErr != nil {
-		t.Fatalf("no report: %v\n%s", err, said)
-	}
-	var r prunella.Report
-	if err := json.Unmarshal(b, &r); err != nil {
-		t.Fatal(err)
+	r, err := attempt(t, program, seed, name, set...)
+	if heldUp(r) {
+		t.Logf("the machine stood still, and bounds on time were missed; again: %+v", r.Checks)
+		r, err = attempt(t, program, seed, name, set...)
 	}
 	if r.Status == prunella.Passed && err == nil {
 		return r
@@ -103,4 +97,28 @@ func once(t *testing.T, program string, seed int64, name string, set ...string) 
 		t.Logf("%s %s %.300s", e.At.Format("15:04:05.000"), e.Kind, e.Text)
 	}
 	return r
+}
+
+func heldUp(r prunella.Report) bool {
+	return r.Status == prunella.Failed && !slices.ContainsFunc(r.Checks, func(c prunella.ReportCheck) bool {
+		return c.Result != prunella.Passed && !(strings.HasPrefix(c.Name, "within.") && strings.Contains(c.Note, "stood still"))
+	})
+}
+
+// attempt runs a scenario and returns its report, and how the program ended.
+func attempt(t *testing.T, program string, seed int64, name string, set ...string) (r prunella.Report, err error) {
+	report := filepath.Join(t.TempDir(), "report.json")
+	args := []string{"scenario", "run", name, "--seed", strconv.FormatInt(seed, 10), "--report", "json", "--out", report}
+	for _, s := range set {
+		args = append(args, "--set", s)
+	}
+	said, err := exec.Command(program, args...).CombinedOutput()
+	b, readErr := os.ReadFile(report)
+	if readErr != nil {
+		t.Fatalf("no report: %v\n%s", err, said)
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		t.Fatal(err)
+	}
+	return r, err
 }
