@@ -25,7 +25,7 @@ type File struct {
 // front matter that the standard allows and the page; references/BLOCKS.md with
 // the blocks that Prunella runs, when there are any; references/PAGES.md with
 // the pages that the skill links to, when text finds them; scripts/ with the
-// shell code of its steps. text gives the text of a wiki page, false when there
+// shell code of its steps. Links to files beside the page become text. text gives the text of a wiki page, false when there
 // is none. The error is Invalid: the skill's name or description break the
 // standard.
 func AgentSkill(d *skill.Document, text func(page string) (string, bool)) ([]File, error) {
@@ -37,6 +37,7 @@ func AgentSkill(d *skill.Document, text func(page string) (string, bool)) ([]Fil
 		return nil, &prunella.Error{Kind: prunella.Invalid, Op: "export", Where: d.Path, Reason: fmt.Sprintf("the description has %d characters", n), Remedy: "write description: with 1 to 1024 characters that say when to use the skill"}
 	}
 	body, blocks := withoutOurs(d)
+	body = unlinked(body)
 	files := []File{}
 	var links []string
 	if blocks != "" {
@@ -57,6 +58,23 @@ func AgentSkill(d *skill.Document, text func(page string) (string, bool)) ([]Fil
 	}
 	md := File{Path: "SKILL.md", Text: []byte(head(d, s) + "\n" + strings.TrimLeft(body, "\r\n"))}
 	return append([]File{md}, files...), nil
+}
+
+// unlinked turns links to files beside the page, which stay behind, into text:
+// "[Queues] (../queues.md)".
+func unlinked(body string) string {
+	lines := strings.Split(body, "\n")
+	for i, code := range inCode(lines) {
+		if !code {
+			lines[i] = fileLink.ReplaceAllStringFunc(lines[i], func(link string) string {
+				if isFile(fileLink.FindStringSubmatch(link)[1]) {
+					return "] " + link[1:]
+				}
+				return link
+			})
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // head is the front matter: what the standard has at the top level, and every

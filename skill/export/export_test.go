@@ -103,6 +103,21 @@ func TestShippedSkillsAreAgentSkills(t *testing.T) {
 	}
 }
 
+// A link to a file that is not exported stays as text; code stays as it is.
+func TestLinksToFilesBesideThePage(t *testing.T) {
+	const own = "\n[Queues](../queues.md#lag), ![plot](lag.png), [site](https://example.com/x)\n\n```js\nhandlers[kind](event)\n```\n"
+	files, err := export.AgentSkill(parse(t, "stuck-queue.skill.md", queue+own), page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "\n[Queues] (../queues.md#lag), ![plot] (lag.png), [site](https://example.com/x)\n\n```js\nhandlers[kind](event)\n```\n"; !strings.Contains(string(files[0].Text), want) {
+		t.Errorf("%s", files[0].Text)
+	}
+	if err := export.WriteAgentSkill(t.TempDir(), "stuck-queue", files); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAgentSkillNeedsNameAndDescription(t *testing.T) {
 	for _, text := range []string{"# T\n", "---\nname: Bad Name\ndescription: x\n---\n", "---\nname: ok\ndescription: " + strings.Repeat("x", 1025) + "\n---\n"} {
 		if _, err := export.AgentSkill(parse(t, "x", text), page); prunella.KindOf(err) != prunella.Invalid {

@@ -224,16 +224,44 @@ func lineOf(n *yaml.Node) int {
 	return n.Line
 }
 
+// isFile tells a link to a file from an address and from a path of a site.
+func isFile(target string) bool {
+	return !strings.Contains(target, ":") && (!strings.HasPrefix(target, "/") || strings.HasPrefix(target, "/.."))
+}
+
+var codeFence = regexp.MustCompile("^[ \\t>]*(`{3,}|~{3,})")
+
+// inCode marks the lines of fenced blocks, fences included.
+func inCode(lines []string) []bool {
+	out, open := make([]bool, len(lines)), ""
+	for i, line := range lines {
+		m := codeFence.FindStringSubmatch(line)
+		out[i] = open != "" || m != nil
+		switch {
+		case m == nil:
+		case open == "":
+			open = m[1]
+		case strings.HasPrefix(m[1], open):
+			open = ""
+		}
+	}
+	return out
+}
+
 // body checks that the files which the text refers to are there, at most one
 // folder deep, and inside the skill.
 func (v *validator) body(fsys fs.FS, dir, body string, before int) {
 	if strings.TrimSpace(body) == "" {
 		v.add(skill.SeverityWarning, before+1, "body", "write what to do", "there are no instructions below the front matter")
 	}
-	for i, line := range strings.Split(body, "\n") {
-		for _, m := range fileLink.FindAllStringSubmatch(line, -1) {
+	lines := strings.Split(body, "\n")
+	for i, code := range inCode(lines) {
+		if code {
+			continue
+		}
+		for _, m := range fileLink.FindAllStringSubmatch(lines[i], -1) {
 			target := m[1]
-			if strings.Contains(target, ":") || strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "/..") {
+			if !isFile(target) {
 				continue
 			}
 			file := path.Join(dir, target)
