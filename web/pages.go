@@ -22,6 +22,7 @@ type nowPage struct {
 	Tone     string // bad | warn | good | plain
 	Detail   string
 	Open     []incidentRow
+	More     int          // open incidents besides
 	Last     *incidentRow // the last resolved one, when nothing is open
 	Status   client.Status
 	Sparks   []spark
@@ -45,15 +46,16 @@ func (s *server) now(r *http.Request, now time.Time) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	open, err := s.backend.Incidents(ctx, client.IncidentQuery{Open: true, Limit: defaultLimit})
+	open, err := s.backend.Incidents(ctx, client.IncidentQuery{Open: true, Limit: maxLimit}) // all: the worst may be the oldest
 	if err != nil {
 		return view{}, err
 	}
 	p := nowPage{Status: status, Fresh: status.Intake.LastSignal.IsZero() && status.Intake.SignalsTotal == 0}
-	sort.SliceStable(open, func(i, j int) bool { return open[i].Severity.Rank() > open[j].Severity.Rank() })
-	for _, inc := range open {
+	worstFirst(open)
+	for _, inc := range open[:min(len(open), openShown)] {
 		p.Open = append(p.Open, rowOf(inc, now))
 	}
+	p.More = len(open) - len(p.Open)
 	if len(open) == 0 {
 		closed, err := s.backend.Incidents(ctx, client.IncidentQuery{States: []prunella.State{prunella.Resolved}, Limit: 1})
 		if err != nil {
@@ -78,6 +80,10 @@ func (s *server) now(r *http.Request, now time.Time) (view, error) {
 	}
 	p.Sentence, p.Detail, p.Tone = sayNow(open, status, now)
 	return view{Template: "now", Title: "Now", Nav: "now", Topics: "incident status reports", Body: p}, nil
+}
+
+func worstFirst(open []prunella.Incident) {
+	sort.SliceStable(open, func(i, j int) bool { return open[i].Severity.Rank() > open[j].Severity.Rank() })
 }
 
 func (s *server) sparks(r *http.Request, status client.Status, open []prunella.Incident, now time.Time) ([]spark, time.Duration, error) {
@@ -115,6 +121,11 @@ func rowOf(inc prunella.Incident, now time.Time) incidentRow {
 	}
 	return row
 }
+
+const (
+	openShown = 30  // open incidents on the overview, the worst first
+	listShown = 300 // incidents in the list, unless the address asks for more
+)
 
 // silentAfter is when a silent intake is itself worth saying.
 const silentAfter = time.Minute
@@ -199,6 +210,7 @@ func sayNow(open []prunella.Incident, status client.Status, now time.Time) (sent
 
 type incidentsPage struct {
 	Filter string // "" | open | resolved | escalated
+	Newest int    // how many are shown, when there are more; else 0
 	Open   []incidentRow
 	Closed []incidentRow
 }
@@ -208,17 +220,28 @@ func (s *server) incidents(r *http.Request, now time.Time) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
+	if !r.URL.Query().Has("limit") {
+		q.Limit = listShown
+	}
 	found, err := s.backend.Incidents(r.Context(), q)
 	if err != nil {
 		return view{}, err
 	}
 	p := incidentsPage{Filter: r.URL.RawQuery}
+	if len(found) == q.Limit {
+		p.Newest = q.Limit
+	}
+	var open []prunella.Incident
 	for _, inc := range found {
 		if inc.State == prunella.Resolved {
 			p.Closed = append(p.Closed, rowOf(inc, now))
 		} else {
-			p.Open = append(p.Open, rowOf(inc, now))
+			open = append(open, inc)
 		}
+	}
+	worstFirst(open)
+	for _, inc := range open {
+		p.Open = append(p.Open, rowOf(inc, now))
 	}
 	return view{Template: "incidents", Title: "Incidents", Nav: "incidents", Topics: "incident", Body: p}, nil
 }

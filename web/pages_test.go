@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -339,4 +340,23 @@ func TestNowTellsThatSignalsAreNotRead(t *testing.T) {
 	w.status.Intake.LastSignal, w.status.Intake.BusDepth = time.Now().Add(-36*time.Minute), 37000
 	_, page := fetch(t, serve(t, w)+"/")
 	wants(t, page, "signals wait to be read", "Look at the log of this server")
+}
+
+// In a storm of incidents the worst is on the overview, however old it is, and
+// their number is the true one.
+func TestNowShowsTheWorstOfMany(t *testing.T) {
+	w := newWorld()
+	one := w.incidents[0]
+	one.Incident.State, one.Incident.Severity, one.Incident.Title = prunella.Open, prunella.Critical, "the old one"
+	w.incidents = []client.IncidentView{one}
+	for i := range 250 {
+		v := one
+		v.Incident.ID, v.Incident.Title, v.Incident.Severity = prunella.IncidentID(fmt.Sprint("inc-", i)), "a minor one", prunella.Warning
+		w.incidents = append([]client.IncidentView{v}, w.incidents...)
+	}
+	site := serve(t, w)
+	_, page := fetch(t, site+"/")
+	wants(t, page, "251 incidents open, 1 critical", "the old one", "221 more open incidents")
+	_, page = fetch(t, site+"/incidents")
+	wants(t, page, "the old one")
 }
