@@ -7,8 +7,8 @@
 // of it worked, the commands, how it was verified, who owns it, why it comes
 // back, what is still to do, and when. Everything is decided by rules whose
 // names stand beside the result, and by weights that were fitted beforehand
-// where it takes many signs to choose a message (see weigh); no language model
-// takes part.
+// where it takes many signs: to choose a message (see weigh), to tell an
+// incident from other talk (see impress). No language model takes part.
 //
 //	Export ─> Store (redacts, threads.db) ─> Extract ─> Extraction ─> Draft ─> DIR/drafts ─> Accept ─> DIR/skills
 //
