@@ -4,12 +4,11 @@ SHELL := /bin/bash
 GO ?= go
 FUZZTIME ?= 60s
 SOAK ?= 20
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # packages whose code starts no goroutine, and the one that drives real programs: the race detector sees nothing in them
 SINGLE := cmd/prunella|said|match|correlate|diagnose|heal|condition|skill|skill/importer|skill/export|thread/exportgen
 # one goroutine through hours of virtual time: nothing to see either, and ten times as long
 LONG := TestADay|TestModel|TestThreeRotations
-LDFLAGS := -s -w -X main.version=$(VERSION)
+LDFLAGS := -s -w
 
 .PHONY: help build demo test check deps bench tournament fuzz soak clean
 
