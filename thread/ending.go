@@ -31,6 +31,7 @@ func (t *talk) over(ts *tries) int {
 		}
 	}
 	forget(endDeclared, endCleared, endMild, endSeen, endParting)
+	good := false // something was seen to work
 	deeds := map[int]bool{}
 	for _, a := range ts.all {
 		if !a.advised && len(a.Commands) > 0 && !besides.MatchString(strings.ToLower(a.Text)) {
@@ -43,10 +44,14 @@ func (t *talk) over(ts *tries) int {
 		}
 		low := strings.ToLower(maskCode(s.text))
 		if deeds[s.msg] && s.msg > max(at[endSeen], at[endMild]) { // what was tried again was not over
+			if !good {
+				forget(endDeclared) // nothing had helped yet
+			}
 			forget(endSeen, endMild)
 			delete(deeds, s.msg)
 		}
 		v, effect := verdict(s.text), ts.figures.effect(s)
+		good = good || effect > 0
 		switch {
 		case s.bot:
 			if reopens.MatchString(low) {

@@ -85,12 +85,15 @@ var takeIt = pattern.MustCompile(`(?i)^(?:ok(?:ay)?[, ]+|sure[, ]+|@[\w.-]+[,:]?
 
 var regexpShouldWe = pattern.MustCompile(`(?i)\bshould we (?:also )?(?:add|set up|have|alert|automate|document)\b`)
 
+// nothingSaid is an emoji, or the heading of a report.
+var nothingSaid = pattern.MustCompile(`(?i)^\W*[a-z0-9]+_\w+:\W*$|^\W*(?:incident|outage) report\W*[A-Z]+-\d+\W*$`)
+
 // followUps collects what is to be done, and what later became of it.
 func (t *talk) followUps(ts *tries, c turns, late []*try) []FollowUp {
 	var out []FollowUp
 	var words []map[string]bool
 	for i, s := range t.said {
-		if s.line.quoted || s.text == "" || vague.MatchString(s.text) || i == c.cause || s.pointsBack || s.label == "" && saysOver(s.lower) && !isWish(s) {
+		if s.line.quoted || s.text == "" || nothingSaid.MatchString(s.text) || vague.MatchString(s.text) || i == c.cause || s.pointsBack || s.label == "" && saysOver(s.lower) && !isWish(s) {
 			continue
 		}
 		w := contentWords(s.text)

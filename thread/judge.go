@@ -32,14 +32,18 @@ func (t *talk) read() (Extraction, *tries) {
 	over = t.over(ts)
 	ts.settle(over)
 	after := t.lateDeeds(ts, over)
+	cause := t.cause(ts)
+	chosen := t.weigh(ts, cause, over)
+	if t.imply(ts, chosen.fixed, over) {
+		cause = t.cause(ts)
+		chosen = t.weigh(ts, cause, over)
+	}
 	for _, a := range ts.all {
 		if a.Outcome == Worked {
 			x.Worked = append(x.Worked, len(x.Tried))
 		}
 		x.Tried = append(x.Tried, a.Attempt)
 	}
-	cause := t.cause(ts)
-	chosen := t.weigh(ts, cause, over)
 	t.moments(&x, ts, chosen)
 	cause, over = t.agree(ts, chosen, cause, over)
 	turns := t.turnsOf(ts, cause, over)

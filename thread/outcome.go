@@ -34,6 +34,7 @@ var (
 	explicit    = pattern.MustCompile(`(?i)\b(?:(?:it|that|this) was (?:the |my |our |really the )|what (?:actually |really |finally )?(?:fixed|worked|helped|did it|solved|resolved)|the (?:actual |real )?fix (?:was|is)|fixed (?:it )?by|resolved by|solved by|(?:was|is) what (?:fixed|did|solved|worked|helped)|fixed it|did it|did the trick|was the fix|is the fix|that'?s the fix|worked|helped|(?:didn'?t|did not|never|wasn'?t|not) (?:really |actually )?(?:help|work|fix|it|the fix)|made (?:it|no|things)|had no|no (?:effect|change|help|luck)|useless|red herring|solved|cured)`)
 	partly      = anyOf(`a (?:few|couple|handful|little)`, `some`, `one (?:pod|node|host|region|service)`, `only (?:one|on)`, `just (?:one|a)`, `residual`, `stragglers?`, `trickle`, `partially`, `mostly`)
 	holdsOff    = anyOf(`hold(?:ing)? off`, `not (?:doing|going to|gonna)`, `won'?t (?:do|restart|roll)`, `don'?t do`, `let'?s not`, `aborted`, `changed my mind`, `didn'?t (?:end up|actually) (?:do|run|restart|roll)`)
+	callsOff    = pattern.MustCompile(`(?i)^\W*(?:(?:ok(?:ay)?|fine|right|alright|good point|true|then|so|no|i'?m|we'?re)\W+)*(?:not (?:` + formsOf(func(d deed) string { return d.ing }) + `)|(?:holding|held) off|aborted|scrap that)\b`)
 	notDone     = pattern.MustCompile(`(?i)^(?:i |we |i'm |we're )?(?:did(?:n'?t| not)|have(?:n'?t| not)|not|never|no need to|instead of|before|without|after) `)
 )
 
@@ -130,6 +131,12 @@ func (ts *tries) deed(s said, c string, codes *[]snippet) bool {
 			*codes = nil
 			return !worked.MatchString(low) || !strings.Contains(low, " ")
 		}
+	}
+	if callsOff.MatchString(c) {
+		if last := ts.pending(s); last != nil && !last.executed {
+			ts.drop(last)
+		}
+		return false
 	}
 	did, announced, advised, verb := acts(c)
 	if (typing[verb] || len(s.snippets()) > 0 && looksWith.MatchString(withoutCode.ReplaceAllString(c, ""))) && len(*codes) == 0 && len(changing(s.snippets())) == 0 {
@@ -276,7 +283,7 @@ func sameCommand(a *try, codes []snippet) bool {
 func verdict(c string) int {
 	low := strings.ToLower(maskCode(c))
 	if strings.Contains(low, ":") {
-		low = clockRE.ReplaceAllString(low, " then ") // "goes back to 06:33" is no recovery
+		low = since.ReplaceAllString(clockRE.ReplaceAllString(low, " then "), "began then") // "goes back to 06:33" is no recovery
 	}
 	if conditional.MatchString(low) && !strings.Contains(low, "helped") && !strings.Contains(low, "fixed it") {
 		return 0
@@ -296,6 +303,7 @@ func verdict(c string) int {
 
 var (
 	goodBack    = pattern.MustCompile(`(?i)back (?:to|at|under|below|down|within|up and|online)`)
+	since       = pattern.MustCompile(`\b(?:goes|go|dates?|traces?) back to +then\b`)
 	negatedGood = pattern.MustCompile(`(?i)\b(?:not|isn'?t|aren'?t|n'?t|never|no longer|won'?t be|nowhere near|far from)\s+(?:\w+ ){0,2}(?:back|recover\w*|resolved|fixed|healthy|stable|working|clear\w*|down|better|green|good)\b|\b(?:went|go(?:es|ing)?|is|are|was|were|came|brought|taken|took|take|shut|all|still|site|api|service|prod|db|cluster|app|it'?s) down\b(?: (?:for|again|since|in|hard|completely)|$|[,.!])|\bdown (?:for|since|in)\b`)
 )
 
@@ -305,6 +313,9 @@ func (ts *tries) outcome(s said, c string, inSentence bool) {
 	v := verdict(c)
 	if v < 0 && len(meters(c)) > 0 && ts.figures.effect(s) > 0 {
 		v = 1 // "failures is 0% again"
+	}
+	if v == 0 && terseNo.MatchString(s.text) {
+		v = -1
 	}
 	if v == 0 || len(ts.all) == 0 || s.asks || s.pointsBack || v < 0 && looksAhead(s) {
 		return
@@ -352,7 +363,7 @@ func looksAhead(s said) bool {
 	return recursAgain.MatchString(s.lower) && !comesBack.MatchString(s.lower) || comingTime.MatchString(s.lower)
 }
 
-var comingTime = anyOf(`tomorrow`, `next (?:time|week|month|year|release|patch|quarter|season)`, `one (?:fine )?day`, `some ?day`, `any (?:day|time|moment)`, `in (?:the )?future`, `sooner or later`, `eventually`, `(?:won'?t|will not|not) be the (?:last|only)`, `the (?:first|last) time`)
+var comingTime = anyOf(`(?:stops?|stopping|prevents?|preventing|keeps?|keeping) (?:it|this|that) (?:all )?(?:from )?(?:happening|recurring|coming back|returning)(?: again)?`, `tomorrow`, `next (?:time|week|month|year|release|patch|quarter|season)`, `one (?:fine )?day`, `some ?day`, `any (?:day|time|moment)`, `in (?:the )?future`, `sooner or later`, `eventually`, `(?:won'?t|will not|not) be the (?:last|only)`, `the (?:first|last) time`)
 
 var joined = pattern.MustCompile(`(?i)\s(?:plus|and|\+|then|followed by|together with)\s|,\s`)
 
@@ -406,6 +417,9 @@ func (ts *tries) closest(c string) (*try, bool) {
 	return best, best != nil
 }
 
+// summed is the weight of what a summary says under a heading of its own.
+const summed = 5
+
 // named takes a line of a summary under "fix:" or "didn't help:".
 func (ts *tries) named(s said, outcome string) {
 	w := contentWords(s.text)
@@ -425,10 +439,10 @@ func (ts *tries) named(s said, outcome string) {
 		if done, announced, advised, _ := acts(s.text); !done && !announced && !advised && !anyDeed.MatchString(s.text) && len(codes) == 0 {
 			return
 		}
-		ts.add(s, s.text, "", codes, true, false)
-		best = ts.all[len(ts.all)-1]
+		best = &try{Attempt: Attempt{Text: s.text, By: s.by, At: s.at, Sources: []Source{s.source}}, words: w, msg: s.msg}
+		ts.all = append(ts.all, best)
 	}
-	best.Outcome, best.weight, best.executed, best.advised, best.Why = outcome, 5, true, false, s.text
+	best.Outcome, best.weight, best.executed, best.advised, best.Why = outcome, summed, true, false, s.text
 	best.Sources = appendSource(best.Sources, s.source)
 	best.Commands = ts.withCodes(best.Commands, codes, s)
 }

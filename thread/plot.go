@@ -139,10 +139,10 @@ func (ts *tries) plot() {
 	judged := false // the sentence with its command said that it failed
 	for i, s := range t.said {
 		codes := changing(s.snippets())
-		if s.bot || s.line.quoted || len(codes) == 0 || s.label != "" && s.label != "fix" && s.label != "timeline" && s.label != "commands" || len(s.codes) > 0 && warned.MatchString(s.text+" ") || len(s.codes) == 0 && warnedOf.MatchString(s.text) || notNow.MatchString(s.text) || mayI.MatchString(s.text) || looksWith.MatchString(withoutCode.ReplaceAllString(s.text, "")) && !slices.ContainsFunc(codes, snippet.surely) {
+		if s.bot || s.line.quoted || len(codes) == 0 || s.label != "" && s.label != "fix" && s.label != "timeline" && s.label != "commands" || len(s.codes) > 0 && warned.MatchString(s.text+" ") || len(s.codes) == 0 && warnedOf.MatchString(s.text) || notNow.MatchString(s.text) || mayI.MatchString(s.text) || looksWith.MatchString(aroundCode(s.text)) && !slices.ContainsFunc(codes, snippet.surely) {
 			continue
 		}
-		if last != nil && (last.msg == s.msg && !judged || sameCommand(last, codes) || last.By == s.by && last.msg != s.msg && !judged && !t.between(at, i)) {
+		if last != nil && (last.msg == s.msg && !judged || sameCommand(last, codes) && !(addsTo(last, codes) && t.wentOn(at, i)) || last.By == s.by && last.msg != s.msg && !judged && !t.between(at, i)) {
 			judged, at = verdict(s.text) < 0, i
 			last.Commands = ts.withCodes(last.Commands, codes, s)
 			last.Sources = appendSource(last.Sources, s.source)
@@ -207,8 +207,41 @@ func (ts *tries) plot() {
 	ts.figures = figures
 }
 
+// aroundCode is the part of a sentence that leads in its inline code: its clauses
+// with code, with the one before where they have no words; all of it where it has none.
+func aroundCode(text string) string {
+	if !strings.Contains(text, "`") {
+		return text
+	}
+	list := clauses(text)
+	var out []string
+	for i, c := range list {
+		if !strings.Contains(c, "`") {
+			continue
+		}
+		words := withoutCode.ReplaceAllString(c, "")
+		if i > 0 && len(contentWords(words)) == 0 {
+			words = withoutCode.ReplaceAllString(list[i-1], "")
+		}
+		out = append(out, words)
+	}
+	return strings.Join(out, " ")
+}
+
+// wentOn reports whether between two sentences other messages were written, the
+// second of which is no report: what was run then is another deed, even where it
+// runs something again.
+func (t *talk) wentOn(from, i int) bool {
+	return t.said[i].msg > t.said[from].msg+1 && !t.reports[t.said[i].msg]
+}
+
+// addsTo reports whether there are commands that a deed does not have yet.
+func addsTo(a *try, codes []snippet) bool {
+	return slices.ContainsFunc(codes, func(c snippet) bool { return !sameCommand(a, []snippet{c}) })
+}
+
 // looksWith is what leads in a command that looks, whatever it is called.
-var looksWith = pattern.MustCompile(`(?i)\b(?:spot[- ]?check\w*|check(?:ed|ing|s)?|verif\w+|prob(?:e|es|ed|ing)|confirm\w*|from (?:the )?outside|proof|looked|look(?:s|ing)? (?:at|with|into|through|first)|first look|i look|to see|reading|read|pulled|pulling|evidence|for diagnosis|diagnos\w+|saw|sanity|inspect\w*|query|queried|peek\w*|digging|dug|gather\w*|see (?:more|what)|looking)\b`)
+var looksWith = pattern.MustCompile(`(?i)\b(?:(?:spot|double|cross|re)[- ]?check\w*|re-?(?:verif|test)\w+|check(?:ed|ing|s)?|verif\w+|prob(?:e|es|ed|ing)|confirm\w*|from (?:the )?outside|proof|looked|look(?:s|ing)? (?:at|with|into|through|first)|first look|i look|to see|reading|read|pulled|pulling|evidence|for diagnosis|diagnos\w+|saw|sanity|inspect\w*|query|queried|peek\w*|digging|dug|gather\w*|see (?:more|what)|looking)\b`)
 
 // warnedOf leads in a fence that nobody is to use.
 var warnedOf = pattern.MustCompile(`(?i)\b(?:don'?t|do not|never|avoid|please no(?:t)?|hands off|not to|nobody should|we could also|you could)\b`)
@@ -225,7 +258,7 @@ func (ts *tries) recall(list []*try) {
 	}
 	before := said{msg: -1}
 	for _, s := range ts.t.said {
-		if s.msg > 0 && s.msg < d.msg && !s.bot && !s.asks && !s.line.quoted && (ts.t.isDeed(s, ts) || verdict(s.text) > 0 && worked.MatchString(s.text)) {
+		if s.msg > 0 && s.msg < d.msg && !s.bot && !s.asks && !s.line.quoted && !ts.vain(s) && (ts.t.isDeed(s, ts) || verdict(s.text) > 0 && worked.MatchString(s.text) || s.by == d.By && throughRE.MatchString(s.lower) && !failing.MatchString(s.lower)) {
 			before = s
 		}
 		if before.msg >= 0 && s.msg > before.msg && s.msg < d.msg && (verdict(s.text) < 0 || terseNo.MatchString(s.text)) {
@@ -238,6 +271,13 @@ func (ts *tries) recall(list []*try) {
 	report := d.Sources[0]
 	d.Text, d.By, d.At, d.msg = before.text, before.by, before.at, before.msg
 	d.Sources = []Source{before.source, report}
+}
+
+// vain reports a sentence with a deed that a summary says did not help.
+func (ts *tries) vain(s said) bool {
+	return slices.ContainsFunc(ts.all, func(a *try) bool {
+		return a.weight == summed && a.Outcome == Failed && a.Sources[0].TS == s.source.TS
+	})
 }
 
 // terseNo is a whole answer that says that it did not help.
@@ -296,7 +336,7 @@ func (ts *tries) done(d *try, s said) {
 // same message, its report, or the announcement shortly before it.
 func (ts *tries) partOf(a *try, list []*try) *try {
 	for _, d := range list {
-		if slices.ContainsFunc(d.Sources, func(h Source) bool { return h.TS == a.Sources[0].TS }) {
+		if slices.ContainsFunc(d.Sources, func(h Source) bool { return h.TS == a.Sources[0].TS }) && !(a.weight == summed && a.Outcome == Failed && ts.t.reports[a.msg] && len(a.Commands) == 0) {
 			return d
 		}
 	}
@@ -309,7 +349,10 @@ func (ts *tries) partOf(a *try, list []*try) *try {
 	}
 	for _, d := range list {
 		gap := d.Sources[0].TS
-		if before := Time(gap).Sub(Time(a.Sources[0].TS)); before > 0 && before < 10*time.Minute && (a.By == d.By || !a.complete) {
+		if a.Outcome == Failed && a.weight > 0 && a.msg < d.msg {
+			continue // it had failed when the other was begun
+		}
+		if before := Time(gap).Sub(Time(a.Sources[0].TS)); before > 0 && before < 10*time.Minute && (a.By == d.By || !a.complete || strings.HasPrefix(a.Text, d.By+" ")) {
 			return d
 		}
 		if after := Time(a.Sources[0].TS).Sub(Time(gap)); after > 0 && after < 12*time.Minute && a.By == d.By && len(a.Commands) == 0 && a.weight < 4 {
@@ -324,6 +367,11 @@ var pronouns = setOf(`me my mine this that it here name there i we us you them h
 // objectOf reports a text that names something that is done to.
 func objectOf(text string) bool {
 	m := anyDeed.FindStringIndex(maskCode(text))
+	if m == nil {
+		if past := anyPast.FindStringSubmatchIndex(maskCode(text)); past != nil && !noDeed[strings.ToLower(text[past[2]:past[3]])] {
+			m = past[2:4]
+		}
+	}
 	if m == nil {
 		return false
 	}
@@ -362,7 +410,7 @@ func (ts *tries) outcomes(over int) {
 		good, bad := ts.told(d, until)
 		switch {
 		case i == last && helped && besides.MatchString(strings.ToLower(d.Text)):
-		case i == last && (len(bad) == 0 || len(good) > 0 && good[len(good)-1].msg > bad[len(bad)-1].msg || over >= d.msg):
+		case i == last && (len(bad) == 0 || len(good) > 0 && good[len(good)-1].msg > bad[len(bad)-1].msg || over >= d.msg && (len(d.Commands) > 0 || len(good) > 0)):
 			ts.decide(d, Worked, good, "the last thing done before it was over", over)
 		case i == last:
 			ts.decide(d, Failed, bad, "", -1)
