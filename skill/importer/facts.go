@@ -160,17 +160,30 @@ func run(text string) []pair {
 	if len(at) < 2 || at[0][0] != 0 {
 		return nil
 	}
+	for i, m := range at {
+		if !unicode.IsUpper(rune(plain[m[2]])) {
+			return nil
+		}
+		at[i] = []int{m[0], m[2], m[3], m[1]}
+	}
+	return apart(plain, at)
+}
+
+// apart takes a line apart that is all labels and values: where one begins (with
+// what is before its label), the label, its end, and where its value begins. Nil
+// when a value is missing.
+func apart(text string, at [][]int) []pair {
 	var out []pair
 	for i, m := range at {
-		stop := len(plain)
+		stop := len(text)
 		if i+1 < len(at) {
 			stop = at[i+1][0]
 		}
-		value := strings.TrimSpace(plain[m[1]:stop])
-		if value == "" || !unicode.IsUpper(rune(plain[m[2]])) {
+		value := strings.TrimSpace(text[m[3]:stop])
+		if value == "" {
 			return nil
 		}
-		out = append(out, pair{labelKey(plain[m[2]:m[3]]), value})
+		out = append(out, pair{labelKey(text[m[1]:m[2]]), value})
 	}
 	return out
 }
@@ -211,19 +224,10 @@ func glued(text string) []pair {
 	if len(at) < 2 || at[0][0] != 0 {
 		return nil
 	}
-	var out []pair
 	for i, m := range at {
-		stop := len(text)
-		if i+1 < len(at) {
-			stop = at[i+1][0]
-		}
-		value := strings.TrimSpace(text[m[1]:stop])
-		if value == "" {
-			return nil
-		}
-		out = append(out, pair{labelKey(text[m[0]:m[1]]), value})
+		at[i] = []int{m[0], m[0], m[1], m[1]}
 	}
-	return out
+	return apart(text, at)
 }
 
 // front takes a value from the front matter of another tool.
