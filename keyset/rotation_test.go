@@ -1,7 +1,6 @@
 package keyset_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -140,14 +139,7 @@ func TestRotationDuringAFlood(t *testing.T) {
 				set := iss.start(t)
 				time.Sleep(time.Minute)
 				before := time.Now()
-				ctx, stop := context.WithCancel(t.Context())
-				var flood sync.WaitGroup
-				flood.Go(func() {
-					for n := 0; ctx.Err() == nil; n++ {
-						_, _ = set.Verify(ctx, forge(fmt.Sprint("junk", n)))
-						time.Sleep(every/2 + rand.N(every))
-					}
-				})
+				stop := flood(t, set, func(n int) (string, time.Duration) { return forge(fmt.Sprint("junk", n)), every/2 + rand.N(every) })
 				for n := range 3 {
 					time.Sleep(100 * time.Second)
 					b := edSigner(t, fmt.Sprint("b", n))
@@ -159,7 +151,6 @@ func TestRotationDuringAFlood(t *testing.T) {
 					}
 				}
 				stop()
-				flood.Wait()
 				// Three of these fetches found a key, which is not what a flood causes.
 				if n := iss.mostInAMinute(before); n > 3 {
 					t.Errorf("%d fetches in a minute", n)
@@ -194,14 +185,7 @@ func TestRotationDuringAnUnevenFlood(t *testing.T) {
 				set := iss.start(t)
 				time.Sleep(time.Minute)
 				before := time.Now()
-				ctx, stop := context.WithCancel(t.Context())
-				var flood sync.WaitGroup
-				flood.Go(func() {
-					for n := 0; ctx.Err() == nil; n++ {
-						flood.Go(func() { _, _ = set.Verify(ctx, forge(fmt.Sprint("junk", n))) })
-						time.Sleep(next(n))
-					}
-				})
+				stop := flood(t, set, func(n int) (string, time.Duration) { return forge(fmt.Sprint("junk", n)), next(n) })
 				late := 0
 				const rotations = 12
 				for n := range rotations {
@@ -216,7 +200,6 @@ func TestRotationDuringAnUnevenFlood(t *testing.T) {
 					}
 				}
 				stop()
-				flood.Wait()
 				if late > 1 { // in a quarter of an hour something may look like a silence once
 					t.Errorf("%d of %d rotations were known late", late, rotations)
 				}
@@ -244,14 +227,7 @@ func TestRotationUnderTheWorstFlood(t *testing.T) {
 		set := iss.start(t)
 		time.Sleep(time.Minute)
 		before := time.Now()
-		ctx, stop := context.WithCancel(t.Context())
-		var flood sync.WaitGroup
-		flood.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
-				_, _ = set.Verify(ctx, forge(fmt.Sprint("junk", n/100))) // each kid a hundred times
-				time.Sleep(20 * time.Millisecond)
-			}
-		})
+		stop := flood(t, set, func(n int) (string, time.Duration) { return forge(fmt.Sprint("junk", n/100)), 20 * time.Millisecond }) // each kid a hundred times
 		time.Sleep(5 * time.Minute)
 		if n := iss.mostInAMinute(before); n > 2 {
 			t.Errorf("%d fetches in a minute, want at most 2", n)
@@ -263,7 +239,6 @@ func TestRotationUnderTheWorstFlood(t *testing.T) {
 			t.Errorf("known after %s, want a minute at most", took)
 		}
 		stop()
-		flood.Wait()
 	})
 }
 

@@ -73,18 +73,7 @@ func TestRotationsBesideAForgottenKey(t *testing.T) {
 		set := iss.start(t)
 		time.Sleep(2 * time.Minute)
 		before := time.Now()
-		stop := make(chan struct{})
-		var flood sync.WaitGroup
-		flood.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				case <-time.After(250 * time.Millisecond):
-					_, _ = set.Verify(t.Context(), old.fresh())
-				}
-			}
-		})
+		stop := flood(t, set, func(int) (string, time.Duration) { return old.fresh(), 250 * time.Millisecond })
 		time.Sleep(100 * time.Second)
 		for n := range 8 {
 			time.Sleep(97 * time.Second)
@@ -92,8 +81,7 @@ func TestRotationsBesideAForgottenKey(t *testing.T) {
 			iss.publish(s)
 			accepts(t, set, s.fresh())
 		}
-		close(stop)
-		flood.Wait()
+		stop()
 		if n := iss.mostInAMinute(before); n > 3 { // one of them found a key
 			t.Errorf("%d fetches in a minute", n)
 		}
@@ -291,14 +279,7 @@ func TestSameKidWithNewMaterialDuringAFlood(t *testing.T) {
 		set := iss.start(t)
 		time.Sleep(2 * time.Minute)
 		before := time.Now()
-		ctx, stop := context.WithCancel(t.Context())
-		var flood sync.WaitGroup
-		flood.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
-				_, _ = set.Verify(ctx, forge(fmt.Sprint("junk", n)))
-				time.Sleep(100 * time.Millisecond)
-			}
-		})
+		stop := flood(t, set, func(n int) (string, time.Duration) { return forge(fmt.Sprint("junk", n)), 100 * time.Millisecond })
 		for range 3 {
 			time.Sleep(90 * time.Second)
 			accepts(t, set, a.fresh())
@@ -322,7 +303,6 @@ func TestSameKidWithNewMaterialDuringAFlood(t *testing.T) {
 			t.Errorf("%d fetches for forged signatures", n)
 		}
 		stop()
-		flood.Wait()
 		if n := iss.mostInAMinute(before); n > 3 { // one of them found a key
 			t.Errorf("%d fetches in a minute", n)
 		}

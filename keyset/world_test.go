@@ -1,6 +1,7 @@
 package keyset_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -260,5 +261,22 @@ func refuses(t testing.TB, set *keyset.Set, token string, check keyset.Check) {
 	}
 	if strings.Contains(err.Error(), token) && len(token) > 20 {
 		t.Fatalf("the error carries the token: %v", err)
+	}
+}
+
+// flood shows set the tokens that next gives, each after its wait, until stop is called.
+func flood(t testing.TB, set *keyset.Set, next func(n int) (token string, wait time.Duration)) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	all.Go(func() {
+		for n := 0; ctx.Err() == nil; n++ {
+			token, wait := next(n)
+			all.Go(func() { _, _ = set.Verify(ctx, token) })
+			time.Sleep(wait)
+		}
+	})
+	return func() {
+		cancel()
+		all.Wait()
 	}
 }
