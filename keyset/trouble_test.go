@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -332,4 +333,37 @@ func TestKeyPublishedVeryLate(t *testing.T) {
 			t.Errorf("%d fetches in a minute", n)
 		}
 	})
+}
+
+// Fifty requests show tokens of a new key at once, when the open slot is spent
+// and only the evidence slot can bring it. Whoever comes while that fetch is
+// under way, or just as it lands, is served.
+func TestManyAtOnceWhenAFetchLands(t *testing.T) {
+	for range 60 {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := edSigner(t, "a"), edSigner(t, "b")
+			iss := newIssuer(a)
+			set := iss.start(t)
+			time.Sleep(2 * time.Minute)
+			junk := a
+			junk.kid = "junk"
+			refuses(t, set, junk.fresh(), keyset.UnknownKey) // spends the open slot
+			time.Sleep(30 * time.Second)
+			iss.publish(a, b)
+			token := b.fresh()
+			var all sync.WaitGroup
+			var refused atomic.Int32
+			for range 50 {
+				all.Go(func() {
+					if _, err := set.Verify(t.Context(), token); err != nil {
+						refused.Add(1)
+					}
+				})
+			}
+			all.Wait()
+			if refused.Load() > 1 { // the very first may not stand out yet
+				t.Fatalf("%d of 50 refused", refused.Load())
+			}
+		})
+	}
 }

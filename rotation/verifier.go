@@ -117,3 +117,41 @@ type Snapshot struct {
 	Instances []Instance
 	Probes    []Probe
 }
+
+func (i Instance) holds(id KeyID) (Held, bool) {
+	for _, h := range i.Held {
+		if h.ID == id {
+			return h, true
+		}
+	}
+	return Held{}, false
+}
+
+func (i Instance) has(k Key) bool {
+	h, ok := i.holds(k.ID)
+	return ok && h.Thumbprint == k.Thumbprint
+}
+
+// refused counts tokens of a key refused for want of it since it signs.
+func (i Instance) refused(id KeyID) int64 {
+	for _, r := range i.Refusals {
+		if r.ID == id {
+			return r.Count - r.Base
+		}
+	}
+	return 0
+}
+
+func (i Instance) list() string {
+	if len(i.Held) == 0 {
+		return "no key"
+	}
+	s := ""
+	for n, h := range i.Held {
+		if n > 0 {
+			s += ", "
+		}
+		s += string(h.ID)
+	}
+	return s
+}
